@@ -1,0 +1,342 @@
+//! The configuration: read as written, with places (`raw`), then validated into the types here,
+//! which the rest of the daemon uses. Whatever reaches these types is right.
+
+mod embedded;
+
+pub use embedded::embedded;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::grants::{Grant, Template};
+use crate::types::{
+    AccessKeyId, AccountAlias, AccountId, ExternalId, Partition, Region, RoleArn, RoleName, RoleRef,
+};
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it came from.
+    pub origin: Origin,
+    /// What is listened on.
+    pub listeners: Vec<Listener>,
+    /// The accounts with their roles.
+    pub accounts: BTreeMap<AccountAlias, Account>,
+    /// The grants, in the order in which they are tried.
+    pub grants: Vec<Arc<Grant>>,
+    /// What survives a restart, and where.
+    pub state: State,
+    /// Where logs go.
+    pub log: Log,
+    /// Bounds.
+    pub limits: Limits,
+    /// The admin socket's path; the default depends on who runs the daemon.
+    pub admin_socket: PathBuf,
+}
+
+/// Where a configuration came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in: there was no file.
+    Embedded,
+    /// This file and its drop-ins.
+    File(PathBuf),
+}
+
+/// One `[[listener]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name, in logs and metrics.
+    pub name: Arc<str>,
+    /// Its sockets.
+    pub binds: Vec<Bind>,
+    /// What is served there.
+    pub apis: Vec<Api>,
+    /// Whether requests without an ImdsToken are served.
+    pub imdsv1: bool,
+    /// Further `Host` names that are accepted.
+    pub hosts: Vec<String>,
+    /// What other metadata leaves tell.
+    pub instance: Instance,
+    /// `AccessKeyID` beside `AccessKeyId`, as minio-js reads it.
+    pub minio_js_alias: bool,
+    /// Whether the container API is served without `Authorization`.
+    pub tokenless: bool,
+    /// Two different roles are none.
+    pub select_only: bool,
+    /// Authorization tokens written to files.
+    pub tokens: Vec<TokenFile>,
+}
+
+/// A socket of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bind {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// `unix:/path`.
+    Unix(PathBuf),
+    /// `passed:NAME`: sockets of this name handed over by systemd.
+    Passed(String),
+}
+
+/// A protocol that a listener can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Api {
+    /// EC2 instance metadata.
+    Imds,
+    /// Container credentials: ECS and EKS Pod Identity.
+    Container,
+    /// Prometheus metrics and health.
+    Metrics,
+}
+
+/// What a metadata listener tells of the machine; what is not set is 404.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// `instance-id`.
+    pub id: Option<String>,
+    /// `placement/availability-zone`.
+    pub availability_zone: Option<String>,
+    /// `instance-type`.
+    pub kind: Option<String>,
+}
+
+/// One `[[listener.token]]`: an authorization token written to a file at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFile {
+    /// The role it is for; the caller's first matching grant otherwise.
+    pub role: Option<RoleRef>,
+    /// Where the token is written, mode 0400, without newline.
+    pub file: PathBuf,
+    /// Where `/v2/credentials/{id}` is written, the ECS relative form.
+    pub uri_file: Option<PathBuf>,
+    /// Whose token it is.
+    pub owner: u32,
+}
+
+/// One `[account.ALIAS]`.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its alias.
+    pub alias: AccountAlias,
+    /// Its id; Ceph and MinIO have none.
+    pub id: Option<AccountId>,
+    /// Its partition.
+    pub partition: Partition,
+    /// Whose STS endpoint is asked.
+    pub region: Option<Region>,
+    /// How its STS speaks.
+    pub dialect: Dialect,
+    /// Instead of the regional STS endpoint: an http or https URL.
+    pub endpoint: Option<String>,
+    /// What its roles are assumed with.
+    pub base: BaseCredentials,
+    /// Bounds the calls to it.
+    pub rate_limit: RateLimit,
+    /// Its roles.
+    pub roles: BTreeMap<RoleName, Role>,
+}
+
+/// A token bucket's measures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimit {
+    /// Calls a second in the long run.
+    pub per_second: f64,
+    /// Calls at once after a pause.
+    pub burst: u32,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self {
+            per_second: 50.0,
+            burst: 200,
+        }
+    }
+}
+
+/// How an STS speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// AWS itself.
+    #[default]
+    Aws,
+    /// Ceph's object gateway.
+    Ceph,
+    /// MinIO.
+    Minio,
+    /// Some other STS.
+    Generic,
+}
+
+/// What an account's roles are assumed with: `credentials.from`.
+#[derive(Clone, Debug)]
+pub enum BaseCredentials {
+    /// The SDK's default chain, less what leads back to this daemon.
+    Environment,
+    /// A profile of the shared configuration files.
+    Profile(String),
+    /// A key from the configuration.
+    Key {
+        /// Its id.
+        id: AccessKeyId,
+        /// Its secret.
+        secret: SecretString,
+        /// The token that goes with it, where it is a session's.
+        token: Option<SecretString>,
+    },
+    /// A web identity token in a file, read at each use.
+    WebIdentity {
+        /// The file.
+        token_file: PathBuf,
+    },
+    /// A program that prints credential_process output.
+    Process(Vec<String>),
+    /// Another rolecall, AFP or container endpoint.
+    Endpoint {
+        /// Its URL.
+        url: String,
+        /// What it asks for as `Authorization`.
+        token: Option<SecretString>,
+    },
+    /// The real EC2 metadata service.
+    Imds,
+    /// Another role: chaining.
+    Role(RoleRef),
+    /// The built-in authority: no upstream at all.
+    Local,
+}
+
+/// One `[account.ALIAS.role.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its account and name.
+    pub reference: RoleRef,
+    /// Its ARN; derived where the configuration gives none.
+    pub arn: RoleArn,
+    /// The STS call behind it.
+    pub kind: RoleKind,
+    /// The life asked for.
+    pub duration: Duration,
+    /// Whether it is fetched at start and kept.
+    pub prefetch: bool,
+    /// The role session name.
+    pub session_name: Template,
+    /// The source identity.
+    pub source_identity: Option<Template>,
+    /// The external id that the trust policy asks for.
+    pub external_id: Option<ExternalId>,
+    /// The session policy, compact JSON.
+    pub policy: Option<Arc<str>>,
+    /// Managed policies that narrow the session.
+    pub policy_arns: Vec<String>,
+    /// Session tags.
+    pub tags: Vec<(String, Template)>,
+    /// Which of the tags go on into chained roles.
+    pub transitive_tags: Vec<String>,
+    /// Let go after this long unused.
+    pub idle: Duration,
+    /// Sessions issued before this are refused (built-in authority).
+    pub not_before: Option<std::time::SystemTime>,
+}
+
+/// The STS call behind a role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoleKind {
+    /// AssumeRole.
+    #[default]
+    AssumeRole,
+    /// AssumeRoleWithWebIdentity.
+    WebIdentity,
+    /// GetFederationToken.
+    FederationToken,
+    /// GetSessionToken.
+    SessionToken,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Where; `$STATE_DIRECTORY` or the user's state directory otherwise.
+    pub directory: Option<PathBuf>,
+    /// The key that seals secrets at rest, 32 bytes in hex or base64; generated otherwise.
+    pub key: Option<SecretString>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The targets; chosen by what standard error is otherwise.
+    pub to: Vec<LogTarget>,
+    /// The level and filters, as tracing spells them.
+    pub level: Option<String>,
+}
+
+/// Where log events go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// systemd's journal, with fields.
+    Journald,
+    /// JSON lines on standard error.
+    Json,
+    /// Readable lines on standard error.
+    Text,
+    /// RFC 5424.
+    Syslog(SyslogAddress),
+    /// JSON lines in a file, reopened on SIGHUP.
+    File(PathBuf),
+}
+
+/// Where a syslog server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyslogAddress {
+    /// A datagram socket, `/dev/log`.
+    Local(PathBuf),
+    /// `udp://host:port`.
+    Udp(String),
+    /// `tcp://host:port`.
+    Tcp(String),
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once for each caller; the surplus waits.
+    pub connections_per_caller: usize,
+    /// Held sessions.
+    pub sessions: usize,
+    /// How long readiness waits for prefetched roles.
+    pub ready_deadline: Duration,
+    /// How long open connections are let finish at the end.
+    pub drain: Duration,
+    /// How long callers wait for a flight, instead of what their SDKs are known to bear.
+    pub patience: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            connections_per_caller: 256,
+            sessions: 20_000,
+            ready_deadline: Duration::from_secs(30),
+            drain: Duration::from_millis(200),
+            patience: None,
+        }
+    }
+}
+
+impl Config {
+    /// The role of this name, where it is declared.
+    pub fn role(&self, reference: &RoleRef) -> Option<(&Account, &Role)> {
+        let account = self.accounts.get(&reference.account)?;
+        Some((account, account.roles.get(&reference.role)?))
+    }
+}

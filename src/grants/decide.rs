@@ -1,0 +1,115 @@
+//! The decision.
+
+use std::sync::Arc;
+
+use super::{Container, Fact, Facts, Grant, Known, When};
+use crate::types::{RoleName, RoleRef};
+
+/// Which role a caller asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// The one that the caller's first matching grant gives.
+    First,
+    /// A role of this name, given by the caller's *first* matching grant: a role list's name.
+    Named(RoleName),
+    /// This very role, if any grant of the caller gives it.
+    Chosen(RoleRef),
+    /// A role of this name in whatever account, if any grant of the caller gives it.
+    ChosenName(RoleName),
+}
+
+/// Proof that a grant gives a caller a role. Only [`decide`] makes one.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    grant: Arc<Grant>,
+}
+
+impl Granted {
+    /// The role.
+    pub fn role(&self) -> &RoleRef {
+        &self.grant.role
+    }
+
+    /// The grant that gives it.
+    pub const fn grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+}
+
+/// Why no role is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoGrant {
+    /// Nothing that grants could ask for is known of the caller.
+    NotIdentified,
+    /// The caller is known, and no grant is for it.
+    NoMatch,
+    /// The caller has a role, but not the one asked for.
+    OtherRole,
+}
+
+/// What [`decide`] says.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// The caller gets this role.
+    Role(Granted),
+    /// The caller gets nothing.
+    Deny(NoGrant),
+    /// Look this fact up and ask again.
+    Needs(Fact),
+}
+
+/// Which role this caller gets. `grants` are in the order in which they are tried.
+pub fn decide(facts: &Facts, grants: &[Arc<Grant>], wanted: &Wanted) -> Decision {
+    let mut other_role = false;
+    for grant in grants {
+        match matches(&grant.when, facts) {
+            Match::Needs(fact) => return Decision::Needs(fact),
+            Match::No => {}
+            Match::Yes => match wanted {
+                Wanted::First => return granted(grant),
+                Wanted::Named(name) if grant.role.role == *name => return granted(grant),
+                Wanted::Named(_) => return Decision::Deny(NoGrant::OtherRole),
+                Wanted::Chosen(role) if grant.role == *role => return granted(grant),
+                Wanted::ChosenName(name) if grant.role.role == *name => return granted(grant),
+                Wanted::Chosen(_) | Wanted::ChosenName(_) => other_role = true,
+            },
+        }
+    }
+    Decision::Deny(match facts.uid {
+        _ if other_role => NoGrant::OtherRole,
+        Known::Yes(_) => NoGrant::NoMatch,
+        Known::No | Known::NotYet => NoGrant::NotIdentified,
+    })
+}
+
+fn granted(grant: &Arc<Grant>) -> Decision {
+    Decision::Role(Granted {
+        grant: Arc::clone(grant),
+    })
+}
+
+enum Match {
+    Yes,
+    No,
+    Needs(Fact),
+}
+
+/// The keys that tell users match only callers outside containers, unless the grant says otherwise.
+fn matches(when: &When, facts: &Facts) -> Match {
+    if when.anyone {
+        return Match::Yes;
+    }
+    let (Some(users), Known::Yes(uid)) = (&when.users, &facts.uid) else {
+        return Match::No;
+    };
+    if !users.contains(*uid) {
+        return Match::No;
+    }
+    match &facts.container {
+        Known::Yes(Container::None) => Match::Yes,
+        Known::Yes(Container::In(_)) | Known::No if when.any_container => Match::Yes,
+        Known::Yes(Container::In(_)) | Known::No => Match::No,
+        Known::NotYet if when.any_container => Match::Yes,
+        Known::NotYet => Match::Needs(Fact::Container),
+    }
+}

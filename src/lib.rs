@@ -1,0 +1,16 @@
+//! rolecall hands temporary AWS credentials to the programs on a host.
+//!
+//! One request goes one way: [`listener`] accepts, [`caller`] asks the kernel who it is, the guard
+//! in [`http`] refuses what no local SDK sends, a folder of [`api`] parses its route,
+//! [`vending`] alone decides ([`grants`]), obtains ([`sessions`]) and records ([`telemetry`]), and
+//! the API renders the answer. Where sessions come from is [`source`], the built-in issuer is
+//! [`authority`].
+//!
+//! The library exists for the binary, its tests and its fuzz targets; it promises no stable API.
+
+pub mod clock;
+pub mod config;
+pub mod grants;
+pub mod secret;
+pub mod sessions;
+pub mod types;

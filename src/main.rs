@@ -1,0 +1,3 @@
+//! The `rolecall` command.
+
+fn main() {}

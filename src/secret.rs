@@ -1,0 +1,65 @@
+//! Values that must not leak: what holds them, compares them, and seals them.
+//!
+//! A secret type has no `Display`, no `Serialize` and no `==`; its `Debug` prints nothing of it.
+//! [`ExposeSecret::expose_secret`] marks each place that reads one.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::error::Unspecified;
+pub use secrecy::{ExposeSecret, SecretBox, SecretString};
+use subtle::ConstantTimeEq;
+
+/// Compares in a time that depends on the lengths only.
+pub fn same_secret(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// Length of the key of a [`Seal`], in bytes.
+pub const SEAL_KEY_LEN: usize = 32;
+
+/// The sealed text could not be opened: another key, another context, or not ours at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the sealed text does not open with this key in this context")]
+pub struct NotOurs;
+
+/// Seals and opens small texts with AES-256-GCM under a random nonce.
+pub struct Seal(RandomizedNonceKey);
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seal(..)")
+    }
+}
+
+impl Seal {
+    /// A seal with this key.
+    pub fn new(key: &SecretBox<[u8; SEAL_KEY_LEN]>) -> Result<Self, Unspecified> {
+        RandomizedNonceKey::new(&AES_256_GCM, key.expose_secret()).map(Self)
+    }
+
+    /// Nonce, then ciphertext, then tag. `context` must be the same when it is opened.
+    pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let mut text = plain.to_vec();
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(context), &mut text)?;
+        let mut sealed = Vec::with_capacity(NONCE_LEN + text.len());
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.append(&mut text);
+        Ok(sealed)
+    }
+
+    /// Opens in place what [`Self::seal`] made; returns the plain text's part of `sealed`.
+    pub fn open<'a>(&self, context: &[u8], sealed: &'a mut [u8]) -> Result<&'a [u8], NotOurs> {
+        let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN).ok_or(NotOurs)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|Unspecified| NotOurs)?;
+        let plain = self.0.open_in_place(nonce, Aad::from(context), text);
+        plain.map(|text| &*text).map_err(|Unspecified| NotOurs)
+    }
+}
+
+/// Fresh random bytes from the operating system.
+pub fn random<const N: usize>() -> Result<[u8; N], Unspecified> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,136 @@
+//! The boundary to upstream: what can be asked for, and what comes back.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use secrecy::SecretString;
+
+use super::{Session, SessionKey};
+use crate::grants::Names;
+use crate::types::{AccessKeyId, RoleArn, RoleRef};
+
+/// What a fetch runs as.
+pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<Fetched, FetchError>> + Send + 'a>>;
+
+/// One fully resolved way to obtain session credentials: an upstream, a call, all its parameters.
+pub trait Source: Send + Sync + Debug {
+    /// One upstream call. `base` is the session of the request's own base role, where it is chained.
+    ///
+    /// The future must end by itself (connect 1 s, whole call 4 s); nobody cancels it.
+    fn fetch<'a>(&'a self, base: Option<&'a Session>) -> FetchFuture<'a>;
+}
+
+/// A fully resolved request for a session. Equal keys mean the same upstream call.
+#[derive(Debug)]
+pub struct Request {
+    /// Digest of everything that changes the call's meaning.
+    pub key: SessionKey,
+    /// The role's name, a label only: it is no part of the key.
+    pub role: RoleRef,
+    /// What it becomes upstream, where there is an ARN.
+    pub role_arn: Option<RoleArn>,
+    /// The role session name (or federated name) that upstream sees.
+    pub session_name: Option<Arc<str>>,
+    /// Which calls are paced together.
+    pub upstream: Arc<Upstream>,
+    /// The life asked for.
+    pub duration: Duration,
+    /// Let go after this long without use.
+    pub idle: Duration,
+    /// The request whose session signs this one: role chaining.
+    pub base: Option<Arc<Request>>,
+    /// Makes the call.
+    pub source: Arc<dyn Source>,
+}
+
+/// An upstream account and region: calls to it share one token bucket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// For logs and status: `prod eu-central-1`.
+    pub name: String,
+    /// Calls a second in the long run.
+    pub per_second: f64,
+    /// Calls at once after a pause.
+    pub burst: u32,
+}
+
+/// What an upstream call brought.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The credentials themselves.
+    pub credentials: SessionCredentials,
+    /// Upstream's own expiration, cut to whole seconds.
+    pub expires_at: SystemTime,
+    /// Upstream's clock at its answer (the `Date` header), where it told it.
+    pub upstream_now: Option<SystemTime>,
+}
+
+/// An access key id, its secret and the session token that goes with them.
+#[derive(Debug)]
+pub struct SessionCredentials {
+    /// Not secret: it stands in logs and audit, and joins them to CloudTrail.
+    pub access_key_id: AccessKeyId,
+    /// The secret access key.
+    pub secret_access_key: SecretString,
+    /// The STS session token.
+    pub session_token: SecretString,
+}
+
+/// Why a fetch failed, named for what the daemon does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// Upstream refuses this caller this role. Tried again soon at first: IAM is eventually
+    /// consistent.
+    Denied,
+    /// Upstream asks for fewer calls: the whole bucket slows down.
+    Throttled,
+    /// No answer, or a server's fault.
+    Unavailable,
+    /// The request or the answer can never be right: somebody must mend the configuration.
+    Misconfigured,
+    /// The credentials to sign with could not be had.
+    BaseCredentials,
+}
+
+impl FailureKind {
+    /// As logs and metrics spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Misconfigured => "misconfigured",
+            Self::BaseCredentials => "base-credentials",
+        }
+    }
+}
+
+/// A failed fetch, shared by everybody who waited for it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct FetchError {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// What happened and what to do, for the log and the operator; never for the caller.
+    pub message: Arc<str>,
+}
+
+impl FetchError {
+    /// A failure of this kind.
+    pub fn new(kind: FailureKind, message: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+/// Knows how each role is obtained: makes the request of a role for one caller.
+pub trait Catalogue: Send + Sync + Debug {
+    /// The request for this role, its templates filled with the caller's names. `None` where no
+    /// such role is declared.
+    fn request(&self, role: &RoleRef, names: &Names) -> Option<Arc<Request>>;
+}
