@@ -96,6 +96,9 @@ enum Match {
 
 /// The keys that tell users match only callers outside containers, unless the grant says otherwise.
 fn matches(when: &When, facts: &Facts) -> Match {
+    if !holds_here(when, facts) {
+        return Match::No;
+    }
     if when.anyone {
         return Match::Yes;
     }
@@ -111,5 +114,62 @@ fn matches(when: &When, facts: &Facts) -> Match {
         Known::Yes(Container::In(_)) | Known::No => Match::No,
         Known::NotYet if when.any_container => Match::Yes,
         Known::NotYet => Match::Needs(Fact::Container),
+    }
+}
+
+fn holds_here(when: &When, facts: &Facts) -> bool {
+    let Some(listeners) = &when.listeners else {
+        return true;
+    };
+    facts
+        .listener
+        .as_ref()
+        .is_some_and(|listener| listeners.contains(listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grants::UserIds;
+
+    fn grant(when: When) -> Vec<Arc<Grant>> {
+        vec![Arc::new(Grant {
+            number: 1,
+            role: RoleRef::parse("prod/web").unwrap(),
+            when,
+            priority: 0,
+            reason: Arc::from("a test"),
+            imdsv1: None,
+        })]
+    }
+
+    #[test]
+    fn a_grant_for_one_listener_matches_nowhere_else() {
+        let on = |name: &str| Some(vec![Arc::from(name)]);
+        let facts = Facts {
+            uid: Known::Yes(7),
+            container: Known::Yes(Container::None),
+            listener: None,
+        };
+        let users = Some(UserIds::new(vec![7]));
+        for when in [
+            When {
+                anyone: true,
+                listeners: on("build"),
+                ..When::default()
+            },
+            When {
+                users,
+                listeners: on("build"),
+                ..When::default()
+            },
+        ] {
+            let grants = grant(when);
+            let role =
+                |facts: &Facts| matches!(decide(facts, &grants, &Wanted::First), Decision::Role(_));
+            assert!(role(&facts.clone().on(Arc::from("build"))));
+            assert!(!role(&facts.clone().on(Arc::from("other"))));
+            assert!(!role(&facts));
+        }
     }
 }

@@ -59,4 +59,17 @@ pub struct Facts {
     pub uid: Known<u32>,
     /// Which container the caller is in.
     pub container: Known<Container>,
+    /// The listener that is asked, by its name; grants for one listener match nowhere else.
+    pub listener: Option<Arc<str>>,
+}
+
+impl Facts {
+    /// The same caller on this listener.
+    #[must_use]
+    pub fn on(self, listener: Arc<str>) -> Self {
+        Self {
+            listener: Some(listener),
+            ..self
+        }
+    }
 }

@@ -30,6 +30,8 @@ pub struct When {
     pub users: Option<UserIds>,
     /// `container = "any"`: callers in containers match too.
     pub any_container: bool,
+    /// `listener`: the names of the listeners where it holds; everywhere otherwise.
+    pub listeners: Option<Vec<Arc<str>>>,
 }
 
 /// A list of uids: one of them must be the caller's.
