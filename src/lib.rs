@@ -8,9 +8,11 @@
 //!
 //! The library exists for the binary, its tests and its fuzz targets; it promises no stable API.
 
+pub mod authority;
 pub mod clock;
 pub mod config;
 pub mod grants;
 pub mod secret;
 pub mod sessions;
+pub mod source;
 pub mod types;

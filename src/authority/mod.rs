@@ -1,0 +1,18 @@
+//! The built-in issuer: sessions without any cloud, and their verification without any database.
+//!
+//! A session token carries everything that the verifier must know, sealed under a key of a
+//! [`KeyRing`]; the secret access key is derived from that key and the access key id. Nothing is
+//! remembered for each issued session, so a million of them cost nothing.
+
+mod issuer;
+mod keys;
+mod private_file;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use issuer::{Authority, IssueError, IssueRequest, Issued};
+pub use keys::{Kept, KeyRing, KeyRingError, StateKey, StateKeyError};
+pub use private_file::PrivateFileError;
+pub use token::{SessionClaims, TokenError};

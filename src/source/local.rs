@@ -1,0 +1,214 @@
+//! Source `local`: the built-in authority, no upstream at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::authority::{Authority, IssueRequest};
+use crate::config::{Account, BaseCredentials, Config, Role};
+use crate::grants::Names;
+use crate::sessions::{
+    Catalogue, FailureKind, FetchError, FetchFuture, Fetched, KeyDigest, Request, Session,
+    SessionCredentials, SessionKey, Source, Upstream,
+};
+use crate::types::{AccountAlias, RoleRef, SessionName};
+
+/// Issues the sessions of one role for one kind of caller.
+#[derive(Debug)]
+pub struct LocalSource {
+    authority: Arc<Authority>,
+    issue: IssueRequest,
+}
+
+impl Source for LocalSource {
+    fn fetch<'a>(&'a self, _base: Option<&'a Session>) -> FetchFuture<'a> {
+        Box::pin(std::future::ready(self.issue()))
+    }
+}
+
+impl LocalSource {
+    fn issue(&self) -> Result<Fetched, FetchError> {
+        let issued = self.authority.issue(&self.issue).map_err(|error| {
+            let message = format!("the built-in authority issued nothing: {error}");
+            FetchError::new(FailureKind::Unavailable, message)
+        })?;
+        Ok(Fetched {
+            credentials: SessionCredentials {
+                access_key_id: issued.access_key_id,
+                secret_access_key: issued.secret_access_key,
+                session_token: issued.session_token,
+            },
+            expires_at: issued.expires_at,
+            // The issuer's clock is the daemon's own.
+            upstream_now: None,
+        })
+    }
+}
+
+/// The request of a role of the built-in authority, its templates filled.
+pub fn local_request(
+    authority: &Arc<Authority>,
+    account: &Account,
+    role: &Role,
+    upstream: &Arc<Upstream>,
+    names: &Names,
+) -> Request {
+    let session_name = SessionName::from_any(&role.session_name.fill(names), SessionName::MAX);
+    let filled_tags = role.tags.iter();
+    let source_identity = role
+        .source_identity
+        .as_ref()
+        .map(|template| SessionName::from_any(&template.fill(names), SessionName::MAX));
+    let issue = IssueRequest {
+        principal: None,
+        role: role.reference.clone(),
+        session_name: session_name.clone(),
+        duration: role.duration,
+        chain_depth: 0,
+        tags: filled_tags
+            .map(|(key, value)| (key.clone(), value.fill(names)))
+            .collect(),
+        transitive_keys: role.transitive_tags.clone(),
+        source_identity: source_identity.map(|name| name.as_str().to_owned()),
+        policy: role.policy.as_deref().map(str::to_owned),
+        mfa: false,
+    };
+    Request {
+        key: key(account, role, &issue),
+        role: role.reference.clone(),
+        role_arn: Some(role.arn.clone()),
+        session_name: Some(Arc::from(session_name.as_str())),
+        upstream: Arc::clone(upstream),
+        duration: role.duration,
+        idle: role.idle,
+        base: None,
+        source: Arc::new(LocalSource {
+            authority: Arc::clone(authority),
+            issue,
+        }),
+    }
+}
+
+/// The account's alias and the role's name stand in the session token, so they are part of the
+/// key here, unlike elsewhere.
+fn key(account: &Account, role: &Role, issue: &IssueRequest) -> SessionKey {
+    let optional = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
+    let mut digest = KeyDigest::default()
+        .field("kind", b"local")
+        .field("role", role.reference.to_string().as_bytes())
+        .field("arn", role.arn.as_str().as_bytes())
+        .field("partition", account.partition.as_str().as_bytes())
+        .field("duration", &issue.duration.as_secs().to_be_bytes())
+        .field("session-name", issue.session_name.as_str().as_bytes())
+        .optional(
+            "source-identity",
+            optional(&issue.source_identity).as_deref(),
+        )
+        .optional("policy", optional(&issue.policy).as_deref());
+    for (name, value) in &issue.tags {
+        digest = digest
+            .field("tag", name.as_bytes())
+            .field("value", value.as_bytes());
+    }
+    for name in &issue.transitive_keys {
+        digest = digest.field("transitive", name.as_bytes());
+    }
+    digest.finish()
+}
+
+/// The roles of all accounts of the built-in authority.
+#[derive(Debug)]
+pub struct LocalPlans {
+    authority: Arc<Authority>,
+    accounts: BTreeMap<AccountAlias, (Account, Arc<Upstream>)>,
+}
+
+impl LocalPlans {
+    /// The plans of this configuration.
+    pub fn new(authority: Arc<Authority>, config: &Config) -> Self {
+        let local = config.accounts.values().filter(|account| is_local(account));
+        let accounts = local.map(|account| {
+            (
+                account.alias.clone(),
+                (account.clone(), Arc::new(local_upstream(account))),
+            )
+        });
+        Self {
+            authority,
+            accounts: accounts.collect(),
+        }
+    }
+}
+
+impl Catalogue for LocalPlans {
+    fn request(&self, role: &RoleRef, names: &Names) -> Option<Arc<Request>> {
+        let (account, upstream) = self.accounts.get(&role.account)?;
+        let declared = account.roles.get(&role.role)?;
+        let request = local_request(&self.authority, account, declared, upstream, names);
+        Some(Arc::new(request))
+    }
+}
+
+/// What paces the calls of an account of the built-in authority.
+pub fn local_upstream(account: &Account) -> Upstream {
+    Upstream {
+        name: format!("{} (built-in authority)", account.alias),
+        per_second: account.rate_limit.per_second,
+        burst: account.rate_limit.burst,
+    }
+}
+
+const fn is_local(account: &Account) -> bool {
+    matches!(account.base, BaseCredentials::Local)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::authority::KeyRing;
+    use crate::clock::Clock;
+    use crate::config::embedded;
+    use crate::secret::ExposeSecret;
+
+    fn plans() -> (Arc<Authority>, LocalPlans) {
+        let ring = KeyRing::in_memory().unwrap();
+        let authority = Arc::new(Authority::new(ring, None, Clock::System).unwrap());
+        let config = embedded(1000, PathBuf::from("/run/rolecall/admin.sock")).unwrap();
+        let plans = LocalPlans::new(Arc::clone(&authority), &config);
+        (authority, plans)
+    }
+
+    fn user(name: &str) -> Names {
+        Names {
+            uid: Some(1000),
+            user: Some(name.to_owned()),
+            ..Names::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_embedded_role_is_issued_to_its_caller() {
+        let (authority, plans) = plans();
+        let role = RoleRef::parse("local/demo").unwrap();
+        let request = plans.request(&role, &user("build")).unwrap();
+        assert_eq!(request.session_name.as_deref(), Some("build"));
+        let fetched = request.source.fetch(None).await.unwrap();
+        let token = fetched.credentials.session_token.expose_secret();
+        let claims = authority.open(token).unwrap();
+        assert_eq!(claims.role, role);
+        assert_eq!(claims.session_name.as_str(), "build");
+        assert_eq!(claims.expires_at, fetched.expires_at);
+    }
+
+    #[test]
+    fn callers_with_other_names_have_other_sessions() {
+        let (_, plans) = plans();
+        let role = RoleRef::parse("local/demo").unwrap();
+        let key = |name| plans.request(&role, &user(name)).unwrap().key;
+        assert_eq!(key("a1"), key("a1"));
+        assert_ne!(key("a1"), key("b1"));
+        let unknown = RoleRef::parse("local/other").unwrap();
+        assert!(plans.request(&unknown, &user("a1")).is_none());
+    }
+}
