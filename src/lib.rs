@@ -15,4 +15,5 @@ pub mod grants;
 pub mod secret;
 pub mod sessions;
 pub mod source;
+pub mod telemetry;
 pub mod types;

@@ -1,0 +1,176 @@
+//! Where events go: to the log, and into a ring that the admin socket reads.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use tokio::sync::watch;
+
+use super::line::Subject;
+use crate::clock::Clock;
+use crate::telemetry::log::AUDIT;
+use crate::types::AccessKeyId;
+
+/// How many events `rolecall audit` can show.
+const KEPT: usize = 1000;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A first hand-out.
+    HandOut,
+    /// A first denial.
+    Denial,
+    /// More of the same.
+    Count,
+}
+
+impl Kind {
+    /// As the log spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HandOut => "hand-out",
+            Self::Denial => "denial",
+            Self::Count => "count",
+        }
+    }
+}
+
+/// One event of the trail.
+#[derive(Debug)]
+pub struct AuditEvent {
+    /// Counts up from 1.
+    pub sequence: u64,
+    /// When.
+    pub time: SystemTime,
+    /// What.
+    pub kind: Kind,
+    /// How often.
+    pub count: u64,
+    subject: Arc<Subject>,
+}
+
+impl AuditEvent {
+    /// Who was answered.
+    pub fn caller(&self) -> &str {
+        &self.subject.caller
+    }
+}
+
+impl Serialize for AuditEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of = &self.subject;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("sequence", &self.sequence)?;
+        map.serialize_entry("timestamp", &seconds(self.time))?;
+        map.serialize_entry("event", self.kind.as_str())?;
+        if self.kind == Kind::Count {
+            map.serialize_entry("of", of.kind.as_str())?;
+        }
+        map.serialize_entry("caller", &*of.caller)?;
+        map.serialize_entry("evidence", of.evidence)?;
+        map.serialize_entry("listener", &*of.listener)?;
+        map.serialize_entry("api", of.api)?;
+        if let Some(role) = &of.role {
+            map.serialize_entry("role", &**role)?;
+        }
+        if let Some(grant) = of.grant {
+            map.serialize_entry("grant", &grant)?;
+        }
+        map.serialize_entry("reason", &*of.reason)?;
+        if let Some(name) = &of.session_name {
+            map.serialize_entry("session_name", &**name)?;
+        }
+        if let Some(id) = &of.access_key_id {
+            map.serialize_entry("access_key_id", id.as_str())?;
+        }
+        if let Some(expires) = of.expires_at {
+            map.serialize_entry("expires", &seconds(expires))?;
+        }
+        map.serialize_entry("count", &self.count)?;
+        map.end()
+    }
+}
+
+fn seconds(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[derive(Debug)]
+pub(super) struct Trail {
+    clock: Clock,
+    events: Mutex<VecDeque<Arc<AuditEvent>>>,
+    newest: watch::Sender<u64>,
+}
+
+impl Trail {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            events: Mutex::default(),
+            newest: watch::Sender::new(0),
+        }
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    pub(super) fn tell(&self, kind: Kind, subject: &Arc<Subject>, count: u64) {
+        log(kind, subject, count);
+        let mut events = self.lock();
+        let sequence = events.back().map_or(1, |last| last.sequence + 1);
+        if events.len() >= KEPT {
+            events.pop_front();
+        }
+        events.push_back(Arc::new(AuditEvent {
+            sequence,
+            time: self.clock.now(),
+            kind,
+            count,
+            subject: Arc::clone(subject),
+        }));
+        self.newest.send_replace(sequence);
+    }
+
+    pub(super) fn after(&self, sequence: u64) -> Vec<Arc<AuditEvent>> {
+        let events = self.lock();
+        let newer = events.iter().filter(|event| event.sequence > sequence);
+        newer.cloned().collect()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<AuditEvent>>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log(kind: Kind, of: &Subject, count: u64) {
+    let what = match (kind, of.kind) {
+        (Kind::HandOut, _) => "credentials handed out",
+        (Kind::Denial, _) => "credentials denied",
+        (Kind::Count, Kind::Denial) => "denied again",
+        (Kind::Count, Kind::HandOut | Kind::Count) => "handed out again",
+    };
+    tracing::info!(
+        target: AUDIT,
+        event = kind.as_str(),
+        caller = &*of.caller,
+        evidence = of.evidence,
+        listener = &*of.listener,
+        api = of.api,
+        role = of.role.as_deref(),
+        grant = of.grant,
+        reason = &*of.reason,
+        session_name = of.session_name.as_deref(),
+        access_key_id = of.access_key_id.as_ref().map(AccessKeyId::as_str),
+        expires = of.expires_at.map(seconds),
+        count,
+        "{what}",
+    );
+}

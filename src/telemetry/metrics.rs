@@ -1,0 +1,247 @@
+//! Prometheus metrics. Labels are closed sets; whoever counts holds the counter itself, so that a
+//! request looks nothing up.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// The media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Status codes that are counted by themselves; others are `other`.
+const CODES: [(u16, &str); 22] = [
+    (200, "200"),
+    (204, "204"),
+    (301, "301"),
+    (302, "302"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (408, "408"),
+    (409, "409"),
+    (411, "411"),
+    (413, "413"),
+    (414, "414"),
+    (415, "415"),
+    (421, "421"),
+    (429, "429"),
+    (431, "431"),
+    (500, "500"),
+    (501, "501"),
+    (502, "502"),
+    (503, "503"),
+];
+
+const OTHER_CODE: &str = "other";
+
+/// All metrics of the daemon.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Labels<3>, Counter>,
+    fetches: Family<Labels<2>, Counter>,
+    /// Connections whose caller has no evidence that counts.
+    pub callers_unidentified: Counter,
+    /// Metadata requests that came without a valid ImdsToken.
+    pub imds_token_missing: Counter,
+    /// Metadata requests that were served without one.
+    pub imds_v1_requests: Counter,
+    /// Open connections.
+    pub connections: Gauge,
+    /// How far the latest refresh lies behind its time.
+    pub refresh_lag: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Upstream's clock less ours.
+    pub clock_skew: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Sessions held.
+    pub sessions_held: Gauge,
+    /// Panics of tasks.
+    pub panics: Counter,
+}
+
+impl Metrics {
+    /// All at zero. `log_lost` counts the log events that no target took.
+    pub fn new(log_lost: Counter) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("rolecall"),
+            requests: Family::default(),
+            fetches: Family::default(),
+            callers_unidentified: Counter::default(),
+            imds_token_missing: Counter::default(),
+            imds_v1_requests: Counter::default(),
+            connections: Gauge::default(),
+            refresh_lag: Gauge::default(),
+            clock_skew: Gauge::default(),
+            sessions_held: Gauge::default(),
+            panics: Counter::default(),
+        };
+        metrics.register(log_lost);
+        metrics
+    }
+
+    fn register(&mut self, log_lost: Counter) {
+        let registry = &mut self.registry;
+        registry.register("requests", "Requests answered", self.requests.clone());
+        registry.register(
+            "credential_fetches",
+            "Upstream calls for credentials, by result and by who asked",
+            self.fetches.clone(),
+        );
+        registry.register(
+            "callers_unidentified",
+            "Connections whose caller could not be identified",
+            self.callers_unidentified.clone(),
+        );
+        registry.register(
+            "imds_token_missing",
+            "Metadata requests without a valid token",
+            self.imds_token_missing.clone(),
+        );
+        registry.register(
+            "imds_v1_requests",
+            "Metadata requests served without a token (IMDSv1)",
+            self.imds_v1_requests.clone(),
+        );
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register(
+            "refresh_lag_seconds",
+            "How late the latest refresh began",
+            self.refresh_lag.clone(),
+        );
+        registry.register(
+            "clock_skew_seconds",
+            "Upstream's clock less this machine's",
+            self.clock_skew.clone(),
+        );
+        registry.register("sessions_held", "Sessions held", self.sessions_held.clone());
+        registry.register("panics", "Panics of tasks", self.panics.clone());
+        registry.register(
+            "log_events_lost",
+            "Log events that a target did not take",
+            log_lost,
+        );
+        registry.register(
+            "build",
+            "The running version",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+    }
+
+    /// The counters of one API's requests, by route and status.
+    pub fn requests(&self, api: &'static str, routes: &'static [&'static str]) -> RequestCounters {
+        let cells = routes.len() * (CODES.len() + 1);
+        RequestCounters {
+            api,
+            routes,
+            family: self.requests.clone(),
+            cells: (0..cells).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// The counter of upstream calls with this result, asked for by this.
+    pub fn fetches(&self, result: &'static str, origin: &'static str) -> Counter {
+        let labels = [("result", result), ("origin", origin)];
+        self.fetches.get_or_create_owned(&labels)
+    }
+
+    /// All metrics as text.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut page = String::with_capacity(4096);
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+/// Counts the requests of one API: one look into an array, one addition.
+#[derive(Debug)]
+pub struct RequestCounters {
+    api: &'static str,
+    routes: &'static [&'static str],
+    family: Family<Labels<3>, Counter>,
+    /// Filled at first use, so that only series that occur are shown.
+    cells: Box<[OnceLock<Counter>]>,
+}
+
+impl RequestCounters {
+    /// Counts one request of this route (its place in the list that was registered).
+    pub fn count(&self, route: usize, status: u16) {
+        let code = CODES
+            .binary_search_by_key(&status, |(code, _)| *code)
+            .unwrap_or(CODES.len());
+        let cell = self.cells.get(route * (CODES.len() + 1) + code);
+        if let (Some(cell), Some(route)) = (cell, self.routes.get(route)) {
+            cell.get_or_init(|| {
+                let code = CODES.get(code).map_or(OTHER_CODE, |(_, text)| text);
+                let labels = [("api", self.api), ("route", *route), ("code", code)];
+                self.family.get_or_create_owned(&labels)
+            })
+            .inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_route_and_status() {
+        let metrics = Metrics::new(Counter::default());
+        let imds = metrics.requests("imds", &["token", "role"]);
+        imds.count(0, 200);
+        imds.count(1, 404);
+        imds.count(1, 404);
+        imds.count(1, 418);
+        imds.count(7, 200);
+        let page = metrics.encode().unwrap();
+        for line in [
+            "rolecall_requests_total{api=\"imds\",route=\"token\",code=\"200\"} 1",
+            "rolecall_requests_total{api=\"imds\",route=\"role\",code=\"404\"} 2",
+            "rolecall_requests_total{api=\"imds\",route=\"role\",code=\"other\"} 1",
+        ] {
+            assert!(page.contains(line), "{line} in\n{page}");
+        }
+        assert_eq!(page.matches("rolecall_requests_total{").count(), 3);
+    }
+
+    #[test]
+    fn status_codes_are_in_order() {
+        assert!(CODES.is_sorted_by(|(a, _), (b, _)| a < b));
+        for (code, text) in CODES {
+            assert_eq!(code.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn names_are_the_documented_ones() {
+        let metrics = Metrics::new(Counter::default());
+        metrics.fetches("ok", "caller").inc();
+        metrics.requests("imds", &["token"]).count(0, 200);
+        let page = metrics.encode().unwrap();
+        for name in [
+            "rolecall_requests_total",
+            "rolecall_credential_fetches_total{result=\"ok\",origin=\"caller\"} 1",
+            "rolecall_callers_unidentified_total",
+            "rolecall_imds_token_missing_total",
+            "rolecall_imds_v1_requests_total",
+            "rolecall_connections",
+            "rolecall_refresh_lag_seconds",
+            "rolecall_clock_skew_seconds",
+            "rolecall_sessions_held",
+            "rolecall_panics_total",
+            "rolecall_log_events_lost_total",
+            "rolecall_build_info{version=\"",
+        ] {
+            assert!(page.contains(&format!("\n{name}")), "{name} in\n{page}");
+        }
+    }
+}
