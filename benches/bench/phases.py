@@ -1,0 +1,217 @@
+"""The measurements. Each takes the `Bench` and returns its figures; what is wrong rather than slow is an exception."""
+import os
+import statistics
+import subprocess
+import time
+
+from callers import Crowd, ask, imds_token, request
+from load import wrk
+from servers import ACCOUNT, METRICS, ROLE_PATH, ROLECALL, Rolecall, Server, hyper_bare, nginx
+from world import CALLER_UID, as_caller, cpu_seconds, settled_resident_kib
+
+TOKEN_FIELD = "X-aws-ec2-metadata-token"
+CROWDED = '[limits]\nconnections = 15000\nconnections-per-caller = 15000\npatience = "20s"\n'
+DEFAULT = ("127.0.0.1", 1338)               # where the embedded default serves
+
+
+def held(address, roles):
+    """Fetches each role's credentials once, as the caller; the last document."""
+    token = imds_token(address)
+    for role in roles:
+        for _ in range(200):
+            status, body = ask(address, "GET", ROLE_PATH + role, [(TOKEN_FIELD, token)])
+            if status != 503:
+                break
+        if status != 200:
+            raise RuntimeError(f"{role}: {status} {body!r}")
+    return token, body.decode()
+
+
+def requests(bench):
+    """CPU time of one credentials GET beside a bare hyper responder's and nginx's, who answer the same bytes."""
+    bench.sts.reset()
+    with Rolecall(bench, "requests").listening() as rolecall:
+        token, document = as_caller(held, ROLECALL, ["app"])
+        body = document.encode()
+        with hyper_bare(bench, body).listening() as bare, nginx(bench, body).listening() as other:
+            servers = [rolecall, bare, other]
+            fields = [(TOKEN_FIELD, token)]
+            resident = settled_resident_kib(rolecall.pid)
+            figures = {"body_bytes": len(document), "resident_kib_before": resident}
+            for mode in ("kept-alive", "per-request"):
+                figures[mode] = {server.name: [] for server in servers}
+                for server in servers:
+                    wrk(bench.script, server.address, ROLE_PATH + "app", fields, seconds=1, close=mode == "per-request")
+                for round_ in range(bench.rounds):
+                    for server in servers if round_ % 2 == 0 else reversed(servers):
+                        before, clock = cpu_seconds(server.pid), time.perf_counter()
+                        seen = wrk(bench.script, server.address, ROLE_PATH + "app", fields, seconds=bench.seconds,
+                                   close=mode == "per-request")
+                        cpu, wall = cpu_seconds(server.pid) - before, time.perf_counter() - clock
+                        figures[mode][server.name].append({
+                            **seen, "cpu_ms_per_1000": round(cpu / seen["requests"] * 1e6, 3),
+                            "cpu_use": round(cpu / wall, 3)})
+                    bench.say(mode, round_ + 1,
+                              {name: runs[-1]["cpu_ms_per_1000"] for name, runs in figures[mode].items()})
+            figures["resident_kib_after"] = settled_resident_kib(rolecall.pid)
+        status, metrics = ask(METRICS, "GET", "/metrics")
+        events = rolecall.audited()
+    callers = {event["caller"] for event in events if event["event"] == "hand-out"}
+    if status != 200 or b"rolecall_" not in metrics or callers != {f"uid {CALLER_UID}"}:
+        raise RuntimeError(f"not measured as it should be: metrics {status}, hand-outs to {callers}")
+    return figures
+
+
+def stall(bench):
+    """GETs of a held session while each of its renewals hangs for 20 s at the STS, beside those of a daemon with nothing
+    to renew."""
+    bench.sts.reset()
+    with Rolecall(bench, "calm").listening() as calm:
+        calm_token, _ = as_caller(held, ROLECALL, ["app"])
+        renewing_at = ("127.0.0.1", 8004)
+        # Renewed with 60 to 70 % of its life left, and served until 60 s before its end: ten pairs of windows lie between.
+        bench.sts.control(lifetime=200)
+        with Rolecall(bench, "renewing", address=renewing_at, metrics=("127.0.0.1", 9004)).listening():
+            token, _ = as_caller(held, renewing_at, ["app"])
+            expires = time.monotonic() + 200
+            bench.sts.control(lifetime=0, delay=20, reset=1)
+            while not bench.sts.control()["waiting"]:
+                if time.monotonic() > expires:
+                    raise RuntimeError("the session was never renewed")
+                time.sleep(0.2)
+            bench.say("first renewal hangs,", round(expires - time.monotonic()), "s before the end")
+            windows = []
+            for i in range(10):
+                pair = {}
+                turn = [("calm", ROLECALL, calm_token), ("renewing", renewing_at, token)]
+                for name, address, its in turn if i % 2 == 0 else reversed(turn):
+                    pair[name] = wrk(bench.script, address, ROLE_PATH + "app", [(TOKEN_FIELD, its)], connections=4,
+                                     seconds=2)
+                if expires - time.monotonic() < 60:
+                    raise RuntimeError("the windows outlasted the session")
+                windows.append(pair)
+                bench.say({name: (run["p999_us"], run["max_us"]) for name, run in pair.items()})
+            counters = bench.sts.control()
+    return {"windows": windows, "renewals_begun": counters["calls"], "most_waiting": counters["most_waiting"]}
+
+
+def fan_in_crowd(address, roles, callers, leaves):
+    token = imds_token(address)
+    questions = [request("GET", ROLE_PATH + role, [(TOKEN_FIELD, token)]) for role in roles]
+    # Caller i asks for role i modulo their number; the first of each role may leave before its answer.
+    queues = [[questions[i % len(roles)]] for i in range(len(roles) * callers)]
+    leave = frozenset(range(len(roles))) if leaves else frozenset()
+    return Crowd(address, len(queues)).run(queues, 60, leave)
+
+
+def fan_in(bench):
+    """Ten thousand callers of a hundred roles that nobody holds yet."""
+    figures = {}
+    names = [f"role-{n:0>3}" for n in range(100)]
+    for case, leaves in (("all-stay", False), ("first-leaves", True)):
+        bench.sts.reset()
+        bench.sts.control(delay=2)
+        # The token PUT begins a fetch for the caller's first role, which therefore is none of the hundred.
+        with Rolecall(bench, case, ["first", *names], limits=CROWDED).listening() as daemon:
+            answers = as_caller(fan_in_crowd, ROLECALL, names, 100, leaves)
+            calls = bench.sts.control()["by_role"]
+            figures[case] = {"answers": len(answers), "calls": sum(calls.get(arn(name), 0) for name in names),
+                             "roles_called_once": sum(calls.get(arn(name), 0) == 1 for name in names),
+                             "with_credentials": sum(status == 200 and found for _, status, _, found in answers),
+                             "median_s": round(statistics.median(seconds for _, _, seconds, _ in answers), 3),
+                             "slowest_s": round(max(seconds for _, _, seconds, _ in answers), 3),
+                             "statuses": {str(code): sum(status == code for _, status, _, _ in answers)
+                                          for code in sorted({status for _, status, _, _ in answers})},
+                             "resident_kib_after": settled_resident_kib(daemon.pid)}
+        bench.say(case, figures[case])
+    return figures
+
+
+def arn(role):
+    return f"arn:aws:iam::{ACCOUNT}:role/{role}"
+
+
+def fetch_all(address, roles, connections):
+    token = imds_token(address)
+    queues = [[request("GET", ROLE_PATH + role, [(TOKEN_FIELD, token)]) for role in roles[i::connections]]
+              for i in range(connections)]
+    answers = Crowd(address, connections).run(queues, 300)
+    return sum(status == 200 and found for _, status, _, found in answers)
+
+
+def memory(bench):
+    """What a held role, an idle daemon, and a million issued tokens occupy."""
+    bench.sts.reset()
+    figures = {}
+    with Rolecall(bench, "idle").listening() as daemon:
+        as_caller(held, ROLECALL, ["app"])
+        figures["idle_kib"] = settled_resident_kib(daemon.pid)
+        put = [("X-aws-ec2-metadata-token-ttl-seconds", "21600")]
+        wrk(bench.script, ROLECALL, "/latest/api/token", put, seconds=2, method="PUT")
+        before, issued = settled_resident_kib(daemon.pid), 0
+        while issued < 1_000_000:
+            issued += wrk(bench.script, ROLECALL, "/latest/api/token", put, seconds=5, method="PUT")["requests"]
+        figures["tokens"] = {"issued": issued, "before_kib": before, "after_kib": settled_resident_kib(daemon.pid)}
+        bench.say(figures)
+    names = [f"role-{n:0>5}" for n in range(10_000)]
+    with Rolecall(bench, "held", names).listening() as daemon:
+        as_caller(held, ROLECALL, names[:1])
+        before = settled_resident_kib(daemon.pid)
+        begun, ready, rounds = time.perf_counter(), 0, 0
+        # A burst of misses may be told to come again: what counts is what is held in the end.
+        while ready < len(names) and rounds < 20:
+            ready, rounds = as_caller(fetch_all, ROLECALL, names, 16), rounds + 1
+        if ready < len(names):
+            raise RuntimeError(f"only {ready} of {len(names)} roles were handed out")
+        seconds = time.perf_counter() - begun
+        after = settled_resident_kib(daemon.pid)
+        figures["held"] = {"roles": len(names), "token_bytes": 400, "before_kib": before, "after_kib": after,
+                           "kib_each": round((after - before) / len(names), 2), "seconds": round(seconds, 1)}
+        bench.say(figures["held"])
+    return figures
+
+
+def embedded_default(bench, directory):
+    return Server("rolecall", DEFAULT, [bench.rolecall, "serve"], directory,
+                  {"HOME": str(directory), "XDG_STATE_HOME": str(directory), "XDG_RUNTIME_DIR": str(directory),
+                   "ROLECALL_SOCKET": str(directory / "admin.sock")})
+
+
+def first_credential(server):
+    """Milliseconds from exec to the first credentials of the role `demo`, each step asked for as soon as it can be."""
+    server.listening()
+    token = imds_token(server.address)
+    status, body = ask(server.address, "GET", ROLE_PATH + "demo", [(TOKEN_FIELD, token)])
+    took = time.perf_counter() - server.begun
+    if status != 200 or b"AccessKeyId" not in body:
+        raise RuntimeError(f"no local credential: {status} {body!r}")
+    return took * 1e3, body
+
+
+def start(bench):
+    """From exec to the first credential of the embedded default; beside it bare hyper's first answer."""
+    figures = {"first_ms": [], "again_ms": [], "hyper_bare_ms": [], "idle_kib": []}
+    for i in range(bench.starts):
+        directory = bench.directory(f"start-{i}")
+        for key in ("first_ms", "again_ms"):        # without and with the state that the first start makes
+            with embedded_default(bench, directory) as server:
+                took, body = first_credential(server)
+                figures[key].append(round(took, 2))
+                if i == 0:
+                    figures["idle_kib"].append(settled_resident_kib(server.pid))
+        with hyper_bare(bench, body) as server:
+            server.listening()
+            ask(server.address, "GET", "/")
+            figures["hyper_bare_ms"].append(round((time.perf_counter() - server.begun) * 1e3, 2))
+    bench.say({key: statistics.median(times) for key, times in figures.items()})
+    return figures
+
+
+def size(bench):
+    """The binary, as built and stripped."""
+    stripped = bench.directory("size") / "rolecall"
+    subprocess.run(["strip", "-o", str(stripped), bench.rolecall], check=True)
+    return {"bytes": os.path.getsize(bench.rolecall), "stripped_bytes": os.path.getsize(stripped)}
+
+
+PHASES = {"requests": requests, "stall": stall, "fan-in": fan_in, "memory": memory, "start": start, "size": size}

@@ -1,0 +1,115 @@
+"""The figures as Markdown, from results.json."""
+import statistics
+
+BEGIN, END = "<!-- figures: written by benches/run -->", "<!-- end of figures -->"
+MIB = 2**20
+MODES = (("kept-alive", "32 connections, kept alive", 1.10), ("per-request", "a connection per request, 32 at a time", 1.15))
+# The allocator may still touch a page or two of what it already owns.
+NO_GROWTH_KIB = 64
+
+
+def spread(values, form="{:.2f}"):
+    """The median, and between what the middle half lies."""
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else list(values) * 3
+    return f"{form.format(middle)} ({form.format(low)}–{form.format(high)})"
+
+
+def ratios(runs, one, other):
+    """The CPU time of one server by another's, round by round."""
+    return [a["cpu_ms_per_1000"] / b["cpu_ms_per_1000"] for a, b in zip(runs[one], runs[other])]
+
+
+# Each of these yields (what was measured, goal, figure, whether the goal is met).
+
+def goals_of_requests(figures):
+    for mode, words, goal in MODES:
+        found = ratios(figures[mode], "rolecall", "hyper-bare")
+        yield (f"CPU of a credentials GET by bare hyper's; {words}", f"≤ {goal:.2f}", spread(found),
+               statistics.median(found) <= goal)
+
+
+def goals_of_stall(figures):
+    slowest = max(pair["renewing"]["max_us"] for pair in figures["windows"]) / 1e3
+    calm = max(pair["calm"]["max_us"] for pair in figures["windows"]) / 1e3
+    tails = [pair["renewing"]["p999_us"] / pair["calm"]["p999_us"] for pair in figures["windows"]]
+    yield ("slowest GET of a held session while its renewal takes 20 s", "< 20 ms",
+           f"{slowest:.1f} ms (with nothing to renew: {calm:.1f} ms)", slowest < 20)
+    yield "p99.9 then, by that with nothing to renew", "≤ 1.25", spread(tails), statistics.median(tails) <= 1.25
+
+
+def goals_of_fan_in(figures):
+    for case, words in (("all-stay", ""), ("first-leaves", ", the first caller of each role leaves")):
+        found = figures[case]
+        refused = found["answers"] - found["with_credentials"]
+        yield (f"STS calls for 10,000 callers waiting for 100 cold roles{words}", "100, nobody refused",
+               f"{found['calls']}, {refused or 'nobody'} refused",
+               found["calls"] == found["roles_called_once"] == 100 and not refused)
+
+
+def goals_of_memory(figures):
+    each, idle, tokens = figures["held"]["kib_each"], figures["idle_kib"], figures["tokens"]
+    growth = tokens["after_kib"] - tokens["before_kib"]
+    yield "resident memory of a held role, of 10,000 (400-byte tokens)", "≤ 4 KiB", f"{each:.2f} KiB", each <= 4
+    yield "idle daemon, resident, after a session from STS", "≤ 8 MiB", f"{idle / 1024:.1f} MiB", idle <= 8192
+    yield (f"growth over {tokens['issued'] / 1e6:.1f} million issued tokens", "none", f"{growth} KiB",
+           growth <= NO_GROWTH_KIB)
+
+
+def goals_of_start(figures):
+    for key, words in (("first_ms", "the very first time"), ("again_ms", "with its state")):
+        found = figures[key]
+        yield (f"start to first local credential, {words}", "≤ 13 ms", spread(found, "{:.1f}") + " ms",
+               statistics.median(found) <= 13)
+
+
+def goals_of_size(figures):
+    size = figures["stripped_bytes"] / MIB
+    yield "binary, stripped", "≤ 10 MiB", f"{size:.1f} MiB", size <= 10
+
+
+GOALS = {"requests": goals_of_requests, "stall": goals_of_stall, "fan-in": goals_of_fan_in, "memory": goals_of_memory,
+         "start": goals_of_start, "size": goals_of_size}
+
+
+def request_rows(figures):
+    for mode, words, _ in MODES:
+        for name, runs in figures[mode].items():
+            middle = {key: statistics.median(run[key] for run in runs) for key in
+                      ("cpu_ms_per_1000", "cpu_use", "p50_us", "p99_us", "p999_us")}
+            rate = statistics.median(run["requests"] / run["seconds"] for run in runs)
+            yield (f"| {words} | {name} | {middle['cpu_ms_per_1000']:.2f} | "
+                   f"{statistics.median(ratios(figures[mode], name, 'hyper-bare')):.2f} | {rate:,.0f} | "
+                   f"{middle['cpu_use']:.0%} | {middle['p50_us']:.0f} | {middle['p99_us']:.0f} | {middle['p999_us']:.0f} |")
+
+
+def abouts(results):
+    """One line for each different machine or build that the phases ran on."""
+    lines = {}
+    for phase, its in results.items():
+        m, v = its["machine"], its["versions"]
+        line = (f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, Linux {m['kernel']}, {m['libc']}; "
+                f"rolecall {v['rolecall']} at {v['commit']}, rustc {v['rustc']}, hyper {v['hyper']}, tokio {v['tokio']}, "
+                f"nginx {v['nginx']}, wrk {v['wrk']}, Python {v['python']}; {its['date']}")
+        lines.setdefault(line, []).append(f"{phase} ({its['others']:.0%})")
+    return [f"* {', '.join(phases)}: {line}" for line, phases in lines.items()]
+
+
+def tables(results):
+    out = ["| measured | goal | median (quartiles) | met |", "|---|---|---|---|"]
+    out += [f"| {what} | {goal} | {figure} | {'yes' if met else '**no**'} |"
+            for phase, its in results.items() for what, goal, figure, met in GOALS[phase](its["figures"])]
+    if "requests" in results:
+        out += ["", "| credentials GET | server | CPU ms for 1,000 | × bare hyper | requests/s | CPU use | p50 µs | p99 µs "
+                "| p99.9 µs |", "|---|---|---:|---:|---:|---:|---:|---:|---:|", *request_rows(results["requests"]["figures"])]
+    if "start" in results:
+        found = results["start"]["figures"]
+        out += ["", f"Bare hyper, started the same way, gives its first answer after {spread(found['hyper_bare_ms'], '{:.1f}')} "
+                f"ms. The embedded default idles at {found['idle_kib'][-1] / 1024:.1f} MiB."]
+    return "\n".join([*out, "", "Where each phase ran, and in parentheses the share of the machine's time that other work took "
+                      "meanwhile:", "", *abouts(results)])
+
+
+def write(results, readme):
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{after}")
