@@ -174,6 +174,18 @@ pub enum Dialect {
     Generic,
 }
 
+impl Dialect {
+    /// As the configuration spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Ceph => "ceph",
+            Self::Minio => "minio",
+            Self::Generic => "generic",
+        }
+    }
+}
+
 /// What an account's roles are assumed with: `credentials.from`.
 #[derive(Clone, Debug)]
 pub enum BaseCredentials {

@@ -46,7 +46,7 @@ pub enum TemplateError {
 }
 
 /// The values for one caller.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Names {
     /// The user's number.
     pub uid: Option<u32>,

@@ -1,3 +1,24 @@
-//! Where sessions come from.
+//! Where sessions come from: STS calls signed with base credentials. The only place that knows
+//! AWS SDK types.
+//!
+//! [`Plans`] turns a configuration into requests, one for each role and each set of names that its
+//! templates are filled with. Their [`Source`](crate::sessions::Source)s run on the thread of an
+//! [`Engine`], so that neither TLS nor XML ever delays an answer from a held session. Nothing of
+//! the SDK is made before the first fetch.
 
+mod answer;
+mod base;
+mod call;
+mod engine;
+mod environment;
+mod failure;
 pub mod local;
+mod own;
+mod plans;
+mod sts;
+mod transport;
+
+pub use engine::Engine;
+pub use environment::Environment;
+pub use own::OwnAddresses;
+pub use plans::{PlanError, Plans};

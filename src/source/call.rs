@@ -1,0 +1,222 @@
+//! One STS call with its parameters, exactly as they are sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{BaseCredentials, Dialect, Role, RoleKind};
+use crate::grants::Names;
+use crate::sessions::KeyDigest;
+use crate::types::{ExternalId, RoleArn, SessionName};
+
+/// Sessions of a role that was assumed with another role's session last an hour at most.
+pub(super) const CHAINED_LIFE: Duration = Duration::from_secs(3600);
+
+/// The STS operations that issue sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
+    GetFederationToken,
+    GetSessionToken,
+}
+
+impl Action {
+    /// What this role needs, with these base credentials: a web identity token can sign nothing,
+    /// so a role is assumed with the token itself.
+    pub(super) const fn of(kind: RoleKind, base: &BaseCredentials) -> Self {
+        match kind {
+            RoleKind::AssumeRole => match base {
+                BaseCredentials::WebIdentity { .. } => Self::AssumeRoleWithWebIdentity,
+                BaseCredentials::Environment
+                | BaseCredentials::Profile(_)
+                | BaseCredentials::Key { .. }
+                | BaseCredentials::Process(_)
+                | BaseCredentials::Endpoint { .. }
+                | BaseCredentials::Imds
+                | BaseCredentials::Role(_)
+                | BaseCredentials::Local => Self::AssumeRole,
+            },
+            RoleKind::WebIdentity => Self::AssumeRoleWithWebIdentity,
+            RoleKind::FederationToken => Self::GetFederationToken,
+            RoleKind::SessionToken => Self::GetSessionToken,
+        }
+    }
+
+    /// As the wire and the logs spell it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::GetFederationToken => "GetFederationToken",
+            Self::GetSessionToken => "GetSessionToken",
+        }
+    }
+
+    /// Whether upstream takes only long-term keys for it.
+    pub(super) const fn wants_long_term_keys(self) -> bool {
+        matches!(self, Self::GetFederationToken | Self::GetSessionToken)
+    }
+}
+
+/// A call with its parameters. What a dialect or an operation does not take is not in it.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) action: Action,
+    pub(super) role_arn: Option<RoleArn>,
+    pub(super) session_name: Option<SessionName>,
+    pub(super) duration: Duration,
+    pub(super) policy: Option<Arc<str>>,
+    pub(super) policy_arns: Vec<String>,
+    pub(super) tags: Vec<(String, String)>,
+    pub(super) transitive_tags: Vec<String>,
+    pub(super) external_id: Option<ExternalId>,
+    pub(super) source_identity: Option<String>,
+}
+
+impl Call {
+    /// The call of this role for a caller of these names.
+    pub(super) fn new(
+        role: &Role,
+        dialect: Dialect,
+        base: &BaseCredentials,
+        names: &Names,
+    ) -> Self {
+        let action = Action::of(role.kind, base);
+        let takes = Takes::of(action, dialect);
+        let session_name = (action != Action::GetSessionToken).then(|| {
+            let longest = match action {
+                Action::GetFederationToken => SessionName::MAX_FEDERATED,
+                Action::AssumeRole
+                | Action::AssumeRoleWithWebIdentity
+                | Action::GetSessionToken => SessionName::MAX,
+            };
+            SessionName::from_any(&role.session_name.fill(names), longest)
+        });
+        let source_identity = role
+            .source_identity
+            .as_ref()
+            .filter(|_| takes.source_identity);
+        let tags: &[_] = if takes.tags { &role.tags } else { &[] };
+        Self {
+            action,
+            role_arn: (!action.wants_long_term_keys()).then(|| role.arn.clone()),
+            session_name,
+            duration: duration(role.duration, dialect, base),
+            policy: role.policy.clone().filter(|_| takes.policy),
+            policy_arns: if takes.policy_arns {
+                role.policy_arns.clone()
+            } else {
+                Vec::new()
+            },
+            tags: tags
+                .iter()
+                .map(|(key, value)| (key.clone(), value.fill(names)))
+                .collect(),
+            transitive_tags: if takes.transitive_tags {
+                role.transitive_tags.clone()
+            } else {
+                Vec::new()
+            },
+            external_id: role.external_id.clone().filter(|_| takes.external_id),
+            source_identity: source_identity.map(|template| {
+                let name = SessionName::from_any(&template.fill(names), SessionName::MAX);
+                name.as_str().to_owned()
+            }),
+        }
+    }
+
+    /// Adds every parameter to a session's key.
+    pub(super) fn digest(&self, key: KeyDigest) -> KeyDigest {
+        let mut key = key
+            .field("action", self.action.as_str().as_bytes())
+            .optional(
+                "role-arn",
+                self.role_arn.as_ref().map(|arn| arn.as_str().as_bytes()),
+            )
+            .optional(
+                "session-name",
+                self.session_name
+                    .as_ref()
+                    .map(|name| name.as_str().as_bytes()),
+            )
+            .field("duration", &self.duration.as_secs().to_be_bytes())
+            .optional("policy", self.policy.as_deref().map(str::as_bytes))
+            .optional(
+                "external-id",
+                self.external_id.as_ref().map(|id| id.as_str().as_bytes()),
+            )
+            .optional(
+                "source-identity",
+                self.source_identity.as_deref().map(str::as_bytes),
+            );
+        for arn in &self.policy_arns {
+            key = key.field("policy-arn", arn.as_bytes());
+        }
+        for (name, value) in &self.tags {
+            key = key
+                .field("tag", name.as_bytes())
+                .field("value", value.as_bytes());
+        }
+        for name in &self.transitive_tags {
+            key = key.field("transitive-tag", name.as_bytes());
+        }
+        key
+    }
+
+    /// What this call is, for messages: the operation, and the role where there is one.
+    pub(super) fn describe(&self) -> String {
+        match &self.role_arn {
+            Some(arn) => format!("{} of {arn}", self.action.as_str()),
+            None => self.action.as_str().to_owned(),
+        }
+    }
+}
+
+/// Which optional parameters are sent.
+struct Takes {
+    policy: bool,
+    policy_arns: bool,
+    tags: bool,
+    transitive_tags: bool,
+    external_id: bool,
+    source_identity: bool,
+}
+
+impl Takes {
+    /// Web identities bring tags and source identity in their token. Ceph reads neither tags nor
+    /// policy ARNs, MinIO only the policy; both ignore what they do not know.
+    const fn of(action: Action, dialect: Dialect) -> Self {
+        let assume = matches!(action, Action::AssumeRole);
+        let session_token = matches!(action, Action::GetSessionToken);
+        let (all, ceph) = match dialect {
+            Dialect::Aws | Dialect::Generic => (true, false),
+            Dialect::Ceph => (false, true),
+            Dialect::Minio => (false, false),
+        };
+        Self {
+            policy: !session_token,
+            policy_arns: all && !session_token,
+            tags: all && matches!(action, Action::AssumeRole | Action::GetFederationToken),
+            transitive_tags: all && assume,
+            external_id: (all || ceph) && assume,
+            source_identity: all && assume,
+        }
+    }
+}
+
+/// The life to ask for. AWS refuses more than an hour to a chained role instead of shortening it.
+fn duration(asked: Duration, dialect: Dialect, base: &BaseCredentials) -> Duration {
+    let chained = match base {
+        BaseCredentials::Role(_) | BaseCredentials::Imds | BaseCredentials::Endpoint { .. } => true,
+        BaseCredentials::Environment
+        | BaseCredentials::Profile(_)
+        | BaseCredentials::Key { .. }
+        | BaseCredentials::WebIdentity { .. }
+        | BaseCredentials::Process(_)
+        | BaseCredentials::Local => false,
+    };
+    match dialect {
+        Dialect::Aws | Dialect::Generic if chained => asked.min(CHAINED_LIFE),
+        Dialect::Aws | Dialect::Generic | Dialect::Ceph | Dialect::Minio => asked,
+    }
+}

@@ -1,0 +1,271 @@
+//! What a failed call means: the raw answer of an STS, classified. Pure.
+//!
+//! AWS answers `<ErrorResponse><Error><Code>`, Ceph and at times MinIO S3's bare `<Error><Code>`,
+//! which the SDK reads as an error without code: so the body itself is read here.
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::Event;
+
+use super::call::{Action, Call};
+use crate::sessions::{FailureKind, FetchError};
+
+/// How much of an error's body is read.
+const READ: usize = 64 * 1024;
+
+/// How much of upstream's message the log gets.
+const MESSAGE: usize = 400;
+
+/// `Code` and `Message` of an error body.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct UpstreamError {
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+/// Reads an error body, whatever its root. `None` where it is no XML error at all.
+pub(super) fn read(body: &[u8]) -> Option<UpstreamError> {
+    let mut reader = Reader::from_reader(body.get(..READ).unwrap_or(body));
+    let mut error = UpstreamError::default();
+    let mut path: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let event = match reader.read_event() {
+            Ok(event) => event,
+            Err(_broken) => break,
+        };
+        match event {
+            Event::Start(start) => path.push(start.local_name().as_ref().to_vec()),
+            Event::End(_) => {
+                path.pop();
+            }
+            Event::Text(text) => push(&mut error, &path, text.decode().ok()?.as_ref()),
+            Event::CData(text) => push(&mut error, &path, text.decode().ok()?.as_ref()),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref() {
+                Ok(Some(character)) => push(&mut error, &path, character.encode_utf8(&mut [0; 4])),
+                Ok(None) | Err(_) => {
+                    let name = reference.decode().ok()?;
+                    push(
+                        &mut error,
+                        &path,
+                        resolve_predefined_entity(&name).unwrap_or_default(),
+                    );
+                }
+            },
+            Event::Eof => break,
+            Event::Empty(_)
+            | Event::Comment(_)
+            | Event::Decl(_)
+            | Event::PI(_)
+            | Event::DocType(_) => {}
+        }
+    }
+    (!error.code.is_empty()).then_some(error)
+}
+
+fn push(error: &mut UpstreamError, path: &[Vec<u8>], text: &str) {
+    let names: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
+    match names.as_slice() {
+        [b"Error", b"Code"] | [b"ErrorResponse", b"Error", b"Code"] => {
+            error.code.push_str(text.trim());
+        }
+        [b"Error", b"Message"] | [b"ErrorResponse", b"Error", b"Message"] => {
+            error.message.push_str(text);
+        }
+        _ => {}
+    }
+}
+
+/// What an error answer means for this call.
+pub(super) fn classify(status: u16, body: &[u8], call: &Call) -> FetchError {
+    let error = read(body).unwrap_or_default();
+    let kind = kind(status, &error, call.action);
+    let message = printable(&error.message);
+    let what = match (error.code.is_empty(), message.is_empty()) {
+        (true, _) => format!("status {status}"),
+        (false, true) => format!("{status} {}", printable(&error.code)),
+        (false, false) => format!("{status} {}: {message}", printable(&error.code)),
+    };
+    let advice = advice(kind, &error, call);
+    FetchError::new(
+        kind,
+        format!("{} failed ({what}); {advice}", call.describe()),
+    )
+}
+
+fn kind(status: u16, error: &UpstreamError, action: Action) -> FailureKind {
+    match error.code.as_str() {
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "NoSuchEntity"
+        | "IDPRejectedClaim"
+        | "IDPRejectedClaimException"
+        | "Forbidden" => FailureKind::Denied,
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequests"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "SlowDownRead"
+        | "SlowDownWrite"
+        | "BandwidthLimitExceeded"
+        | "LimitExceeded"
+        | "PriorRequestNotComplete" => FailureKind::Throttled,
+        "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidToken"
+        | "UnrecognizedClientException"
+        | "UnrecognizedClient"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidIdentityToken"
+        | "InvalidIdentityTokenException"
+        | "TokenRefreshRequired"
+        | "AuthFailure" => {
+            if is_clock(error) {
+                FailureKind::Misconfigured
+            } else {
+                FailureKind::BaseCredentials
+            }
+        }
+        "IDPCommunicationError"
+        | "IDPCommunicationErrorException"
+        | "InternalFailure"
+        | "InternalError"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "STSNotInitialized"
+        | "ServiceUnavailableException"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => FailureKind::Unavailable,
+        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => {
+            FailureKind::Misconfigured
+        }
+        _ => by_status(status, action),
+    }
+}
+
+fn by_status(status: u16, action: Action) -> FailureKind {
+    match status {
+        401 if action == Action::AssumeRoleWithWebIdentity => FailureKind::Denied,
+        401 => FailureKind::BaseCredentials,
+        403 => FailureKind::Denied,
+        408 | 425 | 500..=599 => FailureKind::Unavailable,
+        429 => FailureKind::Throttled,
+        _ => FailureKind::Misconfigured,
+    }
+}
+
+/// AWS says `SignatureDoesNotMatch` for a wrong clock too: `Signature expired: … is now earlier`.
+fn is_clock(error: &UpstreamError) -> bool {
+    error.code == "SignatureDoesNotMatch"
+        && (error.message.starts_with("Signature expired")
+            || error.message.starts_with("Signature not yet current"))
+}
+
+/// The permission that upstream says is missing.
+pub(super) fn missing_permission(message: &str) -> Option<&str> {
+    let (_, after) = message.split_once("not authorized to perform: ")?;
+    let action = after.split_whitespace().next()?;
+    action.contains(':').then_some(action)
+}
+
+fn advice(kind: FailureKind, error: &UpstreamError, call: &Call) -> String {
+    match kind {
+        FailureKind::Denied => denied(error, call),
+        FailureKind::Throttled => "fewer calls are made until it recovers".to_owned(),
+        FailureKind::Unavailable => "it is tried again soon".to_owned(),
+        FailureKind::BaseCredentials if call.action == Action::AssumeRoleWithWebIdentity => {
+            "the web identity token is not (or no longer) accepted: see that its file is renewed, \
+             and that its issuer and audience are registered"
+                .to_owned()
+        }
+        FailureKind::BaseCredentials => "the account's base credentials are wrong, expired or \
+             deleted: see its `credentials`"
+            .to_owned(),
+        FailureKind::Misconfigured => misconfigured(error, call),
+    }
+}
+
+fn denied(error: &UpstreamError, call: &Call) -> String {
+    match missing_permission(&error.message) {
+        Some("sts:TagSession") => "the role's trust policy does not allow sts:TagSession, which \
+             session tags need: allow it there, or drop `tags`"
+            .to_owned(),
+        Some("sts:SetSourceIdentity") => "the role's trust policy does not allow \
+             sts:SetSourceIdentity, which a source identity needs: allow it there, or drop \
+             `source-identity`"
+            .to_owned(),
+        Some(permission) => format!(
+            "allow {} to the base credentials, and trust them in the role's trust policy",
+            printable(permission)
+        ),
+        None if error.code == "NoSuchEntity" => {
+            "there is no such role: see the role's name or `arn`".to_owned()
+        }
+        None => {
+            let external_id = if call.external_id.is_some() {
+                " (and its external id)"
+            } else {
+                ""
+            };
+            format!(
+                "see that the role exists, that its trust policy{external_id} names the base \
+                 credentials, and that they may call {}",
+                call.action.as_str()
+            )
+        }
+    }
+}
+
+fn misconfigured(error: &UpstreamError, call: &Call) -> String {
+    match error.code.as_str() {
+        "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "RequestInTheFuture"
+        | "SignatureDoesNotMatch" => "this host's clock is wrong: set it, by NTP".to_owned(),
+        "MalformedPolicyDocument" => "the role's session policy is not valid".to_owned(),
+        "PackedPolicyTooLarge" => {
+            "the role's session policy and tags are too large together: shorten them".to_owned()
+        }
+        "RegionDisabledException" => {
+            "STS is not enabled in the account's `region`: enable it, or name another".to_owned()
+        }
+        "MethodNotAllowed" | "InvalidAction" | "NotImplemented" => format!(
+            "this server does not know {}: see the account's `dialect` and the role's `kind`",
+            call.action.as_str()
+        ),
+        _ if error.message.contains("MaxSessionDuration") => {
+            "shorten the role's `duration`, or raise its maximum".to_owned()
+        }
+        "" => "see that the account's `endpoint` is an STS".to_owned(),
+        _ => "see the role's settings".to_owned(),
+    }
+}
+
+/// Upstream's words, made fit for a log line. They end at the first line break: AWS appends the
+/// canonical request to `SignatureDoesNotMatch`, session token included.
+pub(super) fn printable(text: &str) -> String {
+    let line = text
+        .trim_start()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end();
+    let mut shown: String = line
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MESSAGE)
+        .collect();
+    if line.chars().nth(MESSAGE).is_some() {
+        shown.push('…');
+    }
+    shown
+}

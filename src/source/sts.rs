@@ -1,0 +1,332 @@
+//! The source that calls an STS.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sdk_sts::Client;
+use aws_sdk_sts::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_sts::config::retry::RetryConfig;
+use aws_sdk_sts::config::timeout::TimeoutConfig;
+use aws_sdk_sts::config::{
+    Builder, ConfigBag, IdentityCache, Intercept, Region as SdkRegion, RuntimeComponents,
+    StalledStreamProtectionConfig,
+};
+use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use super::base::{self, Base};
+use super::call::{Action, Call};
+use super::engine::SdkTime;
+use super::transport::{CONNECT_TIMEOUT, LeadsHere};
+use super::{Engine, answer, failure};
+use crate::sessions::{FailureKind, FetchError, FetchFuture, Fetched, Session, Source};
+use crate::types::Region;
+
+/// How long a call may take with all its retries.
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// One call and two retries.
+const ATTEMPTS: u32 = 3;
+
+/// An STS: one client for all roles that are asked of it.
+pub(super) struct Endpoint {
+    url: Option<String>,
+    region: Region,
+    client: OnceLock<Client>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}",
+            self.url.as_deref().unwrap_or("sts"),
+            self.region
+        )
+    }
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.url == other.url && self.region == other.region
+    }
+}
+
+impl Endpoint {
+    pub(super) const fn new(url: Option<String>, region: Region) -> Self {
+        Self {
+            url,
+            region,
+            client: OnceLock::new(),
+        }
+    }
+
+    /// The client, made at the first call. It holds no credentials: each call brings its own.
+    fn client(&self, engine: &Engine) -> &Client {
+        self.client.get_or_init(|| {
+            let mut config = Builder::new()
+                .behavior_version_latest()
+                .region(SdkRegion::new(self.region.as_str().to_owned()))
+                .http_client(engine.transport().clone())
+                .time_source(SdkTime(engine.clock().clone()))
+                .identity_cache(IdentityCache::no_cache())
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+                .retry_config(
+                    RetryConfig::standard()
+                        .with_max_attempts(ATTEMPTS)
+                        .with_initial_backoff(Duration::from_millis(200))
+                        .with_max_backoff(Duration::from_secs(1)),
+                )
+                .timeout_config(
+                    TimeoutConfig::builder()
+                        .connect_timeout(CONNECT_TIMEOUT)
+                        .operation_timeout(CALL_TIMEOUT)
+                        .build(),
+                );
+            config.set_endpoint_url(self.url.clone());
+            Client::from_conf(config.build())
+        })
+    }
+}
+
+/// What a call is signed with.
+#[derive(Clone, Debug)]
+pub(super) enum Signer {
+    /// The account's own base credentials.
+    Base(Arc<Base>),
+    /// The session of the request's base role.
+    Chained,
+}
+
+/// Obtains the sessions of one role for one caller's names.
+#[derive(Debug)]
+pub(super) struct StsSource {
+    pub(super) engine: Engine,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) signer: Signer,
+    pub(super) call: Arc<Call>,
+}
+
+impl Source for StsSource {
+    fn fetch<'a>(&'a self, base: Option<&'a Session>) -> FetchFuture<'a> {
+        let session = base.map(base::of_session);
+        let engine = self.engine.clone();
+        let endpoint = Arc::clone(&self.endpoint);
+        let signer = self.signer.clone();
+        let call = Arc::clone(&self.call);
+        Box::pin(self.engine.run(async move {
+            let credentials = match signer {
+                Signer::Base(own) => own.load(&engine)?,
+                Signer::Chained => session.ok_or_else(|| {
+                    let message = "the session of the base role is missing";
+                    FetchError::new(FailureKind::BaseCredentials, message)
+                })?,
+            };
+            fetch(&engine, &endpoint, &call, credentials).await
+        }))
+    }
+}
+
+async fn fetch(
+    engine: &Engine,
+    endpoint: &Endpoint,
+    call: &Call,
+    credentials: Credentials,
+) -> Result<Fetched, FetchError> {
+    let date = DateHeader::default();
+    let signed = aws_sdk_sts::Config::builder().credentials_provider(credentials);
+    let answered = send(endpoint.client(engine), call, signed, date.clone()).await?;
+    answer::session(
+        answered.as_ref(),
+        date.take().as_deref(),
+        engine.clock().now(),
+    )
+}
+
+/// Makes the call; the credentials in its answer, where there are any.
+async fn send(
+    client: &Client,
+    call: &Call,
+    signed: Builder,
+    date: DateHeader,
+) -> Result<Option<aws_sdk_sts::types::Credentials>, FetchError> {
+    let seconds = i32::try_from(call.duration.as_secs()).unwrap_or(i32::MAX);
+    let session_name = call
+        .session_name
+        .as_ref()
+        .map(|name| name.as_str().to_owned());
+    let role_arn = call.role_arn.as_ref().map(|arn| arn.as_str().to_owned());
+    let policy = call.policy.as_deref().map(str::to_owned);
+    match call.action {
+        Action::AssumeRole | Action::AssumeRoleWithWebIdentity => {
+            let request = client
+                .assume_role()
+                .set_role_arn(role_arn)
+                .set_role_session_name(session_name)
+                .duration_seconds(seconds)
+                .set_policy(policy)
+                .set_policy_arns(policy_arns(call))
+                .set_tags(tags(call))
+                .set_transitive_tag_keys(some(call.transitive_tags.clone()))
+                .set_external_id(call.external_id.as_ref().map(|id| id.as_str().to_owned()))
+                .set_source_identity(call.source_identity.clone());
+            let answer = request
+                .customize()
+                .config_override(signed)
+                .interceptor(date)
+                .send()
+                .await;
+            answer
+                .map(|answer| answer.credentials)
+                .map_err(|error| failed(&error, call))
+        }
+        Action::GetFederationToken => {
+            let request = client
+                .get_federation_token()
+                .set_name(session_name)
+                .duration_seconds(seconds)
+                .set_policy(policy)
+                .set_policy_arns(policy_arns(call))
+                .set_tags(tags(call));
+            let answer = request
+                .customize()
+                .config_override(signed)
+                .interceptor(date)
+                .send()
+                .await;
+            answer
+                .map(|answer| answer.credentials)
+                .map_err(|error| failed(&error, call))
+        }
+        Action::GetSessionToken => {
+            let request = client.get_session_token().duration_seconds(seconds);
+            let answer = request
+                .customize()
+                .config_override(signed)
+                .interceptor(date)
+                .send()
+                .await;
+            answer
+                .map(|answer| answer.credentials)
+                .map_err(|error| failed(&error, call))
+        }
+    }
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn policy_arns(call: &Call) -> Option<Vec<PolicyDescriptorType>> {
+    let arns = call.policy_arns.iter();
+    some(
+        arns.map(|arn| PolicyDescriptorType::builder().arn(arn).build())
+            .collect(),
+    )
+}
+
+fn tags(call: &Call) -> Option<Vec<Tag>> {
+    let tags = call.tags.iter();
+    some(
+        tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok())
+            .collect(),
+    )
+}
+
+/// What became of a call that failed.
+fn failed<E>(error: &SdkError<E, HttpResponse>, call: &Call) -> FetchError
+where
+    E: std::error::Error + 'static,
+{
+    let what = call.describe();
+    let unavailable = |why: String| {
+        FetchError::new(
+            FailureKind::Unavailable,
+            format!("{what} failed: {why}; it is tried again soon"),
+        )
+    };
+    match error {
+        SdkError::ServiceError(answer) => {
+            let raw = answer.raw();
+            failure::classify(
+                raw.status().as_u16(),
+                raw.body().bytes().unwrap_or_default(),
+                call,
+            )
+        }
+        SdkError::TimeoutError(_) => {
+            unavailable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))
+        }
+        SdkError::ResponseError(_) => {
+            unavailable(format!("the answer broke off ({})", causes(error)))
+        }
+        SdkError::DispatchFailure(_) => {
+            if let Some(own) = cause::<LeadsHere>(error) {
+                let message = format!("{what} was not tried: {own}; name another `endpoint`");
+                return FetchError::new(FailureKind::Misconfigured, message);
+            }
+            unavailable(causes(error))
+        }
+        SdkError::ConstructionFailure(_) | _ => FetchError::new(
+            FailureKind::Misconfigured,
+            format!("{what} could not be made: {}", causes(error)),
+        ),
+    }
+}
+
+fn cause<'a, T: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a T> {
+    let mut at = Some(error);
+    while let Some(cause) = at {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        at = cause.source();
+    }
+    None
+}
+
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut texts = Vec::new();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        let text = failure::printable(&cause.to_string());
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        at = cause.source();
+    }
+    texts.join(": ")
+}
+
+/// Keeps the `Date` header of the last answer.
+#[derive(Clone, Debug, Default)]
+struct DateHeader(Arc<Mutex<Option<String>>>);
+
+impl DateHeader {
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Intercept for DateHeader {
+    fn name(&self) -> &'static str {
+        "DateHeader"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
+    }
+}
