@@ -2,13 +2,30 @@
 //! SDK; upstream is behind the [`Source`] trait.
 //!
 //! Invariants: an expired session is never handed out; a failure never replaces a success; one
-//! flight for each key, which no waiter can cancel.
+//! flight for each key, which no waiter can cancel; every key is in flight or on the agenda.
 
+mod cache;
+mod failure;
+mod flight;
 mod key;
+mod lease;
+mod observer;
+mod pacing;
+mod registry;
+mod report;
+mod schedule;
 mod session;
 mod source;
+#[cfg(test)]
+mod tests;
 
+pub use cache::{Selector, Sessions};
 pub use key::{KeyDigest, SessionKey};
+pub use lease::{Lease, NoSession, Prefetch};
+pub use observer::{Dropped, Observer, Skew, SkewLevel};
+pub use pacing::Pace;
+pub use report::{Held, LastFailure, Report};
+pub use schedule::warning;
 pub use session::{MANDATORY_WINDOW, SLOTS, Session, Slot};
 pub use source::{
     Catalogue, FailureKind, FetchError, FetchFuture, Fetched, Request, SessionCredentials, Source,

@@ -9,7 +9,7 @@ use super::{Fetched, SessionCredentials};
 use crate::clock::{BootTime, Clock};
 
 /// A held session is served until this long before it expires, and not after.
-pub const MANDATORY_WINDOW: Duration = Duration::from_secs(60);
+pub const MANDATORY_WINDOW: Duration = Duration::from_mins(1);
 
 /// How many different renderings one session keeps.
 pub const SLOTS: usize = 4;
@@ -73,7 +73,12 @@ impl Session {
 
     /// Whether it may be handed out: more than the mandatory window is left.
     pub fn is_servable(&self, clock: &Clock) -> bool {
-        self.remaining(clock) > MANDATORY_WINDOW
+        self.is_servable_at(clock.boot())
+    }
+
+    /// Whether it may be handed out at this moment.
+    pub fn is_servable_at(&self, now: BootTime) -> bool {
+        self.ends.since(now) > MANDATORY_WINDOW
     }
 
     /// The bytes of an answer, made by `render` at the first ask and kept.

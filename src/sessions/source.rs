@@ -19,7 +19,9 @@ pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<Fetched, FetchErro
 pub trait Source: Send + Sync + Debug {
     /// One upstream call. `base` is the session of the request's own base role, where it is chained.
     ///
-    /// The future must end by itself (connect 1 s, whole call 4 s); nobody cancels it.
+    /// The future must end by itself (connect 1 s, whole call 4 s): no waiter cancels it, and one
+    /// that takes a minute is given up. Where upstream refuses what `base` signed, it fails with
+    /// [`FailureKind::BaseCredentials`], and `base` is renewed.
     fn fetch<'a>(&'a self, base: Option<&'a Session>) -> FetchFuture<'a>;
 }
 
@@ -40,8 +42,11 @@ pub struct Request {
     pub duration: Duration,
     /// Let go after this long without use.
     pub idle: Duration,
+    /// The caller's names that templates were filled with, to make the request again after a
+    /// reload.
+    pub names: Names,
     /// The request whose session signs this one: role chaining.
-    pub base: Option<Arc<Request>>,
+    pub base: Option<Arc<Self>>,
     /// Makes the call.
     pub source: Arc<dyn Source>,
 }

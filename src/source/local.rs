@@ -80,6 +80,7 @@ pub fn local_request(
         upstream: Arc::clone(upstream),
         duration: role.duration,
         idle: role.idle,
+        names: names.clone(),
         base: None,
         source: Arc::new(LocalSource {
             authority: Arc::clone(authority),

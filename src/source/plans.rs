@@ -135,6 +135,7 @@ impl Plans {
             upstream: Arc::clone(&plan.upstream),
             duration: call.duration,
             idle: role.idle,
+            names: names.clone(),
             base,
             source: Arc::new(StsSource {
                 engine: self.engine.clone(),

@@ -1,0 +1,4 @@
+//! The refresh contract, in simulated time against a scripted source.
+
+mod flights;
+mod script;
