@@ -9,6 +9,7 @@
 //! The library exists for the binary, its tests and its fuzz targets; it promises no stable API.
 
 pub mod authority;
+pub mod caller;
 pub mod clock;
 pub mod config;
 pub mod grants;

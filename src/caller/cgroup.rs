@@ -1,0 +1,128 @@
+//! From the id of a control group to its path, and to the container that it is in.
+//!
+//! Only the unified hierarchy (cgroup2) is looked at, alone or beside version 1: the kernel's
+//! socket look-up tells an id in that one. On a host that has version 1 only, no place can be told.
+
+use std::fs::{self, DirEntry};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::place::PlaceReader;
+use crate::grants::Container;
+
+/// No walk looks at more groups.
+const MAX_GROUPS: usize = 200_000;
+
+/// The unified hierarchy as this process sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Hierarchy {
+    mount: PathBuf,
+    /// The path of the group that is mounted there, without a slash at its end.
+    root: Vec<u8>,
+    reader: PlaceReader,
+}
+
+impl Hierarchy {
+    /// Finds it, below `/proc` as it is usual; `None` where it is not mounted.
+    pub(super) fn find() -> Option<Self> {
+        let mounts = fs::read("/proc/self/mountinfo").ok()?;
+        let (mount, root) = mounts.split(|byte| *byte == b'\n').find_map(mount_line)?;
+        let own = fs::read("/proc/self/cgroup").ok()?;
+        Some(Self {
+            mount,
+            root,
+            reader: PlaceReader::new(&unified_path(&own)?),
+        })
+    }
+
+    /// Which container a group is in; `None` where that cannot be told.
+    pub(super) fn container(&self, path: &[u8]) -> Option<Container> {
+        self.reader.container(path)
+    }
+
+    /// The path of the group with this id: a walk through the whole hierarchy. The ids are the
+    /// numbers of its folders.
+    pub(super) fn path(&self, id: u64) -> io::Result<Option<Vec<u8>>> {
+        if fs::metadata(&self.mount)?.ino() == id {
+            return Ok(Some(self.name(&self.mount)));
+        }
+        let mut seen = 0_usize;
+        let mut left = vec![self.mount.clone()];
+        while let Some(folder) = left.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                // A group may go while it is walked through; what is in it goes with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            for entry in entries.filter_map(Result::ok).filter(is_folder) {
+                if entry.ino() == id {
+                    return Ok(Some(self.name(&entry.path())));
+                }
+                seen += 1;
+                left.push(entry.path());
+            }
+            if seen > MAX_GROUPS {
+                return Err(io::Error::other("there are too many control groups"));
+            }
+        }
+        Ok(None)
+    }
+
+    fn name(&self, folder: &Path) -> Vec<u8> {
+        let below = folder.strip_prefix(&self.mount).unwrap_or(folder);
+        [&self.root, b"/".as_slice(), below.as_os_str().as_bytes()].concat()
+    }
+}
+
+fn is_folder(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_dir())
+}
+
+/// The mount point and the mounted group of one line of mountinfo, if it is of cgroup2:
+/// `41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw`.
+fn mount_line(line: &[u8]) -> Option<(PathBuf, Vec<u8>)> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let root = unescaped(fields.nth(3)?);
+    let mount = unescaped(fields.next()?);
+    let mut after = fields.skip_while(|field| *field != b"-");
+    if after.nth(1)? != b"cgroup2" {
+        return None;
+    }
+    let root = root.strip_suffix(b"/").unwrap_or(&root).to_vec();
+    let mount = PathBuf::from(std::ffi::OsString::from_vec(mount));
+    Some((mount, root))
+}
+
+/// mountinfo writes space, tab, newline and backslash as three octal digits.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        let code = match (first, tail) {
+            (b'\\', [a, b, c, ..]) => octal([*a, *b, *c]),
+            _ => None,
+        };
+        plain.push(code.unwrap_or(*first));
+        rest = match code {
+            Some(_) => tail.get(3..).unwrap_or_default(),
+            None => tail,
+        };
+    }
+    plain
+}
+
+fn octal(digits: [u8; 3]) -> Option<u8> {
+    let text = std::str::from_utf8(&digits).ok()?;
+    u8::from_str_radix(text, 8).ok()
+}
+
+/// The path in the unified hierarchy, of the content of a `/proc/PID/cgroup`; `None` where there
+/// is none, or where the group is gone. No group's name has a newline: the kernel refuses those.
+pub(super) fn unified_path(content: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = content.split(|byte| *byte == b'\n');
+    let path = lines.find_map(|line| line.strip_prefix(b"0::"))?;
+    (!path.ends_with(b" (deleted)")).then(|| path.to_vec())
+}

@@ -1,0 +1,216 @@
+//! Who is connected, and the evidence for it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use nix::errno::Errno;
+
+use super::process::PeerProcess;
+use crate::grants::{Container, ContainerId, Facts, Known, Names};
+
+/// The process at the other end of one connection.
+#[derive(Debug)]
+pub struct Caller {
+    evidence: Evidence,
+    reach: Reach,
+    name: Box<str>,
+    hostname: Arc<str>,
+    pub(super) container: OnceLock<Known<Container>>,
+    pub(super) user: OnceLock<Known<Arc<str>>>,
+}
+
+/// How the caller is known.
+#[derive(Debug)]
+pub enum Evidence {
+    /// The kernel's socket look-up found the other end of the TCP connection.
+    SockDiag {
+        /// Whose socket it is.
+        uid: u32,
+        /// The socket's inode.
+        inode: u32,
+        /// The control group that the socket was made in.
+        cgroup: Option<u64>,
+        /// Where the caller meant to connect, when the connection was redirected.
+        redirected_from: Option<SocketAddr>,
+    },
+    /// The kernel's credentials of the process that connected a unix socket.
+    PeerCredentials {
+        /// Its uid.
+        uid: u32,
+        /// Its pid, 0 where it has none in the daemon's pid namespace.
+        pid: i32,
+        /// A handle of that very process, where one could be had.
+        process: Option<Arc<PeerProcess>>,
+    },
+    /// There is none.
+    None(Doubt),
+}
+
+/// Why a caller is not identified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// There is no such socket in this network namespace.
+    #[error("no socket of this host is the other end")]
+    NoSocket,
+    /// The answer is about something else.
+    #[error("the kernel answered about another socket")]
+    OtherSocket,
+    /// Nobody holds the socket, or it is not open.
+    #[error("the other end is closed or closing")]
+    Closing,
+    /// The uid cannot be told here.
+    #[error("the uid has no number here")]
+    OverflowUid,
+    /// The connection ended while it was looked up.
+    #[error("the connection ended during the look-up")]
+    Ended,
+    /// The question could not be asked.
+    #[error("the look-up failed: {}", .0.desc())]
+    Failed(Errno),
+}
+
+/// Where a caller connects from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// From this host: its own addresses, or a unix socket.
+    Here,
+    /// From anywhere else.
+    Elsewhere,
+}
+
+/// What a token is bound to: the uid, and the container where the caller is in one. Never a pid or
+/// a port, which change while the caller stays the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Principal {
+    uid: u32,
+    place: PrincipalPlace,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum PrincipalPlace {
+    Host,
+    Container(ContainerId),
+    Unknown,
+}
+
+impl Caller {
+    pub(super) fn new(evidence: Evidence, reach: Reach, hostname: Arc<str>) -> Self {
+        let name = match evidence.uid() {
+            Some(uid) => format!("uid {uid}"),
+            None => "not identified".to_owned(),
+        };
+        Self {
+            evidence,
+            reach,
+            name: name.into_boxed_str(),
+            hostname,
+            container: OnceLock::new(),
+            user: OnceLock::new(),
+        }
+    }
+
+    /// What grants may ask of it, as far as it has been looked up.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            uid: self.evidence.uid().map_or(Known::No, Known::Yes),
+            container: self.container.get().cloned().unwrap_or(Known::NotYet),
+            listener: None,
+        }
+    }
+
+    /// Where it connects from.
+    pub const fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// The evidence, for the audit trail.
+    pub const fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// `uid 1000`, or `not identified`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a token of this caller is bound to. `None` while it is not identified or its container
+    /// has not been looked up.
+    pub fn principal(&self) -> Option<Principal> {
+        let place = match self.container.get()? {
+            Known::Yes(Container::None) => PrincipalPlace::Host,
+            Known::Yes(Container::In(id)) => PrincipalPlace::Container(id.clone()),
+            Known::No => PrincipalPlace::Unknown,
+            Known::NotYet => return None,
+        };
+        Some(Principal {
+            uid: self.evidence.uid()?,
+            place,
+        })
+    }
+
+    /// What placeholders stand for, as far as it has been looked up.
+    pub fn names(&self) -> Names {
+        let place = match self.container.get() {
+            Some(Known::Yes(Container::In(id))) => Some(id.as_str().to_owned()),
+            Some(_) | None => None,
+        };
+        let user = match self.user.get() {
+            Some(Known::Yes(name)) => Some(name.to_string()),
+            Some(Known::No | Known::NotYet) | None => None,
+        };
+        Names {
+            uid: self.evidence.uid(),
+            user,
+            place,
+            hostname: self.hostname.to_string(),
+        }
+    }
+}
+
+impl Evidence {
+    /// The uid that the kernel vouches for.
+    pub const fn uid(&self) -> Option<u32> {
+        match self {
+            Self::SockDiag { uid, .. } | Self::PeerCredentials { uid, .. } => Some(*uid),
+            Self::None(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SockDiag {
+                uid,
+                inode,
+                cgroup,
+                redirected_from,
+            } => {
+                write!(f, "sock-diag uid {uid} inode {inode}")?;
+                if let Some(cgroup) = cgroup {
+                    write!(f, " cgroup {cgroup}")?;
+                }
+                match redirected_from {
+                    Some(address) => write!(f, " redirected from {address}"),
+                    None => Ok(()),
+                }
+            }
+            Self::PeerCredentials { uid, pid, .. } => {
+                write!(f, "peer-credentials uid {uid} pid {pid}")
+            }
+            Self::None(doubt) => write!(f, "none: {doubt}"),
+        }
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {}", self.uid)?;
+        match &self.place {
+            PrincipalPlace::Host => Ok(()),
+            PrincipalPlace::Container(id) => write!(f, " in {}", id.as_str()),
+            PrincipalPlace::Unknown => write!(f, " somewhere"),
+        }
+    }
+}

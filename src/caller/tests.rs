@@ -1,0 +1,185 @@
+//! Tests with real sockets, and with sockets of other users where the tests run as root.
+
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+
+use nix::unistd::{Uid, setfsuid};
+
+use super::*;
+use crate::clock::Clock;
+use crate::grants::{Container, Fact, Known};
+
+fn desk() -> Desk {
+    Desk::open(Clock::System).unwrap()
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn identify(desk: &Desk, listener: &TcpListener) -> Caller {
+    let (accepted, peer) = listener.accept().unwrap();
+    desk.identify_tcp(accepted.local_addr().unwrap(), peer, accepted.as_fd())
+}
+
+fn own_uid() -> u32 {
+    Uid::effective().as_raw()
+}
+
+/// Whether sockets of other users can be made here. In CI they must be.
+fn is_privileged() -> bool {
+    let is_root = Uid::effective().is_root();
+    assert!(
+        is_root || option_env!("CI").is_none(),
+        "tests of other users' sockets need root, and CI must run them"
+    );
+    if !is_root {
+        eprintln!("not root: sockets of other users cannot be made, nothing is tested");
+    }
+    is_root
+}
+
+/// Makes what `make` makes as this user. A thread has a file-system uid of its own, which becomes
+/// the owner of the sockets that it makes.
+fn as_user<T>(uid: u32, make: impl FnOnce() -> T) -> T {
+    let before = setfsuid(Uid::from_raw(uid));
+    let made = make();
+    setfsuid(before);
+    made
+}
+
+#[test]
+fn a_peer_on_this_host_is_its_user() {
+    let desk = desk();
+    let (listener, address) = listener();
+    let _client = TcpStream::connect(address).unwrap();
+    let caller = identify(&desk, &listener);
+    assert_eq!(caller.facts().uid, Known::Yes(own_uid()));
+    assert_eq!(caller.reach(), Reach::Here);
+    assert_eq!(caller.name(), format!("uid {}", own_uid()));
+    let evidence = caller.evidence().to_string();
+    let expected = format!("sock-diag uid {} inode ", own_uid());
+    assert!(evidence.starts_with(&expected), "{evidence}");
+    assert!(evidence.contains(" cgroup "), "{evidence}");
+}
+
+#[test]
+fn ipv6_and_mapped_peers_are_their_users() {
+    let desk = desk();
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for address in ["[::1]", "127.0.0.1", "[::ffff:127.0.0.1]"] {
+        let _client = TcpStream::connect(format!("{address}:{port}")).unwrap();
+        let caller = identify(&desk, &listener);
+        assert_eq!(caller.facts().uid, Known::Yes(own_uid()), "{address}");
+        assert_eq!(caller.reach(), Reach::Here, "{address}");
+    }
+}
+
+#[test]
+fn a_client_that_closes_before_the_look_up_is_nobody() {
+    let desk = desk();
+    let (listener, address) = listener();
+    for _ in 0..300 {
+        drop(TcpStream::connect(address).unwrap());
+        let caller = identify(&desk, &listener);
+        assert_eq!(caller.facts().uid, Known::No);
+        assert_eq!(caller.name(), "not identified");
+    }
+}
+
+#[test]
+fn a_half_closed_client_is_nobody() {
+    let desk = desk();
+    let (listener, address) = listener();
+    let client = TcpStream::connect(address).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let caller = identify(&desk, &listener);
+    assert_eq!(caller.facts().uid, Known::No);
+}
+
+#[test]
+fn another_users_socket_is_that_users() {
+    if !is_privileged() {
+        return;
+    }
+    let desk = desk();
+    let (listener, address) = listener();
+    for uid in [1, 12_345, 4_000_000_000] {
+        let _client = as_user(uid, || TcpStream::connect(address).unwrap());
+        let caller = identify(&desk, &listener);
+        assert_eq!(caller.facts().uid, Known::Yes(uid));
+    }
+    let _client = as_user(65_534, || TcpStream::connect(address).unwrap());
+    let caller = identify(&desk, &listener);
+    assert_eq!(caller.facts().uid, Known::No);
+    assert_eq!(
+        caller.evidence().to_string(),
+        "none: the uid has no number here"
+    );
+}
+
+#[test]
+fn a_peer_of_another_host_is_elsewhere_and_nobody() {
+    let desk = desk();
+    let (listener, address) = listener();
+    let _client = TcpStream::connect(address).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    let forged = SocketAddr::from(([192, 0, 2, 1], 1));
+    let caller = desk.identify_tcp(address, forged, accepted.as_fd());
+    assert_eq!(caller.facts().uid, Known::No);
+    assert_eq!(caller.reach(), Reach::Elsewhere);
+}
+
+#[tokio::test]
+async fn the_container_is_looked_up_once_and_then_remembered() {
+    let desk = desk();
+    let (listener, address) = listener();
+    let _first = TcpStream::connect(address).unwrap();
+    let caller = identify(&desk, &listener);
+    assert_eq!(caller.facts().container, Known::NotYet);
+    assert_eq!(caller.principal(), None);
+    desk.look_up(&caller, Fact::Container).await;
+    assert_eq!(caller.facts().container, Known::Yes(Container::None));
+    let principal = caller.principal().unwrap();
+    assert_eq!(principal.to_string(), format!("uid {}", own_uid()));
+    let _second = TcpStream::connect(address).unwrap();
+    let again = identify(&desk, &listener);
+    assert_eq!(again.facts().container, Known::Yes(Container::None));
+    assert_eq!(again.principal(), Some(principal));
+}
+
+#[tokio::test]
+async fn the_users_name_is_looked_up() {
+    let desk = desk();
+    let (listener, address) = listener();
+    let _client = TcpStream::connect(address).unwrap();
+    let caller = identify(&desk, &listener);
+    assert_eq!(caller.names().user, None);
+    let names = desk.names(&caller).await;
+    let user = nix::unistd::User::from_uid(Uid::effective()).unwrap();
+    assert_eq!(names.user, user.map(|user| user.name));
+    assert_eq!(names.uid, Some(own_uid()));
+    assert!(!names.hostname.is_empty());
+}
+
+#[tokio::test]
+async fn the_peer_of_a_unix_socket_is_its_user() {
+    let desk = desk();
+    let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let caller = desk.identify_unix(ours.as_fd());
+    assert_eq!(caller.facts().uid, Known::Yes(own_uid()));
+    assert_eq!(caller.reach(), Reach::Here);
+    assert_eq!(
+        caller.evidence().to_string(),
+        format!(
+            "peer-credentials uid {} pid {}",
+            own_uid(),
+            std::process::id()
+        )
+    );
+    desk.look_up(&caller, Fact::Container).await;
+    assert_eq!(caller.facts().container, Known::Yes(Container::None));
+}
