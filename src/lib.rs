@@ -8,8 +8,10 @@
 //!
 //! The library exists for the binary, its tests and its fuzz targets; it promises no stable API.
 
+pub mod api;
 pub mod authority;
 pub mod caller;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod grants;

@@ -1,0 +1,231 @@
+//! What goes over the admin socket, as JSON: written by the daemon, read by the command line.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What happened.
+    pub message: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// Answer of `/v1/health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether it serves: sockets bound, prefetched roles held or their deadline over.
+    pub ready: bool,
+}
+
+/// Answer of `/v1/status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+    /// How long it has been running.
+    pub uptime_seconds: u64,
+    /// Whether it serves.
+    pub ready: bool,
+    /// Where its configuration came from.
+    pub configuration: String,
+    /// Its sockets.
+    pub listeners: Vec<Socket>,
+    /// Sessions, held or being fetched: the asking user's own, all of them for an administrator.
+    pub sessions: Vec<Session>,
+    /// Upstream accounts that were called.
+    pub upstreams: Vec<Upstream>,
+    /// Who was handed credentials, or refused.
+    pub callers: Vec<Caller>,
+}
+
+/// A bound socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// The listener's name.
+    pub name: String,
+    /// `address:port` or `unix:/path`.
+    pub address: String,
+    /// What is served there.
+    pub apis: Vec<String>,
+}
+
+/// One session of the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// `account/role`.
+    pub role: String,
+    /// As upstream knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_name: Option<String>,
+    /// Where one is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    /// Upstream's expiration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// What is left of its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_seconds: Option<u64>,
+    /// Until the next refresh, or the next attempt after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_fetch_seconds: Option<u64>,
+    /// Whether upstream is being asked at this moment.
+    pub fetching: bool,
+    /// The last failure, if no success came after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A failed fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// `denied`, `throttled`, `unavailable`, `misconfigured`, `base-credentials`.
+    pub kind: String,
+    /// What upstream said, and what to do. For administrators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How long ago.
+    pub seconds_ago: u64,
+}
+
+/// An upstream account and region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// `prod eu-central-1`.
+    pub name: String,
+    /// Calls a second that it is given at present.
+    pub per_second: f64,
+    /// Whether it has asked for fewer calls.
+    pub throttled: bool,
+}
+
+/// One caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// As in the audit trail.
+    pub caller: String,
+    /// How we know.
+    pub evidence: String,
+    /// The roles handed out to it.
+    pub roles: Vec<String>,
+}
+
+/// Answer of `/v1/credentials`. Its JSON is valid output of a credential_process, version 1; what
+/// stands there besides is ignored by SDKs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Credentials {
+    /// 1, a number.
+    pub version: u8,
+    /// The access key's id.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: Secret,
+    /// The session token.
+    pub session_token: Secret,
+    /// Whole seconds, `Z`.
+    pub expiration: String,
+    /// The account, where it has an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// `account/role`.
+    pub role: String,
+    /// The account's region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+/// Answer of `/v1/token`: where a program finds credentials, and what it shows there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Token {
+    /// For `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    pub uri: String,
+    /// For `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    pub token: Secret,
+    /// `account/role`.
+    pub role: String,
+    /// The account's region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+/// Body of `/v1/refresh`: one role, or all that are held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// `account/role`; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+/// Answer of `/v1/refresh`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// What was fetched.
+    pub sessions: Vec<Session>,
+}
+
+/// Body of `/v1/forget`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forget {
+    /// `account/role`.
+    pub role: String,
+}
+
+/// Answer of `/v1/forget`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// How many sessions were dropped.
+    pub sessions: usize,
+}
+
+/// Answer of `/v1/reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What changed, a line each.
+    pub changes: Vec<String>,
+}
+
+/// A secret on its way over the admin socket: the one place where secrets are serialised as fields.
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps it.
+    pub const fn new(secret: SecretString) -> Self {
+        Self(secret)
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+    }
+}

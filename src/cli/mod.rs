@@ -1,0 +1,124 @@
+//! The command line: one file a command.
+//!
+//! Commands end in an exit code of sysexits.h, which programs may rely on: 0, 1 (a check or a
+//! question is answered "no"), 64 usage, 69 daemon not reachable, 70 fault, 77 permission, 78
+//! configuration. What went wrong goes to standard error: what happened, why, what to do.
+
+mod audit;
+mod completions;
+mod credentials;
+mod daemon;
+mod exec;
+mod failure;
+mod forget;
+mod healthcheck;
+mod man;
+mod output;
+mod refresh;
+mod reload;
+mod shared_files;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use failure::{Exit, Failure};
+
+/// Hands temporary AWS credentials to the programs on this host.
+///
+/// A daemon (`rolecall serve`) obtains session credentials for the roles of its configuration, keeps
+/// them renewed, and serves them where AWS SDKs look for them. Who gets which role is decided by
+/// who is asking: the kernel tells. The other commands talk to the running daemon.
+///
+/// To try it without any account: run `rolecall serve` in one terminal and do what it prints.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rolecall",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = EXIT_CODES
+)]
+pub struct Cli {
+    /// Where the daemon's admin socket is [default: this user's daemon, else the system's]
+    #[arg(long, global = true, value_name = "PATH", env = "ROLECALL_SOCKET")]
+    socket: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 69 the daemon is not reachable,
+70 a fault, 77 not permitted, 78 the configuration is wrong.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(status::Options),
+    Credentials(credentials::Options),
+    Exec(exec::Options),
+    Refresh(refresh::Options),
+    Forget(forget::Options),
+    Reload(reload::Options),
+    Audit(audit::Options),
+    Healthcheck(healthcheck::Options),
+    Completions(completions::Options),
+    Man(man::Options),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return told(&error),
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// Help and version are answers; everything else is wrong usage.
+fn told(error: &clap::Error) -> ExitCode {
+    let code = if error.use_stderr() {
+        Exit::Usage.code()
+    } else {
+        ExitCode::SUCCESS
+    };
+    match error.print() {
+        Ok(()) => code,
+        Err(_unwritable) => Exit::Fault.code(),
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<(), Failure> {
+        let socket = self.socket;
+        match self.command {
+            Command::Status(options) => options.run(socket),
+            Command::Credentials(options) => options.run(socket),
+            Command::Exec(options) => options.run(socket),
+            Command::Refresh(options) => options.run(socket),
+            Command::Forget(options) => options.run(socket),
+            Command::Reload(options) => options.run(socket),
+            Command::Audit(options) => options.run(socket),
+            Command::Healthcheck(options) => options.run(socket),
+            Command::Completions(options) => options.run(Self::command()),
+            Command::Man(options) => options.run(Self::command()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
