@@ -437,8 +437,8 @@ impl Sessions {
         };
         if let (Ok(_), Some(before)) = (&result, before) {
             let remaining = before.ends.since(now);
-            let late = remaining < line(before.life);
-            self.observer().renewed(flight.request(), remaining, late);
+            let behind = line(before.life).saturating_sub(remaining);
+            self.observer().renewed(flight.request(), remaining, behind);
         }
         flight.end(match result {
             Ok(session) => Outcome::Landed(session),

@@ -23,9 +23,9 @@ pub trait Observer: Send + Sync + Debug {
     /// How far upstream's clock and this host's are apart, at each answer that tells it.
     fn skew(&self, _upstream: &Upstream, _skew: Skew) {}
 
-    /// A held session was replaced by a newer one while `remaining` of its life was left; `late`
-    /// where SDKs may have looked for a newer one before.
-    fn renewed(&self, _request: &Request, _remaining: Duration, _late: bool) {}
+    /// A held session was replaced by a newer one while `remaining` of its life was left; `behind`
+    /// is how long SDKs may have been looking for a newer one by then.
+    fn renewed(&self, _request: &Request, _remaining: Duration, _behind: Duration) {}
 
     /// A held session was let go.
     fn dropped(&self, _request: &Request, _why: Dropped) {}

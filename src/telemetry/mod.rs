@@ -3,8 +3,13 @@
 //! None of them ever waits for whoever reads it, and none can print a secret.
 
 pub mod audit;
+mod fetches;
 pub mod log;
 pub mod metrics;
 mod panics;
 
+#[cfg(test)]
+mod witness;
+
+pub use fetches::FetchRecorder;
 pub use panics::install as count_panics;

@@ -197,8 +197,11 @@ impl Observer for Told {
         self.skews.lock().unwrap().push(skew);
     }
 
-    fn renewed(&self, _: &Request, remaining: Duration, late: bool) {
-        self.renewed.lock().unwrap().push((remaining, late));
+    fn renewed(&self, _: &Request, remaining: Duration, behind: Duration) {
+        self.renewed
+            .lock()
+            .unwrap()
+            .push((remaining, !behind.is_zero()));
     }
 
     fn dropped(&self, _: &Request, why: Dropped) {
