@@ -9,7 +9,7 @@ use crate::sessions::KeyDigest;
 use crate::types::{ExternalId, RoleArn, SessionName};
 
 /// Sessions of a role that was assumed with another role's session last an hour at most.
-pub(super) const CHAINED_LIFE: Duration = Duration::from_secs(3600);
+pub(super) const CHAINED_LIFE: Duration = Duration::from_hours(1);
 
 /// The STS operations that issue sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,15 @@ impl Action {
         }
     }
 
+    /// How long the name may be that upstream sees; a session token has none.
+    const fn longest_name(self) -> Option<usize> {
+        match self {
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity => Some(SessionName::MAX),
+            Self::GetFederationToken => Some(SessionName::MAX_FEDERATED),
+            Self::GetSessionToken => None,
+        }
+    }
+
     /// Whether upstream takes only long-term keys for it.
     pub(super) const fn wants_long_term_keys(self) -> bool {
         matches!(self, Self::GetFederationToken | Self::GetSessionToken)
@@ -70,7 +79,7 @@ pub(super) struct Call {
     pub(super) tags: Vec<(String, String)>,
     pub(super) transitive_tags: Vec<String>,
     pub(super) external_id: Option<ExternalId>,
-    pub(super) source_identity: Option<String>,
+    pub(super) source_identity: Option<SessionName>,
 }
 
 impl Call {
@@ -82,46 +91,37 @@ impl Call {
         names: &Names,
     ) -> Self {
         let action = Action::of(role.kind, base);
-        let takes = Takes::of(action, dialect);
-        let session_name = (action != Action::GetSessionToken).then(|| {
-            let longest = match action {
-                Action::GetFederationToken => SessionName::MAX_FEDERATED,
-                Action::AssumeRole
-                | Action::AssumeRoleWithWebIdentity
-                | Action::GetSessionToken => SessionName::MAX,
-            };
-            SessionName::from_any(&role.session_name.fill(names), longest)
-        });
-        let source_identity = role
-            .source_identity
-            .as_ref()
-            .filter(|_| takes.source_identity);
-        let tags: &[_] = if takes.tags { &role.tags } else { &[] };
+        let takes = |parameter| takes(action, dialect, parameter);
+        let source_identity = role.source_identity.as_ref();
+        let tags = role.tags.iter().filter(|_| takes(Parameter::Tags));
+        let policy_arns = role
+            .policy_arns
+            .iter()
+            .filter(|_| takes(Parameter::PolicyArns));
+        let transitive = role
+            .transitive_tags
+            .iter()
+            .filter(|_| takes(Parameter::TransitiveTags));
         Self {
             action,
             role_arn: (!action.wants_long_term_keys()).then(|| role.arn.clone()),
-            session_name,
+            session_name: action
+                .longest_name()
+                .map(|longest| SessionName::from_any(&role.session_name.fill(names), longest)),
             duration: duration(role.duration, dialect, base),
-            policy: role.policy.clone().filter(|_| takes.policy),
-            policy_arns: if takes.policy_arns {
-                role.policy_arns.clone()
-            } else {
-                Vec::new()
-            },
+            policy: role.policy.clone().filter(|_| takes(Parameter::Policy)),
+            policy_arns: policy_arns.cloned().collect(),
             tags: tags
-                .iter()
                 .map(|(key, value)| (key.clone(), value.fill(names)))
                 .collect(),
-            transitive_tags: if takes.transitive_tags {
-                role.transitive_tags.clone()
-            } else {
-                Vec::new()
-            },
-            external_id: role.external_id.clone().filter(|_| takes.external_id),
-            source_identity: source_identity.map(|template| {
-                let name = SessionName::from_any(&template.fill(names), SessionName::MAX);
-                name.as_str().to_owned()
-            }),
+            transitive_tags: transitive.cloned().collect(),
+            external_id: role
+                .external_id
+                .clone()
+                .filter(|_| takes(Parameter::ExternalId)),
+            source_identity: source_identity
+                .filter(|_| takes(Parameter::SourceIdentity))
+                .map(|identity| SessionName::from_any(&identity.fill(names), SessionName::MAX)),
         }
     }
 
@@ -147,7 +147,9 @@ impl Call {
             )
             .optional(
                 "source-identity",
-                self.source_identity.as_deref().map(str::as_bytes),
+                self.source_identity
+                    .as_ref()
+                    .map(|name| name.as_str().as_bytes()),
             );
         for arn in &self.policy_arns {
             key = key.field("policy-arn", arn.as_bytes());
@@ -172,36 +174,33 @@ impl Call {
     }
 }
 
-/// Which optional parameters are sent.
-struct Takes {
-    policy: bool,
-    policy_arns: bool,
-    tags: bool,
-    transitive_tags: bool,
-    external_id: bool,
-    source_identity: bool,
+/// A parameter that not every operation and dialect takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parameter {
+    Policy,
+    PolicyArns,
+    Tags,
+    TransitiveTags,
+    ExternalId,
+    SourceIdentity,
 }
 
-impl Takes {
-    /// Web identities bring tags and source identity in their token. Ceph reads neither tags nor
-    /// policy ARNs, MinIO only the policy; both ignore what they do not know.
-    const fn of(action: Action, dialect: Dialect) -> Self {
-        let assume = matches!(action, Action::AssumeRole);
-        let session_token = matches!(action, Action::GetSessionToken);
-        let (all, ceph) = match dialect {
-            Dialect::Aws | Dialect::Generic => (true, false),
-            Dialect::Ceph => (false, true),
-            Dialect::Minio => (false, false),
-        };
-        Self {
-            policy: !session_token,
-            policy_arns: all && !session_token,
-            tags: all && matches!(action, Action::AssumeRole | Action::GetFederationToken),
-            transitive_tags: all && assume,
-            external_id: (all || ceph) && assume,
-            source_identity: all && assume,
+/// Whether this parameter is sent. Web identities bring tags and source identity in their token;
+/// Ceph reads neither tags nor policy ARNs, MinIO only the policy.
+const fn takes(action: Action, dialect: Dialect, parameter: Parameter) -> bool {
+    let by_action = match parameter {
+        Parameter::Policy | Parameter::PolicyArns => !matches!(action, Action::GetSessionToken),
+        Parameter::Tags => matches!(action, Action::AssumeRole | Action::GetFederationToken),
+        Parameter::TransitiveTags | Parameter::ExternalId | Parameter::SourceIdentity => {
+            matches!(action, Action::AssumeRole)
         }
-    }
+    };
+    by_action
+        && match dialect {
+            Dialect::Aws | Dialect::Generic => true,
+            Dialect::Ceph => matches!(parameter, Parameter::Policy | Parameter::ExternalId),
+            Dialect::Minio => matches!(parameter, Parameter::Policy),
+        }
 }
 
 /// The life to ask for. AWS refuses more than an hour to a chained role instead of shortening it.

@@ -25,6 +25,7 @@ struct Shared {
     clock: Clock,
     environment: Environment,
     own: OwnAddresses,
+    mark: Arc<str>,
     transport: Transport,
     running: Mutex<Option<Running>>,
     endpoints: Mutex<Vec<Weak<Endpoint>>>,
@@ -49,15 +50,23 @@ impl Engine {
     /// An engine that has not started yet. `own` are the addresses that the daemon listens on,
     /// which no call may lead to.
     pub fn new(clock: Clock, environment: Environment, own: OwnAddresses) -> Self {
+        let mark: Arc<str> = Arc::from(uuid::Uuid::new_v4().simple().to_string());
         Self(Arc::new(Shared {
             clock,
             environment,
-            transport: Transport::new(own.clone()),
+            transport: Transport::new(own.clone(), Arc::clone(&mark)),
+            mark,
             own,
             running: Mutex::default(),
             endpoints: Mutex::default(),
             bases: Mutex::default(),
         }))
+    }
+
+    /// What this process's requests to its own host carry in [`LOOP_HEADER`](super::LOOP_HEADER).
+    /// A listener that gets it must refuse: a redirection leads the daemon to itself.
+    pub fn mark(&self) -> &Arc<str> {
+        &self.0.mark
     }
 
     /// Runs `work` on the upstream thread; it goes on to its end if the returned future is dropped.

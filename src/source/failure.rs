@@ -5,7 +5,7 @@
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesRef, Event};
 
 use super::call::{Action, Call};
 use crate::sessions::{FailureKind, FetchError};
@@ -28,11 +28,7 @@ pub(super) fn read(body: &[u8]) -> Option<UpstreamError> {
     let mut reader = Reader::from_reader(body.get(..READ).unwrap_or(body));
     let mut error = UpstreamError::default();
     let mut path: Vec<Vec<u8>> = Vec::new();
-    loop {
-        let event = match reader.read_event() {
-            Ok(event) => event,
-            Err(_broken) => break,
-        };
+    while let Ok(event) = reader.read_event() {
         match event {
             Event::Start(start) => path.push(start.local_name().as_ref().to_vec()),
             Event::End(_) => {
@@ -40,17 +36,7 @@ pub(super) fn read(body: &[u8]) -> Option<UpstreamError> {
             }
             Event::Text(text) => push(&mut error, &path, text.decode().ok()?.as_ref()),
             Event::CData(text) => push(&mut error, &path, text.decode().ok()?.as_ref()),
-            Event::GeneralRef(reference) => match reference.resolve_char_ref() {
-                Ok(Some(character)) => push(&mut error, &path, character.encode_utf8(&mut [0; 4])),
-                Ok(None) | Err(_) => {
-                    let name = reference.decode().ok()?;
-                    push(
-                        &mut error,
-                        &path,
-                        resolve_predefined_entity(&name).unwrap_or_default(),
-                    );
-                }
-            },
+            Event::GeneralRef(reference) => push(&mut error, &path, &resolved(&reference)),
             Event::Eof => break,
             Event::Empty(_)
             | Event::Comment(_)
@@ -60,6 +46,17 @@ pub(super) fn read(body: &[u8]) -> Option<UpstreamError> {
         }
     }
     (!error.code.is_empty()).then_some(error)
+}
+
+/// What `&amp;` or `&#38;` stands for; an entity of its own stands for nothing here.
+fn resolved(reference: &BytesRef<'_>) -> String {
+    if let Ok(Some(character)) = reference.resolve_char_ref() {
+        return character.to_string();
+    }
+    let name = reference.decode().unwrap_or_default();
+    resolve_predefined_entity(&name)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn push(error: &mut UpstreamError, path: &[Vec<u8>], text: &str) {
@@ -268,4 +265,18 @@ pub(super) fn printable(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// What lies below an error, outermost first: the SDK's own words for the layers say nothing.
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut at = Some(error);
+    while let Some(cause) = at {
+        let text = printable(&cause.to_string());
+        if !texts.iter().any(|known| known.contains(&text)) {
+            texts.push(text);
+        }
+        at = cause.source();
+    }
+    texts.join(": ")
 }

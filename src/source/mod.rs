@@ -6,6 +6,7 @@
 //! [`Engine`], so that neither TLS nor XML ever delays an answer from a held session. Nothing of
 //! the SDK is made before the first fetch.
 
+mod account;
 mod answer;
 mod base;
 mod call;
@@ -18,7 +19,9 @@ mod plans;
 mod sts;
 mod transport;
 
+pub use account::PlanError;
 pub use engine::Engine;
 pub use environment::Environment;
 pub use own::OwnAddresses;
-pub use plans::{PlanError, Plans};
+pub use plans::Plans;
+pub use transport::LOOP_HEADER;

@@ -18,11 +18,12 @@ use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::base::{self, Base};
-use super::call::{Action, Call};
+use super::base::{self, Base, TokenFile};
+use super::call::{Action, CHAINED_LIFE, Call};
 use super::engine::SdkTime;
+use super::failure::{self, causes};
 use super::transport::{CONNECT_TIMEOUT, LeadsHere};
-use super::{Engine, answer, failure};
+use super::{Engine, answer};
 use crate::sessions::{FailureKind, FetchError, FetchFuture, Fetched, Session, Source};
 use crate::types::Region;
 
@@ -100,6 +101,8 @@ pub(super) enum Signer {
     Base(Arc<Base>),
     /// The session of the request's base role.
     Chained,
+    /// Nothing: a web identity token is sent instead.
+    Token(Arc<TokenFile>),
 }
 
 /// Obtains the sessions of one role for one caller's names.
@@ -114,44 +117,136 @@ pub(super) struct StsSource {
 impl Source for StsSource {
     fn fetch<'a>(&'a self, base: Option<&'a Session>) -> FetchFuture<'a> {
         let session = base.map(base::of_session);
-        let engine = self.engine.clone();
-        let endpoint = Arc::clone(&self.endpoint);
+        let fetch = Fetch {
+            engine: self.engine.clone(),
+            endpoint: Arc::clone(&self.endpoint),
+            call: Arc::clone(&self.call),
+        };
         let signer = self.signer.clone();
-        let call = Arc::clone(&self.call);
-        Box::pin(self.engine.run(async move {
-            let credentials = match signer {
-                Signer::Base(own) => own.load(&engine)?,
-                Signer::Chained => session.ok_or_else(|| {
-                    let message = "the session of the base role is missing";
-                    FetchError::new(FailureKind::BaseCredentials, message)
-                })?,
-            };
-            fetch(&engine, &endpoint, &call, credentials).await
-        }))
+        Box::pin(
+            self.engine
+                .run(async move { fetch.run(&signer, session).await }),
+        )
     }
 }
 
-async fn fetch(
-    engine: &Engine,
-    endpoint: &Endpoint,
-    call: &Call,
-    credentials: Credentials,
-) -> Result<Fetched, FetchError> {
-    let date = DateHeader::default();
-    let signed = aws_sdk_sts::Config::builder().credentials_provider(credentials);
-    let answered = send(endpoint.client(engine), call, signed, date.clone()).await?;
-    answer::session(
-        answered.as_ref(),
-        date.take().as_deref(),
-        engine.clock().now(),
-    )
+/// One fetch, on the engine's thread.
+struct Fetch {
+    engine: Engine,
+    endpoint: Arc<Endpoint>,
+    call: Arc<Call>,
+}
+
+impl Fetch {
+    async fn run(
+        &self,
+        signer: &Signer,
+        session: Option<Credentials>,
+    ) -> Result<Fetched, FetchError> {
+        match signer {
+            Signer::Base(base) => {
+                let credentials = base.load(&self.engine).await?;
+                let fetched = self.signed(credentials).await;
+                if fetched
+                    .as_ref()
+                    .is_err_and(|e| e.kind == FailureKind::BaseCredentials)
+                {
+                    base.forget().await;
+                }
+                fetched
+            }
+            Signer::Chained => match session {
+                Some(credentials) => self.signed(credentials).await,
+                None => Err(FetchError::new(
+                    FailureKind::BaseCredentials,
+                    "the session of the base role is missing",
+                )),
+            },
+            Signer::Token(file) => {
+                let token = file.read().await?;
+                self.call(&self.call, Proof::Token(&token)).await
+            }
+        }
+    }
+
+    async fn signed(&self, credentials: Credentials) -> Result<Fetched, FetchError> {
+        let of_session = credentials.session_token().is_some();
+        if of_session && self.call.action.wants_long_term_keys() {
+            let message = format!(
+                "{} was not tried: it takes long-term keys only, and the account's base \
+                 credentials are a session's; see its `credentials`",
+                self.call.describe()
+            );
+            return Err(FetchError::new(FailureKind::Misconfigured, message));
+        }
+        let fetched = self.call(&self.call, Proof::Keys(&credentials)).await;
+        match fetched {
+            // Keys do not tell whether a role is behind them; AWS refuses more than an hour then.
+            Err(error)
+                if of_session
+                    && self.call.duration > CHAINED_LIFE
+                    && error.message.contains("role chaining") =>
+            {
+                let shorter = Call {
+                    duration: CHAINED_LIFE,
+                    ..Call::clone(&self.call)
+                };
+                self.call(&shorter, Proof::Keys(&credentials)).await
+            }
+            other => other,
+        }
+    }
+
+    async fn call(&self, call: &Call, proof: Proof<'_>) -> Result<Fetched, FetchError> {
+        let date = DateHeader::default();
+        let sent = send(
+            self.endpoint.client(&self.engine),
+            call,
+            proof,
+            date.clone(),
+        )
+        .await;
+        let credentials = sent.map_err(|error| proof.redact(error))?;
+        let now = self.engine.clock().now();
+        answer::session(credentials.as_ref(), date.take().as_deref(), now)
+    }
+}
+
+/// What proves to STS who is calling.
+#[derive(Clone, Copy)]
+enum Proof<'a> {
+    /// The call is signed with these.
+    Keys(&'a Credentials),
+    /// The call is not signed and brings this.
+    Token(&'a str),
+}
+
+impl Proof<'_> {
+    /// The message of an upstream that repeats secrets is not for the log.
+    fn redact(&self, error: FetchError) -> FetchError {
+        let tells = |secret: &str| !secret.is_empty() && error.message.contains(secret);
+        let told = match self {
+            Self::Keys(keys) => {
+                tells(keys.secret_access_key()) || tells(keys.session_token().unwrap_or_default())
+            }
+            Self::Token(token) => tells(token),
+        };
+        if told {
+            FetchError::new(
+                error.kind,
+                "the call failed; upstream's message repeats a secret",
+            )
+        } else {
+            error
+        }
+    }
 }
 
 /// Makes the call; the credentials in its answer, where there are any.
 async fn send(
     client: &Client,
     call: &Call,
-    signed: Builder,
+    proof: Proof<'_>,
     date: DateHeader,
 ) -> Result<Option<aws_sdk_sts::types::Credentials>, FetchError> {
     let seconds = i32::try_from(call.duration.as_secs()).unwrap_or(i32::MAX);
@@ -161,9 +256,35 @@ async fn send(
         .map(|name| name.as_str().to_owned());
     let role_arn = call.role_arn.as_ref().map(|arn| arn.as_str().to_owned());
     let policy = call.policy.as_deref().map(str::to_owned);
-    match call.action {
-        Action::AssumeRole | Action::AssumeRoleWithWebIdentity => {
-            let request = client
+    let mut signed = aws_sdk_sts::Config::builder();
+    if let Proof::Keys(keys) = proof {
+        signed = signed.credentials_provider(keys.clone());
+    }
+    macro_rules! send {
+        ($request:expr) => {{
+            let request = $request
+                .customize()
+                .config_override(signed)
+                .interceptor(date);
+            let answer = request.send().await;
+            answer
+                .map(|answer| answer.credentials)
+                .map_err(|error| failed(&error, call))
+        }};
+    }
+    match (call.action, proof) {
+        (Action::AssumeRoleWithWebIdentity, Proof::Token(token)) => send!(
+            client
+                .assume_role_with_web_identity()
+                .set_role_arn(role_arn)
+                .set_role_session_name(session_name)
+                .web_identity_token(token)
+                .duration_seconds(seconds)
+                .set_policy(policy)
+                .set_policy_arns(policy_arns(call))
+        ),
+        (Action::AssumeRole | Action::AssumeRoleWithWebIdentity, _) => send!(
+            client
                 .assume_role()
                 .set_role_arn(role_arn)
                 .set_role_session_name(session_name)
@@ -173,46 +294,23 @@ async fn send(
                 .set_tags(tags(call))
                 .set_transitive_tag_keys(some(call.transitive_tags.clone()))
                 .set_external_id(call.external_id.as_ref().map(|id| id.as_str().to_owned()))
-                .set_source_identity(call.source_identity.clone());
-            let answer = request
-                .customize()
-                .config_override(signed)
-                .interceptor(date)
-                .send()
-                .await;
-            answer
-                .map(|answer| answer.credentials)
-                .map_err(|error| failed(&error, call))
-        }
-        Action::GetFederationToken => {
-            let request = client
+                .set_source_identity(
+                    call.source_identity
+                        .as_ref()
+                        .map(|name| name.as_str().to_owned())
+                )
+        ),
+        (Action::GetFederationToken, _) => send!(
+            client
                 .get_federation_token()
                 .set_name(session_name)
                 .duration_seconds(seconds)
                 .set_policy(policy)
                 .set_policy_arns(policy_arns(call))
-                .set_tags(tags(call));
-            let answer = request
-                .customize()
-                .config_override(signed)
-                .interceptor(date)
-                .send()
-                .await;
-            answer
-                .map(|answer| answer.credentials)
-                .map_err(|error| failed(&error, call))
-        }
-        Action::GetSessionToken => {
-            let request = client.get_session_token().duration_seconds(seconds);
-            let answer = request
-                .customize()
-                .config_override(signed)
-                .interceptor(date)
-                .send()
-                .await;
-            answer
-                .map(|answer| answer.credentials)
-                .map_err(|error| failed(&error, call))
+                .set_tags(tags(call))
+        ),
+        (Action::GetSessionToken, _) => {
+            send!(client.get_session_token().duration_seconds(seconds))
         }
     }
 }
@@ -289,19 +387,6 @@ fn cause<'a, T: std::error::Error + 'static>(
         at = cause.source();
     }
     None
-}
-
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut texts = Vec::new();
-    let mut at = error.source();
-    while let Some(cause) = at {
-        let text = failure::printable(&cause.to_string());
-        if texts.last() != Some(&text) {
-            texts.push(text);
-        }
-        at = cause.source();
-    }
-    texts.join(": ")
 }
 
 /// Keeps the `Date` header of the last answer.

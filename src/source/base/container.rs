@@ -1,0 +1,75 @@
+//! Base credentials from an endpoint that answers as a container's does: another rolecall, an AFP
+//! role, ECS, EKS Pod Identity.
+
+use std::path::PathBuf;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::document;
+use crate::sessions::KeyDigest;
+use crate::source::transport::Transport;
+
+/// An endpoint and how it is asked.
+#[derive(Debug)]
+pub(super) struct Container {
+    url: String,
+    authorization: Authorization,
+}
+
+/// What is sent as `Authorization`.
+#[derive(Debug)]
+pub(super) enum Authorization {
+    None,
+    Token(SecretString),
+    /// Read at each ask: EKS renews it in place.
+    File(PathBuf),
+}
+
+impl Container {
+    /// The endpoint that the configuration names.
+    pub(super) fn named(url: &str, token: Option<&SecretString>) -> Self {
+        let authorization = token
+            .cloned()
+            .map_or(Authorization::None, Authorization::Token);
+        Self::new(url.to_owned(), authorization)
+    }
+
+    pub(super) const fn new(url: String, authorization: Authorization) -> Self {
+        Self { url, authorization }
+    }
+
+    pub(super) fn digest(&self, key: KeyDigest) -> KeyDigest {
+        let key = key.field("url", self.url.as_bytes());
+        match &self.authorization {
+            Authorization::None => key,
+            Authorization::Token(token) => key.field("token", token.expose_secret().as_bytes()),
+            Authorization::File(path) => {
+                key.field("token-file", path.as_os_str().as_encoded_bytes())
+            }
+        }
+    }
+
+    pub(super) async fn ask(&self, transport: &Transport) -> Result<Credentials, CredentialsError> {
+        let authorization = match &self.authorization {
+            Authorization::None => None,
+            Authorization::Token(token) => Some(token.expose_secret().to_owned()),
+            Authorization::File(path) => {
+                let read = tokio::fs::read_to_string(path).await;
+                let token = read.map_err(|error| {
+                    let message = format!("the token file {}: {error}", path.display());
+                    CredentialsError::provider_error(message)
+                })?;
+                Some(token.trim_end().to_owned())
+            }
+        };
+        let answer = transport.get(&self.url, authorization.as_deref()).await;
+        let (status, body) = answer.map_err(CredentialsError::provider_error)?;
+        if status != 200 {
+            let message = format!("{} answered {status}", self.url);
+            return Err(CredentialsError::provider_error(message));
+        }
+        document::read(&body, "endpoint").map_err(CredentialsError::provider_error)
+    }
+}
