@@ -3,28 +3,24 @@
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
-use super::flight::{Flight, Outcome, fly};
-use super::lease::LONGEST_SLEEP;
+use super::failure::Failure;
+use super::flight::Outcome;
 use super::observer::{Dropped, Observer};
 use super::pacing::{Class, Pacing};
-use super::registry::{Departure, Entry, Look, Record, Registry};
+use super::registry::{Entry, Record, Registry};
 use super::report::Report;
-use super::schedule::line;
-use super::{Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, Session, SessionKey};
-use crate::clock::{BootTime, Clock};
+use super::{Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, SessionKey};
+use crate::clock::Clock;
 use crate::grants::Granted;
 use crate::secret;
 use crate::types::RoleRef;
 
 /// So many keys are looked at before the thread is given to others.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// Which sessions an operator means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,36 +42,22 @@ impl Selector {
 
 /// All sessions of the daemon: held, under way, and due. Cheap to clone.
 #[derive(Clone)]
-pub struct Sessions(Arc<Shared>);
+pub struct Sessions(pub(super) Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     clock: Clock,
-    capacity: usize,
+    pub(super) capacity: usize,
     observer: Arc<dyn Observer>,
     pacing: Pacing,
     registry: Mutex<Registry>,
     /// Something is due sooner than the scheduling task knows.
-    sooner: Notify,
+    pub(super) sooner: Notify,
 }
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sessions(..)")
     }
-}
-
-/// What somebody who wants a session finds.
-pub(super) enum Boarding {
-    /// A held session.
-    Held(Arc<Session>),
-    /// The flight that brings one, perhaps just started.
-    Flight(Arc<Flight>),
-    /// A failure that stands until this moment.
-    Failed(FetchError, BootTime),
-    /// Nothing is fetched for this lease.
-    Refused(FetchError),
-    /// The daemon stops.
-    Stopping,
 }
 
 impl Sessions {
@@ -238,60 +220,11 @@ impl Sessions {
         reports.sort_by(|a, b| a.role.cmp(&b.role));
         reports
     }
-
-    /// The one scheduling task: renews what is due and lets go of what is idle, until `stop`. Then
-    /// whoever waits is told so at once; what is held is still handed out.
-    pub async fn run(&self, stop: CancellationToken) {
-        loop {
-            let pause = self.look_at_due();
-            if pause.is_zero() {
-                yield_now().await;
-                if !stop.is_cancelled() {
-                    continue;
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.0.sooner.notified() => {}
-                () = sleep(pause) => {}
-            }
-        }
-        let mut registry = self.lock();
-        registry.stopping = true;
-        for record in registry.records.values() {
-            if let Some(flight) = &record.flight {
-                flight.end(Outcome::Stopping);
-            }
-        }
-    }
-
-    /// Looks at one batch of what is due. How long until the next.
-    fn look_at_due(&self) -> Duration {
-        for _ in 0..BATCH {
-            let now = self.clock().boot();
-            let (key, look) = {
-                let mut registry = self.lock();
-                let Some((due, key)) = registry.first_due() else {
-                    return LONGEST_SLEEP;
-                };
-                if due > now {
-                    return due.since(now).min(LONGEST_SLEEP);
-                }
-                (key, registry.look(&key, now))
-            };
-            match look {
-                Look::Nothing => {}
-                Look::Fetch(class) => drop(self.depart(&key, class)),
-                Look::Dropped(request, why) => self.observer().dropped(&request, why),
-            }
-        }
-        Duration::ZERO
-    }
 }
 
 /// What the rest of the room does with the cache.
 impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, Registry> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Registry> {
         let registry = &self.0.registry;
         registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -314,174 +247,11 @@ impl Sessions {
         self.lock().enter(request, now)
     }
 
-    /// What somebody of this class who wants a session finds; starts a flight if that is all that
-    /// is missing.
-    pub(super) fn board(&self, entry: &Arc<Entry>, class: Class) -> Boarding {
-        let now = self.clock().boot();
-        if let Some(session) = entry.servable(now) {
-            return Boarding::Held(session);
-        }
+    /// The failure since this entry's last success.
+    pub(super) fn last_failure(&self, entry: &Entry) -> Option<Failure> {
         let registry = self.lock();
-        if registry.stopping {
-            return Boarding::Stopping;
-        }
-        let record = registry.records.get(&entry.key);
-        let Some(record) = record.filter(|record| Arc::ptr_eq(&record.entry, entry)) else {
-            return Boarding::Refused(FetchError::new(
-                FailureKind::Misconfigured,
-                "the grant is for another role",
-            ));
-        };
-        if record.retired {
-            return Boarding::Refused(unavailable("the configuration has changed meanwhile"));
-        }
-        if let Some(flight) = &record.flight {
-            let flight = Arc::clone(flight);
-            if class == Class::Waiting {
-                self.hurry(&registry, &flight);
-            }
-            return Boarding::Flight(flight);
-        }
-        if let Some(failure) = record
-            .failure
-            .as_ref()
-            .filter(|failure| failure.again > now)
-        {
-            return Boarding::Failed(failure.error.clone(), failure.again);
-        }
-        drop(registry);
-        match self.depart(&entry.key, class) {
-            Some(flight) => Boarding::Flight(flight),
-            None => Boarding::Refused(unavailable("all sessions that may be held are in use")),
-        }
-    }
-
-    /// Puts a flight under way. `None` if there is no room for what it would bring.
-    fn depart(&self, key: &SessionKey, class: Class) -> Option<Arc<Flight>> {
-        let now = self.clock().boot();
-        let mut registry = self.lock();
-        let departed = registry.depart(key, class, now);
-        let request = registry
-            .records
-            .get(key)
-            .map(|record| Arc::clone(&record.request));
-        drop(registry);
-        let Ok(departed) = departed else {
-            self.observer().full(request.as_ref()?, self.0.capacity);
-            return None;
-        };
-        let Departure { flight, evicted } = departed?;
-        if let Some(evicted) = evicted {
-            self.observer().dropped(&evicted, Dropped::Evicted);
-        }
-        drop(tokio::spawn(fly(self.clone(), Arc::clone(&flight))));
-        Some(flight)
-    }
-
-    /// Lets a flight, and the flights of the base roles it may be waiting for, go before others.
-    fn hurry(&self, registry: &Registry, flight: &Flight) {
-        if !flight.hurry() {
-            return;
-        }
-        let request = flight.request();
-        self.0.pacing.promote(&request.upstream, flight.number());
-        let mut next = request.base.as_ref();
-        while let Some(base) = next {
-            let record = registry.records.get(&base.key);
-            if let Some(under_it) = record.and_then(|record| record.flight.as_ref())
-                && under_it.hurry()
-            {
-                self.0.pacing.promote(&base.upstream, under_it.number());
-            }
-            next = base.base.as_ref();
-        }
-    }
-
-    /// The flight that renews this key now: the one under way, or a new one.
-    fn renew(&self, key: &SessionKey, class: Class) -> Option<Arc<Flight>> {
-        let now = self.clock().boot();
-        let mut registry = self.lock();
-        registry.clear_failure(key, now);
-        let record = registry.records.get(key)?;
-        if record.retired || registry.stopping {
-            return None;
-        }
-        if let Some(flight) = &record.flight {
-            let flight = Arc::clone(flight);
-            if class == Class::Waiting {
-                self.hurry(&registry, &flight);
-            }
-            return Some(flight);
-        }
-        drop(registry);
-        self.depart(key, class)
-    }
-
-    /// Ends a flight: keeps what it brought or remembers why not, and tells who waits.
-    pub(super) fn land(
-        &self,
-        flight: &Arc<Flight>,
-        result: Result<Arc<Session>, (FetchError, Option<BootTime>)>,
-    ) {
-        let now = self.clock().boot();
-        let landed = {
-            let mut registry = self.lock();
-            registry.land(
-                flight,
-                result.as_ref().map_err(|(error, again)| (error, *again)),
-                now,
-            )
-        };
-        let Ok(before) = landed else {
-            return flight.call_off();
-        };
-        if let (Ok(_), Some(before)) = (&result, before) {
-            let remaining = before.ends.since(now);
-            let behind = line(before.life).saturating_sub(remaining);
-            self.observer().renewed(flight.request(), remaining, behind);
-        }
-        flight.end(match result {
-            Ok(session) => Outcome::Landed(session),
-            Err((error, _)) => Outcome::Failed(error),
-        });
-        self.0.sooner.notify_one();
-    }
-
-    /// Upstream refused what this session of a base role signed: it is renewed, unless it has been
-    /// meanwhile or is so new that another could not be better.
-    pub(super) fn doubt(&self, base: &Request, session: &Arc<Session>) {
-        let age = session.life.saturating_sub(session.remaining(self.clock()));
-        if age < LONGEST_SLEEP {
-            return;
-        }
-        let registry = self.lock();
-        let record = registry.records.get(&base.key);
-        let same = record.is_some_and(|record| {
-            let held = record.entry.held.load();
-            record.flight.is_none() && held.as_ref().is_some_and(|held| Arc::ptr_eq(held, session))
-        });
-        drop(registry);
-        if same {
-            let _on_its_way = self.depart(&base.key, Class::Refresh);
-        }
-    }
-
-    /// The failure that stands in the way of this entry's session.
-    pub(super) fn failure(&self, entry: &Entry) -> Option<FetchError> {
-        let now = self.clock().boot();
-        if entry.servable(now).is_some() {
-            return None;
-        }
-        let registry = self.lock();
-        let failure = registry.records.get(&entry.key)?.failure.as_ref()?;
-        (failure.again > now).then(|| failure.error.clone())
-    }
-
-    /// When this entry's fetch is tried again, if it has failed.
-    pub(super) fn tried_again(&self, entry: &Entry) -> Option<BootTime> {
-        let registry = self.lock();
-        let failure = registry.records.get(&entry.key)?.failure.as_ref()?;
-        Some(failure.again)
+        let record = registry.records.get(&entry.key)?;
+        record.failure.as_deref().cloned()
     }
 
     /// A prefetch handle is gone.
@@ -524,6 +294,6 @@ impl<'a, F: Fn(&Record) -> bool> Keys<'a, F> {
     }
 }
 
-fn unavailable(message: &'static str) -> FetchError {
+pub(super) fn unavailable(message: &'static str) -> FetchError {
     FetchError::new(FailureKind::Unavailable, message)
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::cache::{Boarding, Sessions};
 use super::observer::Skew;
 use super::pacing::Class;
 use super::registry::{Entry, Record};
-use super::{FailureKind, FetchError, Fetched, MANDATORY_WINDOW, Request, Session};
+use super::traffic::Boarding;
+use super::{FailureKind, FetchError, Fetched, MANDATORY_WINDOW, Request, Session, Sessions};
 use crate::clock::BootTime;
 
 /// A source ends by itself long before; this only keeps one that does not from blocking its role
@@ -213,6 +213,7 @@ async fn base_session(
         .into());
     }
     let entry = sessions.enter(base);
+    entry.touch(sessions.clock().boot());
     loop {
         let outcome = match sessions.board(&entry, flight.class()) {
             Boarding::Held(session) => return Ok(session),
@@ -226,7 +227,8 @@ async fn base_session(
         match outcome {
             Outcome::Landed(session) => return Ok(session),
             Outcome::Failed(error) => {
-                return Err(of_base(base, &error, sessions.tried_again(&entry)));
+                let again = sessions.last_failure(&entry).map(|failure| failure.again);
+                return Err(of_base(base, &error, again));
             }
             Outcome::CalledOff => {}
             Outcome::Stopping => {

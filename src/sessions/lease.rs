@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::cache::{Boarding, Sessions};
 use super::flight::Outcome;
 use super::pacing::Class;
 use super::registry::Entry;
-use super::{FetchError, Request, Session};
+use super::traffic::Boarding;
+use super::{FetchError, Request, Session, Sessions};
 
 /// No sleep is longer without a look at the boot clock.
 pub(super) const LONGEST_SLEEP: Duration = Duration::from_mins(1);
@@ -32,7 +32,7 @@ pub enum NoSession {
 /// One key of the cache, granted to one caller: made once, asked for each request.
 pub struct Lease {
     sessions: Sessions,
-    entry: Arc<Entry>,
+    pub(super) entry: Arc<Entry>,
 }
 
 impl fmt::Debug for Lease {
@@ -62,9 +62,15 @@ impl Lease {
         let _on_its_way = self.sessions.board(&self.entry, Class::Waiting);
     }
 
-    /// The remembered failure, while nothing is held.
+    /// The failure that is told to whoever waits now; `None` while a session is held and once the
+    /// next try may be made.
     pub fn failure(&self) -> Option<FetchError> {
-        self.sessions.failure(&self.entry)
+        let now = self.sessions.clock().boot();
+        if self.entry.servable(now).is_some() {
+            return None;
+        }
+        let failure = self.sessions.last_failure(&self.entry)?;
+        (failure.again > now).then_some(failure.error)
     }
 
     /// The held session, or the one that the flight under way brings within `patience`; starts the
@@ -114,9 +120,10 @@ impl Prefetch {
         self.lease.held()
     }
 
-    /// The remembered failure, while nothing is held.
+    /// Why nothing is held yet: the last failure, even while the next try is under way.
     pub fn failure(&self) -> Option<FetchError> {
-        self.lease.failure()
+        let failure = self.lease.sessions.last_failure(&self.lease.entry)?;
+        self.held().is_none().then_some(failure.error)
     }
 
     /// Waits, over any number of failures, until a session is held. `None` if the daemon stops.

@@ -14,8 +14,11 @@ mod pacing;
 mod registry;
 mod report;
 mod schedule;
+mod scheduler;
 mod session;
 mod source;
+mod traffic;
+
 #[cfg(test)]
 mod tests;
 

@@ -108,6 +108,11 @@ impl Record {
         self.entry.held.load().is_some()
     }
 
+    /// When the held session ends.
+    fn ends(&self) -> Option<BootTime> {
+        self.entry.held.load().as_ref().map(|session| session.ends)
+    }
+
     fn idle_at(&self) -> BootTime {
         self.entry.used().plus(self.request.idle)
     }
@@ -118,11 +123,11 @@ impl Record {
             return None;
         }
         let again = self.failure.as_ref().map(|failure| failure.again);
-        let wanted = match (self.holds(), again) {
-            (true, again) => again.unwrap_or(self.renews),
-            (false, again) if self.kept > 0 => again.unwrap_or(now),
-            (false, Some(again)) => return Some(again.max(now).plus(FAILURE_LINGER)),
-            (false, None) => return Some(now.plus(LINGER)),
+        let wanted = match (self.ends(), again) {
+            (Some(ends), again) => again.unwrap_or(self.renews).min(ends),
+            (None, again) if self.kept > 0 => again.unwrap_or(now),
+            (None, Some(again)) => return Some(again.max(now).plus(FAILURE_LINGER)),
+            (None, None) => return Some(now.plus(LINGER)),
         };
         if self.kept > 0 {
             Some(wanted)
@@ -218,7 +223,7 @@ impl Registry {
         entry
     }
 
-    /// Puts a flight under way for this key, where none is.
+    /// Puts a flight under way for this key. Nothing if one is, or if there is no such key.
     pub(super) fn depart(
         &mut self,
         key: &SessionKey,
@@ -226,11 +231,12 @@ impl Registry {
         now: BootTime,
     ) -> Result<Option<Departure>, Full> {
         let evicted = self.wake(key, now)?;
-        self.flights += 1;
-        let number = self.flights;
-        let Some(record) = self.records.get_mut(key) else {
+        let number = self.flights + 1;
+        let record = self.records.get_mut(key);
+        let Some(record) = record.filter(|record| record.flight.is_none()) else {
             return Ok(None);
         };
+        self.flights = number;
         let flight = Arc::new(Flight::new(number, record, class));
         record.flight = Some(Arc::clone(&flight));
         self.reschedule(key, now);
@@ -255,6 +261,8 @@ impl Registry {
         };
         if let Some(record) = self.records.get_mut(key) {
             record.awake = true;
+            // It idles from here on, even if nobody ever uses what is fetched now.
+            record.entry.touch(now);
             self.awake += 1;
         }
         Ok(evicted)
@@ -385,18 +393,14 @@ impl Registry {
         };
         let request = Arc::clone(&record.request);
         let idle = record.kept == 0 && now >= record.idle_at();
-        let ended = match record.entry.held.load().as_ref() {
-            Some(session) => session.ends <= now,
-            None => false,
-        };
-        if ended {
-            record.entry.held.store(None);
-            self.reschedule(key, now);
-            return Look::Dropped(request, Dropped::Expired);
-        }
         if record.holds() && idle {
             self.sleep(key, now);
             return Look::Dropped(request, Dropped::Idle);
+        }
+        if record.ends().is_some_and(|ends| ends <= now) {
+            record.entry.held.store(None);
+            self.reschedule(key, now);
+            return Look::Dropped(request, Dropped::Expired);
         }
         let (class, due) = match (record.holds(), record.kept > 0) {
             (true, _) => (Class::Refresh, record.renews),

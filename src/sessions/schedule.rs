@@ -33,11 +33,21 @@ const fn sdk_window(life: Duration) -> Duration {
     }
 }
 
+/// What is added to the widest window.
+fn margin(life: Duration) -> Duration {
+    (life / 12).clamp(MINUTE * 5, MINUTE * 10)
+}
+
 /// A session is renewed while at least this much of its life is left.
-pub(super) fn line(life: Duration) -> Duration {
-    let margin = (life / 12).clamp(MINUTE * 5, MINUTE * 10);
-    let wanted = sdk_window(life).max(BOTOCORE_WINDOW) + margin;
+fn line(life: Duration) -> Duration {
+    let wanted = sdk_window(life).max(BOTOCORE_WINDOW) + margin(life);
     wanted.min(life / 5 * 3)
+}
+
+/// How long SDKs may have been looking for a newer session when one comes with this much left of
+/// the old one's life: beyond the margin above their windows.
+pub(super) fn behind(life: Duration, left: Duration) -> Duration {
+    line(life).saturating_sub(left.saturating_add(margin(life)))
 }
 
 /// The band above the line from which the moment is drawn: a quarter of what lies between the line
@@ -106,6 +116,10 @@ impl Spread {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::unchecked_time_subtraction,
+    reason = "a test that subtracts wrongly fails"
+)]
 mod tests {
     use proptest::prelude::*;
 
@@ -143,6 +157,14 @@ mod tests {
         assert_eq!(least, minutes(70));
         assert!(most > minutes(232) && most < minutes(233), "{most:?}");
         assert_left(15, 9, 12);
+    }
+
+    #[test]
+    fn a_renewal_is_behind_when_the_margin_is_used_up() {
+        assert_eq!(behind(minutes(60), minutes(25)), Duration::ZERO);
+        assert_eq!(behind(minutes(60), minutes(24)), MINUTE);
+        assert_eq!(behind(minutes(720), minutes(60)), Duration::ZERO);
+        assert_eq!(behind(minutes(720), minutes(50)), minutes(10));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! A source that does what the test says, and the request and grant to reach it with.
 
 use std::collections::VecDeque;
+pub(super) use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+pub(super) use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
@@ -11,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::grants::{Container, Decision, Facts, Grant, Granted, Known, Names, Wanted, When};
-use crate::sessions::*;
+pub(super) use crate::sessions::*;
 use crate::types::{AccessKeyId, RoleRef};
 
 /// 2026-01-01, in the simulated world's wall time at its start.
 pub(super) fn new_year() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+    SystemTime::UNIX_EPOCH + Duration::from_hours(490_896)
 }
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -91,13 +92,13 @@ impl Script {
     }
 
     /// What every call from now on does.
-    pub(super) fn from_now(&self, act: Act) {
+    pub(super) fn always(&self, act: Act) {
         self.acts.lock().unwrap().clear();
         *self.then.lock().unwrap() = act;
     }
 
     pub(super) fn fails(&self, kind: FailureKind) {
-        self.from_now(Act::Fail(kind));
+        self.always(Act::Fail(kind));
     }
 
     /// Tells no time of its own.
@@ -332,4 +333,23 @@ pub(super) fn plain(name: &str, source: &Arc<Script>) -> Request {
 
 pub(super) fn request(name: &str, source: &Arc<Script>) -> Arc<Request> {
     Arc::new(plain(name, source))
+}
+
+pub(super) fn id(session: &Session) -> String {
+    session.credentials.access_key_id.as_str().to_owned()
+}
+
+/// What only tests ask.
+impl Sessions {
+    /// How many keys are known, whether anything is held for them or not.
+    pub(super) fn known(&self) -> usize {
+        self.lock().records.len()
+    }
+}
+
+impl Lease {
+    /// Whether a session is held, without using it.
+    pub(super) fn sessions_hold(&self) -> bool {
+        self.entry.held.load().is_some()
+    }
 }
