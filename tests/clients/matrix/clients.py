@@ -1,0 +1,132 @@
+"""The clients, one entry each: what it is, how it is started, and what it can and cannot do."""
+
+from dataclasses import dataclass, field
+
+from matrix.places import CACHE, PROGRAMS
+
+PYTHON = "/usr/bin/python3"
+CLOCK = "{clock}"  # in a command: what follows has the moved clock; without it, all of the command
+
+
+@dataclass(frozen=True)
+class Client:
+    name: str
+    version: tuple  # how the installed version is found: see versions.py
+    command: list  # {mount}, {s3}, {s3host} stand for places of the cell
+    steady: bool = True  # one process for all asks; False: a new process for each
+    proof: str = "key"  # key: prints id and digest; signed: prints the id an upstream saw;
+    # recorded: the S3 server knows it; identity: prints the instance id
+    imds: str | None = "v2"  # v2, v1, or None: it does not ask the metadata address
+    endpoint: str = "link-local"  # or "variable": AWS_EC2_METADATA_SERVICE_ENDPOINT names another
+    container: str | None = None  # full: FULL_URI and token; relative: RELATIVE_URI on 169.254.170.2
+    token_by: str = "variable"  # or "file": how a container client is told its token
+    held_token: str = "fresh"  # between fetches it holds: fresh (no token), renewed (a token that it
+    # replaces on 401), next (at the ask after it), later (some minutes after it), kept (never),
+    # path (an unguessable path instead of a token)
+    token_retry: int = 0  # seconds of held_token = "later"
+    clock: str = "wall"  # what is moved to make it ask again: wall, all (the monotonic too), or
+    # real (Go asks the kernel itself: short sessions and waiting instead)
+    life: int = 3600  # of its first session, in seconds
+    asks_again_at: int = 5  # this many seconds before its session ends it asks again; negative: after
+    patience: float = 20.0  # it must have given up by then
+    root: bool = False
+    listener: dict = field(default_factory=dict)  # further keys of the listener
+    environment: dict = field(default_factory=dict)
+    note: str = ""  # for the table
+
+    @property
+    def parts(self):
+        """The parts of the installation (install.py) that it cannot do without."""
+        kind, where = self.version[:2]
+        own = {"module": f"python-{where}", "npm": "node", "crate": "rust", "jar": "java"}.get(kind, kind)
+        built = {"go"} if str(CACHE / "go") in self.command[0] else set()
+        return {"debian", own} | built
+
+
+def python(environment, program, *arguments):
+    return [str(CACHE / environment / "bin" / "python"), str(PROGRAMS / program), *arguments]
+
+
+def node(program):
+    return ["node", "--no-deprecation", str(CACHE / "node" / program)]
+
+
+S3_LIST = ["s3api", "list-objects", "--bucket", "bucket", "--endpoint-url", "{s3}"]
+S3FS = [PYTHON, str(PROGRAMS / "s3fs_mount.py"), "{mount}", CLOCK, "s3fs", "bucket", "{mount}", "-f",
+        "-o", "url={s3}", "-o", "use_path_request_style", "-o", "retries=1"]
+
+CLIENTS = [
+    Client("curl", ("debian", "curl"), [str(PROGRAMS / "curl_script.sh")],
+           endpoint="variable", container="full", held_token="renewed", clock="none",
+           note="a script that keeps its token and renews it on 401"),
+    Client("botocore", ("module", "boto3", "botocore"), python("boto3", "botocore_chain.py"),
+           endpoint="variable", container="full"),
+    Client("boto3", ("module", "boto3", "boto3"), python("boto3", "boto3_chain.py"),
+           container="full"),
+    Client("aiobotocore", ("module", "aiobotocore", "aiobotocore"),
+           python("aiobotocore", "aiobotocore_chain.py"), endpoint="variable", container="full"),
+    Client("boto 2", ("debian", "python3-boto"), [PYTHON, "-W", "ignore", str(PROGRAMS / "boto2_provider.py")],
+           imds="v1"),
+    Client("botocore of 2019", ("module", "botocore-2019", "botocore"),
+           python("botocore-2019", "botocore_chain.py"), imds="v1", container="full"),
+    Client("AWS CLI 1", ("module", "awscli", "awscli"), [str(CACHE / "awscli/bin/aws"), *S3_LIST],
+           steady=False, proof="recorded", endpoint="variable", container="full"),
+    Client("AWS CLI 2", ("debian", "awscli"), ["/usr/bin/aws", *S3_LIST],
+           steady=False, proof="recorded", container="full"),
+    Client("minio-py", ("module", "minio", "minio"), python("minio", "minio_provider.py"),
+           container="full", patience=40),
+    Client("CRT", ("module", "awscrt", "awscrt"), python("awscrt", "crt_chain.py"),
+           endpoint="variable", container="full", held_token="next", clock="all"),
+    Client("s3cmd", ("debian", "s3cmd"),
+           ["s3cmd", "-c", "/dev/null", "--no-ssl", "--region=us-east-1", "--host={s3host}",
+            "--host-bucket={s3host}", "ls", "s3://bucket"],
+           steady=False, proof="recorded"),
+    Client("ec2-metadata (Python)", ("module", "ec2-metadata", "ec2-metadata"),
+           python("ec2-metadata", "ec2_metadata_package.py"), held_token="kept", clock="none",
+           note="asks for the document each time; never replaces its token before its time"),
+    Client("ec2-metadata (shell)", ("debian", "amazon-ec2-utils"), ["/usr/bin/ec2-metadata", "-i"],
+           steady=False, proof="identity", note="reads facts, no credentials"),
+    Client("ec2metadata", ("debian", "cloud-guest-utils"), ["/usr/bin/ec2metadata", "--instance-id"],
+           steady=False, proof="identity", note="reads facts, no credentials"),
+    Client("AWS SDK for JavaScript 2", ("npm", "aws-sdk"), node("aws_sdk_v2.mjs"),
+           endpoint="variable", container="full",
+           environment={"AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"}),
+    Client("AWS SDK for JavaScript 3", ("npm", "@aws-sdk/credential-providers"), node("aws_sdk_v3.mjs"),
+           endpoint="variable", container="full"),
+    Client("minio-js", ("npm", "minio"), node("minio_js.mjs"), container="full",
+           listener={"minio-js-alias": True}, note="listener with `minio-js-alias = true`"),
+    Client("AWS SDK for Rust", ("crate", "aws-config"), [str(CACHE / "rust/debug/client-aws-config")],
+           proof="signed", endpoint="variable", container="full", held_token="kept"),
+    Client("object_store", ("crate", "object_store"), [str(CACHE / "rust/debug/client-object-store")],
+           container="full", token_by="file", clock="all", patience=200),
+    Client("rusoto", ("crate", "rusoto_credential"), [str(CACHE / "rust/debug/client-rusoto")],
+           imds="v1", container="full"),
+    Client("AWS SDK for Go 1", ("go", "aws-sdk-go", "github.com/aws/aws-sdk-go"), [str(CACHE / "go/aws-sdk-go")],
+           endpoint="variable", container="full", held_token="next",
+           clock="real", life=304, asks_again_at=300),
+    Client("AWS SDK for Go 2", ("debian", "golang-github-aws-aws-sdk-go-v2-dev"),
+           [str(CACHE / "go/aws-sdk-go-v2")], container="full", held_token="renewed",
+           clock="real", life=66, asks_again_at=-1,
+           note="gives sessions under 15 minutes no margin: it asks when they end"),
+    Client("minio-go", ("go", "minio-go", "github.com/minio/minio-go/v7"), [str(CACHE / "go/minio-go")],
+           container="full", clock="real", life=66, asks_again_at=12),
+    Client("AWS SDK for Java 1", ("jar", "aws-java-sdk-core"),
+           ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{CACHE}/java:{CACHE}/java/lib/*", "Asking"],
+           container="full"),
+    Client("rclone", ("debian", "rclone"),
+           ["rclone", "--config", "/dev/null", "--s3-provider", "Other", "--s3-env-auth", "--s3-region",
+            "us-east-1", "--s3-endpoint", "{s3}", "--retries", "1", "--low-level-retries", "1", "lsf", ":s3:bucket"],
+           steady=False, proof="recorded", endpoint="variable", container="full"),
+    Client("restic", ("debian", "restic"),
+           ["restic", "-q", "--no-cache", "--repo", "s3:{s3}/bucket/restic-{ask}", "init"],
+           steady=False, proof="recorded", container="full", environment={"RESTIC_PASSWORD": "x"}),
+    Client("AWS SDK for Ruby", ("debian", "ruby-aws-sdk-core"),
+           ["ruby", "-W0", str(PROGRAMS / "aws_sdk_core.rb")], container="relative",
+           held_token="later", token_retry=370, note="extends a session for five minutes when a fetch fails"),
+    Client("async-aws", ("debian", "php-async-aws-core"), ["php", str(PROGRAMS / "async_aws.php")],
+           imds="v1", container="relative"),
+    Client("s3fs, iam_role", ("debian", "s3fs"), [*S3FS, "-o", "iam_role=auto", "-o", "imdsv1only"],
+           proof="recorded", imds="v1", root=True),
+    Client("s3fs, ecs", ("debian", "s3fs"), [*S3FS, "-o", "ecs"],
+           proof="recorded", imds=None, container="relative", held_token="path", root=True),
+]
