@@ -26,6 +26,7 @@ use crate::types::RoleRef;
 ///
 /// Its exit code is the command's; 126 if it cannot be run, 127 if it does not exist.
 #[derive(Debug, Args)]
+#[command(override_usage = "rolecall exec [--role ACCOUNT/ROLE] -- COMMAND [ARGUMENT]...")]
 pub(super) struct Options {
     /// The role, as `status` lists it [default: the first that is granted to you]
     #[arg(long, value_name = "ACCOUNT/ROLE", value_parser = RoleRef::parse)]

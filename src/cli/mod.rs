@@ -37,7 +37,6 @@ use failure::{Exit, Failure};
 #[command(
     name = "rolecall",
     version,
-    propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100,
@@ -45,7 +44,13 @@ use failure::{Exit, Failure};
 )]
 pub struct Cli {
     /// Where the daemon's admin socket is [default: this user's daemon, else the system's]
-    #[arg(long, global = true, value_name = "PATH", env = "ROLECALL_SOCKET")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "ROLECALL_SOCKET",
+        hide_env_values = true
+    )]
     socket: Option<PathBuf>,
 
     #[command(subcommand)]
