@@ -89,6 +89,24 @@ pub(super) fn classify(status: u16, body: &[u8], call: &Call) -> FetchError {
     )
 }
 
+/// What an answer means that says it succeeded, and in which no session can be read. Bodies
+/// without a length end where the connection does, so a half one looks like a whole.
+pub(super) fn unreadable(body: &[u8], call: &Call, why: &str) -> FetchError {
+    let action = call.action.as_str();
+    let text = String::from_utf8_lossy(body.get(..READ).unwrap_or(body));
+    let begun = text.contains(&format!("<{action}Response"));
+    let what = call.describe();
+    if begun && !text.contains(&format!("</{action}Response>")) {
+        let message = format!("{what} failed: the answer broke off; it is tried again soon");
+        return FetchError::new(FailureKind::Unavailable, message);
+    }
+    let message = format!(
+        "{what} failed: the answer is not an STS answer that can be read ({why}); see that the \
+         account's `endpoint` is an STS and its `dialect` the right one"
+    );
+    FetchError::new(FailureKind::Misconfigured, message)
+}
+
 fn kind(status: u16, error: &UpstreamError, action: Action) -> FailureKind {
     match error.code.as_str() {
         "AccessDenied"

@@ -16,6 +16,7 @@ mod failure;
 pub mod local;
 mod own;
 mod plans;
+mod sdk_error;
 mod sts;
 mod transport;
 

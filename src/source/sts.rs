@@ -13,22 +13,20 @@ use aws_sdk_sts::config::{
     Builder, ConfigBag, IdentityCache, Intercept, Region as SdkRegion, RuntimeComponents,
     StalledStreamProtectionConfig,
 };
-use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::base::{self, Base, TokenFile};
 use super::call::{Action, CHAINED_LIFE, Call};
 use super::engine::SdkTime;
-use super::failure::{self, causes};
-use super::transport::{CONNECT_TIMEOUT, LeadsHere};
+use super::sdk_error::failed;
+use super::transport::CONNECT_TIMEOUT;
 use super::{Engine, answer};
 use crate::sessions::{FailureKind, FetchError, FetchFuture, Fetched, Session, Source};
 use crate::types::Region;
 
 /// How long a call may take with all its retries.
-const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// One call and two retries.
 const ATTEMPTS: u32 = 3;
@@ -333,60 +331,6 @@ fn tags(call: &Call) -> Option<Vec<Tag>> {
         tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok())
             .collect(),
     )
-}
-
-/// What became of a call that failed.
-fn failed<E>(error: &SdkError<E, HttpResponse>, call: &Call) -> FetchError
-where
-    E: std::error::Error + 'static,
-{
-    let what = call.describe();
-    let unavailable = |why: String| {
-        FetchError::new(
-            FailureKind::Unavailable,
-            format!("{what} failed: {why}; it is tried again soon"),
-        )
-    };
-    match error {
-        SdkError::ServiceError(answer) => {
-            let raw = answer.raw();
-            failure::classify(
-                raw.status().as_u16(),
-                raw.body().bytes().unwrap_or_default(),
-                call,
-            )
-        }
-        SdkError::TimeoutError(_) => {
-            unavailable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))
-        }
-        SdkError::ResponseError(_) => {
-            unavailable(format!("the answer broke off ({})", causes(error)))
-        }
-        SdkError::DispatchFailure(_) => {
-            if let Some(own) = cause::<LeadsHere>(error) {
-                let message = format!("{what} was not tried: {own}; name another `endpoint`");
-                return FetchError::new(FailureKind::Misconfigured, message);
-            }
-            unavailable(causes(error))
-        }
-        SdkError::ConstructionFailure(_) | _ => FetchError::new(
-            FailureKind::Misconfigured,
-            format!("{what} could not be made: {}", causes(error)),
-        ),
-    }
-}
-
-fn cause<'a, T: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a T> {
-    let mut at = Some(error);
-    while let Some(cause) = at {
-        if let Some(found) = cause.downcast_ref() {
-            return Some(found);
-        }
-        at = cause.source();
-    }
-    None
 }
 
 /// Keeps the `Date` header of the last answer.

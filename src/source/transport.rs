@@ -34,7 +34,7 @@ const GET_TIMEOUT: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(20);
 
 /// The largest answer that is read: STS's are a few KiB.
-const BODY_LIMIT: usize = 256 * 1024;
+pub(super) const BODY_LIMIT: usize = 256 * 1024;
 
 /// The header that marks requests of this daemon to addresses of this host, where a redirection
 /// may turn them back to it.

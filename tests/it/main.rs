@@ -1,0 +1,6 @@
+//! Integration tests: rooms of the daemon against stand-ins and real servers.
+#![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
+mod upstream;

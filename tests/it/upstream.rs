@@ -1,0 +1,598 @@
+//! The STS source against a scripted STS: what it sends, and what it makes of every answer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rolecall::clock::Clock;
+use rolecall::config::{
+    Account, BaseCredentials, Config, Dialect, RateLimit, Role, RoleKind, embedded,
+};
+use rolecall::grants::{Names, Template};
+use rolecall::secret::{ExposeSecret, SecretString};
+use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Request, Session};
+use rolecall::source::{Engine, OwnAddresses, Plans};
+use rolecall::types::{
+    AccessKeyId, AccountAlias, AccountId, ExternalId, Partition, Region, RoleArn, RoleRef,
+};
+
+use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
+
+/// A catalogue without a role: there is no built-in authority here.
+#[derive(Debug)]
+struct NoLocalRoles;
+
+impl Catalogue for NoLocalRoles {
+    fn request(&self, _: &RoleRef, _: &Names) -> Option<Arc<Request>> {
+        None
+    }
+}
+
+pub(crate) fn role(reference: &str) -> Role {
+    let reference = RoleRef::parse(reference).unwrap();
+    let id = AccountId::new("123456789012").unwrap();
+    Role {
+        arn: RoleArn::derived(&Partition::new("aws").unwrap(), Some(&id), &reference.role),
+        reference,
+        kind: RoleKind::AssumeRole,
+        duration: Duration::from_hours(1),
+        prefetch: false,
+        session_name: Template::caller(),
+        source_identity: None,
+        external_id: None,
+        policy: None,
+        policy_arns: Vec::new(),
+        tags: Vec::new(),
+        transitive_tags: Vec::new(),
+        idle: Duration::from_hours(6),
+        not_before: None,
+    }
+}
+
+pub(crate) fn key(id: &str, secret: &str) -> BaseCredentials {
+    BaseCredentials::Key {
+        id: AccessKeyId::new(id).unwrap(),
+        secret: SecretString::from(secret),
+        token: None,
+    }
+}
+
+pub(crate) fn account(alias: &str, endpoint: &str, role: Role) -> Account {
+    Account {
+        alias: AccountAlias::new(alias).unwrap(),
+        id: Some(AccountId::new("123456789012").unwrap()),
+        partition: Partition::new("aws").unwrap(),
+        region: Some(Region::new("eu-central-1").unwrap()),
+        dialect: Dialect::Aws,
+        endpoint: Some(endpoint.to_owned()),
+        base: key("AKIABASE", "canary-base-secret"),
+        rate_limit: RateLimit::default(),
+        roles: [(role.reference.role.clone(), role)].into(),
+    }
+}
+
+pub(crate) fn config(accounts: impl IntoIterator<Item = Account>) -> Config {
+    let mut config = embedded(0, "/nowhere".into()).unwrap();
+    let named = accounts.into_iter();
+    config.accounts = named
+        .map(|account| (account.alias.clone(), account))
+        .collect();
+    config
+}
+
+pub(crate) fn engine(environment: &[(&str, &str)]) -> Engine {
+    let variables = environment.iter();
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Engine::new(Clock::System, variables.collect(), OwnAddresses::default())
+}
+
+pub(crate) fn plans(config: &Config, engine: &Engine) -> Plans {
+    Plans::build(config, engine, Arc::new(NoLocalRoles)).unwrap()
+}
+
+fn names() -> Names {
+    Names {
+        user: Some("build".to_owned()),
+        hostname: "host1".to_owned(),
+        ..Names::default()
+    }
+}
+
+/// Obtains the one role of this account.
+pub(crate) async fn fetch(account: Account) -> Result<Fetched, FetchError> {
+    let role = account.roles.values().next().unwrap().reference.clone();
+    let plans = plans(&config([account]), &engine(&[]));
+    let request = plans.request(&role, &names()).unwrap();
+    request.source.fetch(None).await
+}
+
+async fn answered(reply: Reply) -> Result<Fetched, FetchError> {
+    let sts = ScriptedSts::start(move |_| reply.clone()).await;
+    fetch(account("prod", &sts.url(), role("prod/web"))).await
+}
+
+#[tokio::test]
+async fn assume_role_sends_every_parameter_and_signs() {
+    let sts = ScriptedSts::generous().await;
+    let mut web = role("prod/web");
+    web.duration = Duration::from_hours(2);
+    web.policy = Some(Arc::from(r#"{"Version":"2012-10-17"}"#));
+    web.policy_arns = vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()];
+    web.tags = vec![("host".to_owned(), Template::parse("{hostname}").unwrap())];
+    web.transitive_tags = vec!["host".to_owned()];
+    web.external_id = Some(ExternalId::new("ex-1").unwrap());
+    web.source_identity = Some(Template::parse("{user}").unwrap());
+    let fetched = fetch(account("prod", &sts.url(), web)).await.unwrap();
+
+    assert_eq!(
+        fetched.credentials.access_key_id.as_str(),
+        "ASIASCRIPTEDSTS00001"
+    );
+    let expected = Credentials::default();
+    assert_eq!(
+        fetched.credentials.secret_access_key.expose_secret(),
+        expected.secret_access_key
+    );
+    assert_eq!(
+        fetched.credentials.session_token.expose_secret(),
+        expected.session_token
+    );
+    let [sent]: [Received; 1] = sts.received().try_into().unwrap();
+    assert_eq!(sent.method, "POST");
+    for (field, value) in [
+        ("Action", "AssumeRole"),
+        ("RoleArn", "arn:aws:iam::123456789012:role/web"),
+        ("RoleSessionName", "build"),
+        ("DurationSeconds", "7200"),
+        ("Policy", r#"{"Version":"2012-10-17"}"#),
+        (
+            "PolicyArns.member.1.arn",
+            "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        ),
+        ("Tags.member.1.Key", "host"),
+        ("Tags.member.1.Value", "host1"),
+        ("TransitiveTagKeys.member.1", "host"),
+        ("ExternalId", "ex-1"),
+        ("SourceIdentity", "build"),
+    ] {
+        assert_eq!(sent.field(field), value, "{field}");
+    }
+    let signature = sent.header("authorization");
+    assert!(signature.contains("Credential=AKIABASE/"), "{signature}");
+    assert!(
+        signature.contains("/eu-central-1/sts/aws4_request"),
+        "{signature}"
+    );
+}
+
+#[tokio::test]
+async fn other_kinds_of_roles_make_their_own_calls() {
+    let sts = ScriptedSts::generous().await;
+    let mut federation = role("prod/a-role-with-a-name-of-its-own");
+    federation.kind = RoleKind::FederationToken;
+    federation.duration = Duration::from_hours(12);
+    federation.session_name = Template::parse("somebody.with.a.long.name@example.org").unwrap();
+    federation.tags = vec![("team".to_owned(), Template::parse("red").unwrap())];
+    fetch(account("prod", &sts.url(), federation))
+        .await
+        .unwrap();
+    let mut session = role("prod/mine");
+    session.kind = RoleKind::SessionToken;
+    session.policy = Some(Arc::from("{}"));
+    fetch(account("prod", &sts.url(), session)).await.unwrap();
+
+    let [federation, session]: [Received; 2] = sts.received().try_into().unwrap();
+    assert_eq!(federation.field("Action"), "GetFederationToken");
+    assert_eq!(federation.field("Name").len(), 32);
+    assert_eq!(federation.field("DurationSeconds"), "43200");
+    assert_eq!(federation.field("Tags.member.1.Value"), "red");
+    assert_eq!(session.field("Action"), "GetSessionToken");
+    assert_eq!(session.field("DurationSeconds"), "3600");
+    assert_eq!(session.field("Policy"), "", "GetSessionToken takes none");
+}
+
+#[tokio::test]
+async fn a_web_identity_token_is_sent_unsigned_and_read_at_each_call() {
+    let sts = ScriptedSts::generous().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "first.token.x\n").unwrap();
+    let mut prod = account("prod", &sts.url(), role("prod/web"));
+    prod.base = BaseCredentials::WebIdentity {
+        token_file: file.path().to_owned(),
+    };
+    let engine = engine(&[]);
+    let plans = plans(&config([prod]), &engine);
+    let request = plans
+        .request(&RoleRef::parse("prod/web").unwrap(), &names())
+        .unwrap();
+    request.source.fetch(None).await.unwrap();
+    std::fs::write(file.path(), "second.token.x").unwrap();
+    request.source.fetch(None).await.unwrap();
+    std::fs::write(file.path(), "").unwrap();
+    let error = request.source.fetch(None).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::BaseCredentials, "{error}");
+
+    let [first, second]: [Received; 2] = sts.received().try_into().unwrap();
+    assert_eq!(first.field("Action"), "AssumeRoleWithWebIdentity");
+    assert_eq!(first.field("WebIdentityToken"), "first.token.x");
+    assert_eq!(first.header("authorization"), "");
+    assert_eq!(second.field("WebIdentityToken"), "second.token.x");
+}
+
+#[tokio::test]
+async fn ceph_and_minio_are_sent_what_they_read() {
+    for (dialect, sent, unsent) in [
+        (
+            Dialect::Ceph,
+            &["Policy", "ExternalId"][..],
+            &["Tags.member.1.Key", "SourceIdentity"][..],
+        ),
+        (
+            Dialect::Minio,
+            &["Policy"],
+            &["ExternalId", "Tags.member.1.Key", "PolicyArns.member.1.arn"],
+        ),
+    ] {
+        let sts = ScriptedSts::generous().await;
+        let mut web = role("prod/web");
+        web.policy = Some(Arc::from("{}"));
+        web.policy_arns = vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()];
+        web.tags = vec![("team".to_owned(), Template::parse("red").unwrap())];
+        web.transitive_tags = vec!["team".to_owned()];
+        web.external_id = Some(ExternalId::new("ex-1").unwrap());
+        web.source_identity = Some(Template::parse("me").unwrap());
+        let mut prod = account("prod", &sts.url(), web);
+        prod.dialect = dialect;
+        fetch(prod).await.unwrap();
+        let [received]: [Received; 1] = sts.received().try_into().unwrap();
+        for field in sent {
+            assert_ne!(received.field(field), "", "{dialect:?} {field}");
+        }
+        for field in unsent {
+            assert_eq!(received.field(field), "", "{dialect:?} {field}");
+        }
+    }
+}
+
+fn with_expiration(expiration: &str) -> Reply {
+    let expiration = expiration.to_owned();
+    Reply::session(
+        "AssumeRole",
+        &Credentials {
+            expiration,
+            ..Credentials::default()
+        },
+    )
+}
+
+#[tokio::test]
+async fn expirations_are_cut_to_whole_seconds() {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(4_070_908_800);
+    for text in [
+        "2099-01-01T00:00:00Z",
+        "2099-01-01T00:00:00.999999Z",
+        "2099-01-01T00:00:00.999999999Z",
+        "2099-01-01T02:00:00+02:00",
+    ] {
+        let fetched = answered(with_expiration(text)).await.unwrap();
+        assert_eq!(fetched.expires_at, at, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn upstreams_clock_is_its_date_header() {
+    let reply =
+        with_expiration("2001-01-01T01:00:00Z").with("Date", "Mon, 01 Jan 2001 00:00:00 GMT");
+    let fetched = answered(reply).await.unwrap();
+    let upstream_now = fetched.upstream_now.unwrap();
+    assert_eq!(
+        upstream_now,
+        SystemTime::UNIX_EPOCH + Duration::from_secs(978_307_200)
+    );
+    assert_eq!(
+        fetched.expires_at.duration_since(upstream_now).unwrap(),
+        Duration::from_hours(1)
+    );
+    let fetched = answered(with_expiration("2099-01-01T00:00:00Z"))
+        .await
+        .unwrap();
+    assert_eq!(fetched.upstream_now, None);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_usable_session_is_misconfigured() {
+    let session = |change: fn(&mut Credentials)| {
+        let mut session = Credentials::default();
+        change(&mut session);
+        Reply::session("AssumeRole", &session)
+    };
+    for (reply, why) in [
+        (with_expiration("2001-01-01T00:00:00Z"), "expired already"),
+        (with_expiration("2099-01-01T00:00:00"), "not an STS answer"),
+        (with_expiration("soon"), "not an STS answer"),
+        (with_expiration(""), "not an STS answer"),
+        (session(|s| s.session_token.clear()), "lacks"),
+        (session(|s| s.secret_access_key.clear()), "lacks"),
+        (session(|s| s.access_key_id.clear()), "access key id"),
+        (
+            Reply::new(
+                200,
+                "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>",
+            ),
+            "no credentials",
+        ),
+        (
+            Reply::new(
+                200,
+                "<html><body>Sign in to the hotel's network</body></html>",
+            ),
+            "not an STS answer",
+        ),
+        (Reply::new(200, ""), "not an STS answer"),
+        (Reply::new(200, "\u{0}\u{1}"), "not an STS answer"),
+        (Reply::new(200, "x".repeat(300_000)), "larger than"),
+        (
+            Reply::new(302, "").with("Location", "http://127.0.0.1/"),
+            "status 302",
+        ),
+        (Reply::new(404, "<html>nginx</html>"), "status 404"),
+    ] {
+        let error = answered(reply.clone()).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Misconfigured, "{reply:?}: {error}");
+        assert!(error.message.contains(why), "{why}: {error}");
+        assert!(!error.message.contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_all_dialects_are_told_apart() {
+    let tag_session = "User: arn:aws:iam::1:user/u is not authorized to perform: sts:TagSession \
+                       on resource: arn:aws:iam::123456789012:role/web";
+    let source_identity = "User: u is not authorized to perform: sts:SetSourceIdentity on \
+                           resource: r";
+    for (reply, kind, part) in [
+        (
+            Reply::error(403, "AccessDenied", "no"),
+            FailureKind::Denied,
+            "trust policy",
+        ),
+        (
+            Reply::error(403, "AccessDenied", tag_session),
+            FailureKind::Denied,
+            "drop `tags`",
+        ),
+        (
+            Reply::error(403, "AccessDenied", source_identity),
+            FailureKind::Denied,
+            "drop `source-identity`",
+        ),
+        (
+            Reply::s3_error(403, "AccessDenied"),
+            FailureKind::Denied,
+            "403 AccessDenied",
+        ),
+        (
+            Reply::s3_error(404, "NoSuchEntity"),
+            FailureKind::Denied,
+            "no such role",
+        ),
+        (
+            Reply::error(400, "Throttling", "Rate exceeded"),
+            FailureKind::Throttled,
+            "Rate exceeded",
+        ),
+        (
+            Reply::s3_error(503, "SlowDown"),
+            FailureKind::Throttled,
+            "SlowDown",
+        ),
+        (Reply::new(429, ""), FailureKind::Throttled, "status 429"),
+        (
+            Reply::error(403, "InvalidClientTokenId", "The security token is invalid"),
+            FailureKind::BaseCredentials,
+            "base credentials are wrong",
+        ),
+        (
+            Reply::error(
+                403,
+                "SignatureDoesNotMatch",
+                "The request signature does not match.&#10;&#10;The Canonical String was canary",
+            ),
+            FailureKind::BaseCredentials,
+            "does not match.);",
+        ),
+        (
+            Reply::error(
+                403,
+                "SignatureDoesNotMatch",
+                "Signature expired: 2001 is now earlier",
+            ),
+            FailureKind::Misconfigured,
+            "clock",
+        ),
+        (
+            Reply::error(
+                400,
+                "ValidationError",
+                "exceeds the MaxSessionDuration set for this role",
+            ),
+            FailureKind::Misconfigured,
+            "`duration`",
+        ),
+        (
+            Reply::s3_error(400, "InvalidArgument"),
+            FailureKind::Misconfigured,
+            "InvalidArgument",
+        ),
+        (
+            Reply::s3_error(405, "MethodNotAllowed"),
+            FailureKind::Misconfigured,
+            "`dialect`",
+        ),
+        (
+            Reply::error(400, "MalformedPolicyDocument", "&lt;policy&gt; &amp; more"),
+            FailureKind::Misconfigured,
+            "<policy> & more",
+        ),
+        (
+            Reply::error(503, "ServiceUnavailable", ""),
+            FailureKind::Unavailable,
+            "tried again",
+        ),
+        (
+            Reply::error(503, "STSNotInitialized", ""),
+            FailureKind::Unavailable,
+            "tried again",
+        ),
+        (
+            Reply::new(500, "<html>Internal Server Error</html>"),
+            FailureKind::Unavailable,
+            "500",
+        ),
+        (Reply::new(502, ""), FailureKind::Unavailable, "status 502"),
+    ] {
+        let error = answered(reply.clone()).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{reply:?}: {error}");
+        assert!(error.message.contains(part), "{part}: {error}");
+        assert!(!error.message.contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_repeats_a_secret_is_not_told() {
+    let error = answered(Reply::error(
+        403,
+        "AccessDenied",
+        "not for canary-base-secret, no",
+    ));
+    let error = error.await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Denied);
+    assert!(!error.message.contains("canary"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_badly_is_unavailable() {
+    let half = Credentials::default().xml("AssumeRole");
+    for reply in [Reply::Reset, Reply::Half(half)] {
+        let error = answered(reply.clone()).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Unavailable, "{reply:?}: {error}");
+    }
+    let nobody = account("prod", &closed_port().await, role("prod/web"));
+    let error = fetch(nobody).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
+    assert!(error.message.contains("refused"), "{error}");
+}
+
+/// The URL of a port that nobody listens on.
+async fn closed_port() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_ends_after_four_seconds() {
+    let started = tokio::time::Instant::now();
+    let error = answered(Reply::Hang).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
+    assert!(error.message.contains("within 4 s"), "{error}");
+    assert!(
+        started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_fault_is_tried_again_twice_and_no_more() {
+    let sts = ScriptedSts::start(|_| Reply::new(500, "")).await;
+    let error = fetch(account("prod", &sts.url(), role("prod/web")))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, FailureKind::Unavailable);
+    assert_eq!(sts.received().len(), 3);
+    let denied = ScriptedSts::start(|_| Reply::error(403, "AccessDenied", "no")).await;
+    fetch(account("prod", &denied.url(), role("prod/web")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        denied.received().len(),
+        1,
+        "a denial is not tried again here"
+    );
+}
+
+#[tokio::test]
+async fn one_call_is_enough_after_a_fault() {
+    let broken = std::sync::atomic::AtomicBool::new(true);
+    let sts = ScriptedSts::start(move |request| {
+        if broken.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            Reply::Reset
+        } else {
+            Reply::session(request.field("Action"), &Credentials::default())
+        }
+    });
+    let sts = sts.await;
+    fetch(account("prod", &sts.url(), role("prod/web")))
+        .await
+        .unwrap();
+    assert_eq!(sts.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_chain_signs_with_its_parents_session_for_an_hour_at_most() {
+    let sts = ScriptedSts::generous().await;
+    let hub = account("hub", &sts.url(), role("hub/base"));
+    let mut web = role("prod/web");
+    web.duration = Duration::from_hours(12);
+    let mut prod = account("prod", &sts.url(), web);
+    prod.base = BaseCredentials::Role(RoleRef::parse("hub/base").unwrap());
+    let engine = engine(&[]);
+    let plans = plans(&config([hub, prod]), &engine);
+    let request = plans
+        .request(&RoleRef::parse("prod/web").unwrap(), &names())
+        .unwrap();
+    assert_eq!(request.duration, Duration::from_hours(1));
+    let parent = request.base.as_ref().unwrap();
+    let fetched = parent.source.fetch(None).await.unwrap();
+    let session = Session::obtained(fetched, parent.duration, &Clock::System);
+    request.source.fetch(Some(&session)).await.unwrap();
+    let [first, second]: [Received; 2] = sts.received().try_into().unwrap();
+    assert!(
+        first
+            .header("authorization")
+            .contains("Credential=AKIABASE/")
+    );
+    assert!(
+        second
+            .header("authorization")
+            .contains("Credential=ASIASCRIPTEDSTS00001/")
+    );
+    assert_eq!(
+        second.header("x-amz-security-token"),
+        Credentials::default().session_token
+    );
+    assert_eq!(second.field("DurationSeconds"), "3600");
+}
+
+#[tokio::test]
+async fn session_keys_that_turn_out_to_be_a_roles_get_an_hour() {
+    let sts = ScriptedSts::start(|request| {
+        if request.field("DurationSeconds") == "3600" {
+            return Reply::session("AssumeRole", &Credentials::default());
+        }
+        let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles \
+                       assumed by role chaining.";
+        Reply::error(400, "ValidationError", message)
+    });
+    let sts = sts.await;
+    let mut web = role("prod/web");
+    web.duration = Duration::from_hours(12);
+    let mut prod = account("prod", &sts.url(), web);
+    let base = BaseCredentials::Key {
+        id: AccessKeyId::new("ASIABASE").unwrap(),
+        secret: SecretString::from("canary-base-secret"),
+        token: Some(SecretString::from("canary-base-token")),
+    };
+    prod.base = base;
+    fetch(prod).await.unwrap();
+    assert_eq!(sts.received().len(), 2);
+}
