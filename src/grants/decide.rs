@@ -109,10 +109,9 @@ fn matches(when: &When, facts: &Facts) -> Match {
         return Match::No;
     }
     match &facts.container {
+        _ if when.any_container => Match::Yes,
         Known::Yes(Container::None) => Match::Yes,
-        Known::Yes(Container::In(_)) | Known::No if when.any_container => Match::Yes,
         Known::Yes(Container::In(_)) | Known::No => Match::No,
-        Known::NotYet if when.any_container => Match::Yes,
         Known::NotYet => Match::Needs(Fact::Container),
     }
 }
@@ -166,7 +165,7 @@ mod tests {
         ] {
             let grants = grant(when);
             let role =
-                |facts: &Facts| matches!(decide(facts, &grants, &Wanted::First), Decision::Role(_));
+                |seen: &Facts| matches!(decide(seen, &grants, &Wanted::First), Decision::Role(_));
             assert!(role(&facts.clone().on(Arc::from("build"))));
             assert!(!role(&facts.clone().on(Arc::from("other"))));
             assert!(!role(&facts));

@@ -51,6 +51,11 @@ impl UserIds {
         self.0.binary_search(&uid).is_ok()
     }
 
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+
     /// The only uid, where there is just one.
     pub fn single(&self) -> Option<u32> {
         match self.0.as_slice() {

@@ -32,6 +32,12 @@ impl Placeholder {
         ("uid", Self::Uid),
         ("hostname", Self::Hostname),
     ];
+
+    /// As it is written between braces.
+    pub fn name(self) -> &'static str {
+        let known = Self::ALL.iter().find(|(_, known)| *known == self);
+        known.map_or("", |(name, _)| name)
+    }
 }
 
 /// The text is no template.
@@ -129,12 +135,7 @@ impl fmt::Display for Template {
         for part in &self.0 {
             match part {
                 Part::Text(text) => f.write_str(text)?,
-                Part::Name(placeholder) => {
-                    let known = Placeholder::ALL
-                        .iter()
-                        .find(|(_, known)| known == placeholder);
-                    write!(f, "{{{}}}", known.map_or("", |(name, _)| name))?;
-                }
+                Part::Name(placeholder) => write!(f, "{{{}}}", placeholder.name())?,
             }
         }
         Ok(())
