@@ -70,7 +70,7 @@ fn local_account() -> Result<Account, InvalidText> {
         },
         arn: RoleArn::derived(&partition, Some(&id), &name),
         kind: RoleKind::AssumeRole,
-        duration: Duration::from_secs(3600),
+        duration: Duration::from_hours(1),
         prefetch: false,
         session_name: Template::caller(),
         source_identity: None,
@@ -79,7 +79,7 @@ fn local_account() -> Result<Account, InvalidText> {
         policy_arns: Vec::new(),
         tags: Vec::new(),
         transitive_tags: Vec::new(),
-        idle: Duration::from_secs(6 * 3600),
+        idle: Duration::from_hours(6),
         not_before: None,
     };
     Ok(Account {

@@ -1,9 +1,23 @@
 //! The configuration: read as written, with places (`raw`), then validated into the types here,
 //! which the rest of the daemon uses. Whatever reaches these types is right.
 
+mod describe;
+mod duration;
 mod embedded;
+mod load;
+mod problem;
+mod raw;
+mod secret_source;
+mod suggest;
+mod surroundings;
+mod validate;
 
+pub use describe::{reference, schema};
 pub use embedded::embedded;
+pub use load::{DEFAULT_FILE, LoadError, Refused, parse_text};
+pub use problem::{Problem, Severity};
+pub use raw::Position;
+pub use surroundings::{Purpose, Surroundings};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,6 +64,10 @@ pub enum Origin {
 
 /// One `[[listener]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the file"
+)]
 pub struct Listener {
     /// Its name, in logs and metrics.
     pub name: Arc<str>,
@@ -352,3 +370,6 @@ impl Config {
         Some((account, account.roles.get(&reference.role)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! `[account.ALIAS]`, its credentials and roles, and `[[grant]]`.
+
+use super::{Key, Kind, MAX_UID, Shape, later, now};
+
+pub(super) const ACCOUNT: Shape = Shape::new(
+    "An account: an upstream, and the base credentials that its roles are assumed with.",
+    &[
+        Key::new(
+            "id",
+            Kind::Either(&[
+                Kind::Text,
+                Kind::Whole {
+                    least: 0,
+                    most: 999_999_999_999,
+                },
+            ]),
+            "its twelve digits; a number is padded",
+        ),
+        Key::new("partition", Kind::Text, "its partition").default("the region's, else `aws`"),
+        Key::new("region", Kind::Text, "whose STS endpoint is asked"),
+        Key::new(
+            "dialect",
+            Kind::Word(&[now("aws"), now("ceph"), now("minio"), now("generic")]),
+            "how its STS speaks",
+        )
+        .default("\"aws\""),
+        Key::new(
+            "endpoint",
+            Kind::Text,
+            "a URL instead of the regional STS endpoint",
+        ),
+        Key::new(
+            "credentials",
+            Kind::Table(&CREDENTIALS),
+            "what its roles are assumed with",
+        )
+        .default("{ from = \"environment\" }"),
+        Key::new(
+            "rate-limit",
+            Kind::Table(&RATE_LIMIT),
+            "bounds the calls to it",
+        ),
+        Key::new(
+            "defaults",
+            Kind::Table(&DEFAULTS),
+            "what a role gets that says nothing",
+        ),
+        Key::new("role", Kind::Named(&ROLE), "its roles, by name"),
+        Key::later("description"),
+        Key::later("signin-endpoint"),
+        Key::later("console-endpoint"),
+        Key::later("ecr-endpoint"),
+        Key::later("callback-origins"),
+        Key::later("console-destination"),
+        Key::later("console-region"),
+        Key::later("ecr-region"),
+        Key::later("keystone-roles"),
+    ],
+);
+
+const CREDENTIALS: Shape = Shape::new(
+    "Base credentials.",
+    &[
+        Key::new(
+            "from",
+            Kind::Word(&[
+                now("environment"),
+                now("profile"),
+                now("key"),
+                now("web-identity"),
+                now("process"),
+                now("endpoint"),
+                now("imds"),
+                now("role"),
+                now("local"),
+                later("x509"),
+            ]),
+            "`environment`: the SDK's default chain; `profile`, `key`, `web-identity`, `process`, `endpoint`; `imds`: the real one; `role`: chaining; `local`: the built-in authority, no cloud at all",
+        )
+        .required(),
+        Key::new("profile", Kind::Text, "for `profile`: a profile of the shared AWS files"),
+        Key::new("access-key-id", Kind::Text, "for `key`"),
+        Key::new("secret-access-key", Kind::Secret, "for `key`"),
+        Key::new("session-token", Kind::Secret, "for `key`, where it is a session's"),
+        Key::new("token-file", Kind::Path, "for `web-identity`: read at each use"),
+        Key::new("command", Kind::Many(&Kind::Text), "for `process`: prints `credential_process` output"),
+        Key::new("url", Kind::Text, "for `endpoint`: another rolecall, AFP or container endpoint"),
+        Key::new("token", Kind::Secret, "for `endpoint`: what it asks for as `Authorization`"),
+        Key::new("role", Kind::Text, "for `role`: the role to chain from, `account/role`"),
+    ],
+);
+
+const RATE_LIMIT: Shape = Shape::new(
+    "Bounds the calls to an account's upstream.",
+    &[
+        Key::new(
+            "per-second",
+            Kind::Positive,
+            "calls a second in the long run",
+        )
+        .default("50"),
+        Key::new(
+            "burst",
+            Kind::Whole {
+                least: 1,
+                most: 1_000_000,
+            },
+            "calls at once after a pause",
+        )
+        .default("200"),
+    ],
+);
+
+const DURATION: Key = Key::new("duration", Kind::Time, "the life asked for").default("\"1h\"");
+const SESSION_NAME: Key = Key::new(
+    "session-name",
+    Kind::Text,
+    "the role session name; may hold `{caller}`, `{user}`, `{uid}`, `{hostname}`",
+)
+.default("\"{caller}\"");
+const SOURCE_IDENTITY: Key = Key::new(
+    "source-identity",
+    Kind::Text,
+    "the source identity; trust policies must allow `sts:SetSourceIdentity`",
+);
+const EXTERNAL_ID: Key = Key::new(
+    "external-id",
+    Kind::Text,
+    "the external id that the trust policy asks for",
+);
+const POLICY_FILE: Key = Key::new(
+    "policy-file",
+    Kind::Path,
+    "a session policy, JSON; it narrows the session",
+);
+const POLICY_ARNS: Key = Key::new(
+    "policy-arns",
+    Kind::Many(&Kind::Text),
+    "up to ten managed policies that narrow the session",
+);
+const TAGS: Key = Key::new(
+    "tags",
+    Kind::Texts,
+    "session tags; trust policies must allow `sts:TagSession`",
+);
+const TRANSITIVE_TAGS: Key = Key::new(
+    "transitive-tags",
+    Kind::Many(&Kind::Text),
+    "which of the tags go on into chained roles",
+);
+const IDLE: Key = Key::new(
+    "idle",
+    Kind::Time,
+    "a session is let go after this long unused",
+)
+.default("\"6h\"");
+
+const DEFAULTS: Shape = Shape::new(
+    "What each role of the account gets that does not say it itself.",
+    &[
+        DURATION,
+        SESSION_NAME,
+        SOURCE_IDENTITY,
+        EXTERNAL_ID,
+        POLICY_FILE,
+        POLICY_ARNS,
+        TAGS,
+        TRANSITIVE_TAGS,
+        IDLE,
+        Key::later("max-duration"),
+    ],
+);
+
+const ROLE: Shape = Shape::new(
+    "A role: one way to obtain session credentials in the account.",
+    &[
+        Key::new("arn", Kind::Text, "its ARN").default("`arn:{partition}:iam::{id}:role/{name}`"),
+        Key::new(
+            "kind",
+            Kind::Word(&[
+                now("assume-role"),
+                now("web-identity"),
+                now("federation-token"),
+                now("session-token"),
+            ]),
+            "the STS call behind it",
+        )
+        .default("\"assume-role\", with `web-identity` credentials \"web-identity\""),
+        DURATION,
+        Key::new("prefetch", Kind::Flag, "fetch it at start and keep it").default("false"),
+        SESSION_NAME,
+        SOURCE_IDENTITY,
+        EXTERNAL_ID,
+        POLICY_FILE,
+        POLICY_ARNS,
+        TAGS,
+        TRANSITIVE_TAGS,
+        IDLE,
+        Key::new(
+            "not-before",
+            Kind::Moment,
+            "sessions that the built-in authority issued before this are refused",
+        ),
+        Key::later("max-duration"),
+        Key::later("display-name"),
+        Key::later("connector-id"),
+    ],
+);
+
+pub(super) const GRANT: Shape = Shape::new(
+    "Who gets which role. Grants are tried by priority, higher first, then in order.",
+    &[
+        Key::new("role", Kind::Text, "the role it gives, `account/role`").required(),
+        Key::new(
+            "when",
+            Kind::Either(&[Kind::Word(&[now("anyone")]), Kind::Table(&WHEN)]),
+            "to whom: all keys must match; `\"anyone\"` must be written out",
+        )
+        .required(),
+        Key::new(
+            "priority",
+            Kind::Whole {
+                least: -1_000_000,
+                most: 1_000_000,
+            },
+            "higher ones are tried first",
+        )
+        .default("0"),
+        Key::new(
+            "reason",
+            Kind::Text,
+            "why, in your words; it stands in the audit trail",
+        ),
+        Key::new(
+            "imdsv1",
+            Kind::Flag,
+            "serve this grant's callers without a metadata token too",
+        )
+        .default("what the listener says"),
+        Key::later("policy-file"),
+        Key::later("policy-arns"),
+        Key::later("duration"),
+        Key::later("tags"),
+        Key::later("session-name"),
+        Key::later("source-identity"),
+        Key::later("caller-policy"),
+    ],
+);
+
+const WHEN: Shape = Shape::new(
+    "A pattern of callers. A list is *or*, several keys are *and*.",
+    &[
+        Key::new(
+            "uid",
+            Kind::Many(&Kind::Whole {
+                least: 0,
+                most: MAX_UID,
+            }),
+            "the caller's uid, outside containers",
+        ),
+        Key::new(
+            "user",
+            Kind::Many(&Kind::Text),
+            "the caller's user, outside containers",
+        ),
+        Key::new("anyone", Kind::Flag, "everybody whom the listener lets in"),
+        Key::new(
+            "container",
+            Kind::Either(&[Kind::Word(&[now("any")]), Kind::Table(&CONTAINER)]),
+            "`\"any\"`: callers in containers match too",
+        ),
+        Key::new(
+            "listener",
+            Kind::Many(&Kind::Text),
+            "the listener that is asked; `*` is a glob",
+        ),
+        Key::later("gid"),
+        Key::later("group"),
+        Key::later("unit"),
+        Key::later("user-unit"),
+        Key::later("slice"),
+        Key::later("exe"),
+        Key::later("pod"),
+        Key::later("address"),
+        Key::later("host"),
+        Key::later("principal"),
+        Key::later("token"),
+        Key::later("external-id"),
+        Key::later("mfa"),
+        Key::later("source-identity"),
+    ],
+);
+
+const CONTAINER: Shape = Shape::new(
+    "Facts of a container.",
+    &[
+        Key::later("name"),
+        Key::later("id"),
+        Key::later("image"),
+        Key::later("label"),
+        Key::later("runtime"),
+    ],
+);

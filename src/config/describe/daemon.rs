@@ -1,0 +1,91 @@
+//! `[state]`, `[log]`, `[limits]`, `[admin]`.
+
+use super::{Key, Kind, Shape, later, now};
+
+pub(super) const STATE: Shape = Shape::new(
+    "What survives a restart, and where.",
+    &[
+        Key::new("directory", Kind::Path, "where state is kept")
+            .default("`$STATE_DIRECTORY`, else `/var/lib/rolecall`, for an ordinary user `~/.local/state/rolecall`"),
+        Key::new("key", Kind::Secret, "32 bytes in hex or base64 that seal secrets at rest")
+            .default("generated, in the directory, mode 0600"),
+        Key::new(
+            "sessions",
+            Kind::Word(&[now("memory"), later("sealed")]),
+            "`memory`: held sessions end with the daemon",
+        )
+        .default("\"memory\""),
+    ],
+);
+
+pub(super) const LOG: Shape = Shape::new(
+    "Where log events go. A target that cannot be written to blocks nothing.",
+    &[
+        Key::new(
+            "to",
+            Kind::Many(&Kind::Text),
+            "`journald`, `json` or `text` (standard error), `syslog`, `syslog:/path`, `udp://HOST:PORT` or `tcp://HOST:PORT` (RFC 5424), `file:/path` (reopened on SIGHUP)",
+        )
+        .default("journald under systemd, text on a terminal, json otherwise"),
+        Key::new("level", Kind::Text, "the least level, or filters as `info,rolecall::sessions=debug`")
+            .default("\"info\""),
+    ],
+);
+
+pub(super) const LIMITS: Shape = Shape::new(
+    "Bounds. What is above them waits where it can.",
+    &[
+        Key::new(
+            "connections",
+            Kind::Whole {
+                least: 1,
+                most: 1_000_000,
+            },
+            "connections at once",
+        )
+        .default("4096"),
+        Key::new(
+            "connections-per-caller",
+            Kind::Whole {
+                least: 1,
+                most: 1_000_000,
+            },
+            "connections at once for each caller; the surplus waits",
+        )
+        .default("256"),
+        Key::new(
+            "sessions",
+            Kind::Whole {
+                least: 1,
+                most: 10_000_000,
+            },
+            "held sessions",
+        )
+        .default("20000"),
+        Key::new(
+            "ready-deadline",
+            Kind::Time,
+            "how long readiness waits for roles with `prefetch`",
+        )
+        .default("\"30s\""),
+        Key::new(
+            "drain",
+            Kind::Time,
+            "how long open connections may finish at the end",
+        )
+        .default("\"200ms\""),
+        Key::new(
+            "patience",
+            Kind::Time,
+            "how long callers wait for credentials that are being fetched",
+        )
+        .default("what their SDKs are known to bear"),
+    ],
+);
+
+pub(super) const ADMIN: Shape = Shape::new(
+    "The socket over which the command line talks to the daemon.",
+    &[Key::new("socket", Kind::Path, "where it is").default(
+        "`/run/rolecall/admin.sock`, for an ordinary user `$XDG_RUNTIME_DIR/rolecall/admin.sock`",
+    )],
+);

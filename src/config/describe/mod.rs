@@ -1,0 +1,174 @@
+//! The declarative description of the configuration: every table and key with its kind, default
+//! and meaning. The walker, the hints, the JSON schema and the reference page all come from it.
+
+mod account;
+mod daemon;
+mod listener;
+mod reference;
+mod schema;
+mod walk;
+
+pub use reference::reference;
+pub use schema::schema;
+pub(super) use walk::walk;
+
+/// A table and its keys.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// What it is for.
+    pub(super) doc: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+    /// As the reference shows it; empty where there is none.
+    pub(super) default: &'static str,
+    pub(super) doc: &'static str,
+}
+
+/// What a value may be.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Any text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number in this range.
+    Whole { least: i64, most: i64 },
+    /// A number above zero.
+    Positive,
+    /// A length of time such as `"15m"`.
+    Time,
+    /// A date with time and zone.
+    Moment,
+    /// An absolute path.
+    Path,
+    /// Where a secret is: never the secret itself.
+    Secret,
+    /// One of these words.
+    Word(&'static [Word]),
+    /// One value or a list of them.
+    Many(&'static Self),
+    /// The first of these that the value's form fits.
+    Either(&'static [Self]),
+    /// A table with these keys.
+    Table(&'static Shape),
+    /// A list of tables, `[[name]]`.
+    Tables(&'static Shape),
+    /// Tables under names that the user chooses, `[key.NAME]`.
+    Named(&'static Shape),
+    /// Texts under names that the user chooses.
+    Texts,
+    /// A name of this format that this version does not serve.
+    Later,
+}
+
+/// A word among several.
+#[derive(Debug)]
+pub(super) struct Word {
+    pub(super) name: &'static str,
+    pub(super) served: bool,
+}
+
+impl Shape {
+    const fn new(doc: &'static str, keys: &'static [Key]) -> Self {
+        Self { doc, keys }
+    }
+}
+
+impl Key {
+    const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            required: false,
+            default: "",
+            doc,
+        }
+    }
+
+    /// Whether this version knows what to do with it.
+    const fn is_served(&self) -> bool {
+        !matches!(self.kind, Kind::Later)
+    }
+
+    const fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
+    const fn default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+
+    /// A key of the format that this version does not serve.
+    const fn later(name: &'static str) -> Self {
+        Self::new(name, Kind::Later, "")
+    }
+}
+
+impl Shape {
+    /// The keys that this version serves.
+    fn served(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        self.keys.iter().filter(|key| key.is_served())
+    }
+}
+
+const fn now(name: &'static str) -> Word {
+    Word { name, served: true }
+}
+
+const fn later(name: &'static str) -> Word {
+    Word {
+        name,
+        served: false,
+    }
+}
+
+/// The largest uid; the one above it means "no user".
+const MAX_UID: i64 = 4_294_967_294;
+
+/// The whole file.
+pub(super) const ROOT: Shape = Shape::new(
+    "The file `/etc/rolecall/rolecall.toml`.",
+    &[
+        Key::new(
+            "listener",
+            Kind::Tables(&listener::LISTENER),
+            "what is listened on",
+        ),
+        Key::new(
+            "account",
+            Kind::Named(&account::ACCOUNT),
+            "the accounts, by alias",
+        ),
+        Key::new(
+            "grant",
+            Kind::Tables(&account::GRANT),
+            "who gets which role",
+        ),
+        Key::new(
+            "state",
+            Kind::Table(&daemon::STATE),
+            "what survives a restart, and where",
+        ),
+        Key::new("log", Kind::Table(&daemon::LOG), "where log events go"),
+        Key::new("limits", Kind::Table(&daemon::LIMITS), "bounds"),
+        Key::new(
+            "admin",
+            Kind::Table(&daemon::ADMIN),
+            "the command line's way to the daemon",
+        ),
+        Key::later("people"),
+        Key::later("authority"),
+        Key::later("issuer"),
+        Key::later("grant-source"),
+    ],
+);

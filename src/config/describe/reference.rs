@@ -1,0 +1,149 @@
+//! The reference page of the configuration, in Markdown.
+
+use std::collections::BTreeSet;
+
+use super::{Key, Kind, ROOT, Shape};
+
+const HEAD: &str = "\
+# Configuration reference
+
+Every key of `/etc/rolecall/rolecall.toml`. Drop-ins, `rolecall.d/*.toml` beside it, are merged in
+lexical order: tables merge, lists of tables append, and what is set twice is an error unless the
+later file begins with `override = true`. Unknown keys are refused. `rolecall check` names every
+mistake with its place.
+
+Lengths of time are written `\"200ms\"`, `\"15m\"`, `\"1h30m\"`. Where a secret is asked for, its place
+is written, never the secret: `\"credential:NAME\"` (a systemd credential), `\"file:/path\"` (owned by
+root or the service, mode 0600 or stricter, or `root:rolecall` 0640) or `\"env:NAME\"`.
+";
+
+/// The page.
+pub fn reference() -> String {
+    let mut page = HEAD.to_owned();
+    let mut later = BTreeSet::new();
+    section(&ROOT, "", &mut page, &mut later);
+    page.push_str("\n## Not served by this version\n\n");
+    page.push_str("These names belong to the format and are refused until a version serves them: ");
+    let names: Vec<String> = later.iter().map(|name| format!("`{name}`")).collect();
+    page.push_str(&names.join(", "));
+    page.push_str(".\n");
+    page
+}
+
+fn section(shape: &Shape, path: &str, page: &mut String, later: &mut BTreeSet<String>) {
+    if !path.is_empty() && shape.served().next().is_some() {
+        page.extend(["\n## `", path, "`\n\n", shape.doc, "\n\n"]);
+        page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
+        for key in shape.served() {
+            page.push_str(&row(key));
+        }
+    }
+    let inner = path.trim_matches(['[', ']']);
+    for key in shape.keys {
+        let name = if inner.is_empty() {
+            key.name.to_owned()
+        } else {
+            format!("{inner}.{}", key.name)
+        };
+        below(&key.kind, &name, page, later);
+    }
+}
+
+fn below(kind: &Kind, name: &str, page: &mut String, later: &mut BTreeSet<String>) {
+    match kind {
+        Kind::Later => {
+            later.insert(name.to_owned());
+        }
+        Kind::Table(shape) => section(shape, &format!("[{name}]"), page, later),
+        Kind::Tables(shape) => section(shape, &format!("[[{name}]]"), page, later),
+        Kind::Named(shape) => section(shape, &format!("[{name}.NAME]"), page, later),
+        Kind::Either(kinds) => {
+            for one in *kinds {
+                below(one, name, page, later);
+            }
+        }
+        Kind::Many(one) => below(one, name, page, later),
+        Kind::Word(words) => {
+            let names = words
+                .iter()
+                .filter(|word| !word.served)
+                .map(|word| word.name);
+            later.extend(names.map(|word| format!("{name} = \"{word}\"")));
+        }
+        Kind::Text
+        | Kind::Flag
+        | Kind::Whole { .. }
+        | Kind::Positive
+        | Kind::Time
+        | Kind::Moment
+        | Kind::Path
+        | Kind::Secret
+        | Kind::Texts => {}
+    }
+}
+
+fn row(key: &Key) -> String {
+    let default = match key.default {
+        "" if key.required => "required".to_owned(),
+        default if default.contains('`') || default.contains(' ') && !default.starts_with('{') => {
+            default.to_owned()
+        }
+        "" => String::new(),
+        default => format!("`{default}`"),
+    };
+    format!(
+        "| `{}` | {} | {default} | {} |\n",
+        key.name,
+        value(&key.kind),
+        key.doc
+    )
+}
+
+fn value(kind: &Kind) -> String {
+    match kind {
+        Kind::Text => "text".to_owned(),
+        Kind::Flag => "`true`, `false`".to_owned(),
+        Kind::Whole { least, most } => format!("{least} to {most}"),
+        Kind::Positive => "number above 0".to_owned(),
+        Kind::Time => "length of time".to_owned(),
+        Kind::Moment => "date and time with zone".to_owned(),
+        Kind::Path => "absolute path".to_owned(),
+        Kind::Secret => "place of a secret".to_owned(),
+        Kind::Word(words) => {
+            let served = words.iter().filter(|word| word.served);
+            served
+                .map(|word| format!("`\"{}\"`", word.name))
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
+        Kind::Many(one) => format!("{}; or a list", value(one)),
+        Kind::Either(kinds) => {
+            let kinds = kinds.iter().filter(|one| !is_later_only(one));
+            kinds.map(value).collect::<Vec<_>>().join(", or ")
+        }
+        Kind::Table(_) => "table".to_owned(),
+        Kind::Tables(_) => "list of tables".to_owned(),
+        Kind::Named(_) => "tables by name".to_owned(),
+        Kind::Texts => "texts by name".to_owned(),
+        Kind::Later => String::new(),
+    }
+}
+
+fn is_later_only(kind: &Kind) -> bool {
+    matches!(kind, Kind::Table(shape) if shape.served().next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_page_is_the_generated_one() {
+        let committed = include_str!("../../../docs/configuration.md");
+        assert_eq!(
+            committed,
+            reference(),
+            "write it anew: cargo run --example reference"
+        );
+    }
+}

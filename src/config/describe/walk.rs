@@ -1,0 +1,264 @@
+//! Holds a tree against the description: unknown and missing keys, wrong kinds of values, and
+//! what this version does not serve.
+
+use std::path::Path;
+
+use super::{Kind, Shape, Word};
+use crate::config::duration;
+use crate::config::problem::{At, Problems};
+use crate::config::raw::{Data, Table, Value};
+use crate::config::secret_source::SecretSource;
+use crate::config::suggest;
+
+/// Checks this table and all below it.
+pub(in crate::config) fn walk(shape: &Shape, table: &Table, at: &At, problems: &Problems) {
+    for (name, entry) in &table.entries {
+        let at = at.below(name, entry.place);
+        match shape.keys.iter().find(|key| key.name == name) {
+            Some(key) => check(&key.kind, &entry.value, &at, problems),
+            None => unknown(shape, name, &at, problems),
+        }
+    }
+    for key in shape.keys.iter().filter(|key| key.required) {
+        if table.get(key.name).is_none() {
+            problems
+                .error(at, format!("`{}` is missing", key.name))
+                .hint(format!("{}: {}", key.name, key.doc));
+        }
+    }
+}
+
+fn unknown(shape: &Shape, name: &str, at: &At, problems: &Problems) {
+    let served = shape
+        .keys
+        .iter()
+        .filter(|key| !matches!(key.kind, Kind::Later));
+    let hint = suggest::nearest(name, shape.keys.iter().map(|key| key.name)).map_or_else(
+        || suggest::hint(name, served.map(|key| key.name)),
+        |near| format!("did you mean `{near}`?"),
+    );
+    problems
+        .error(at, format!("`{name}` is no key of this table"))
+        .hint(hint);
+}
+
+fn check(kind: &Kind, value: &Value, at: &At, problems: &Problems) {
+    match (kind, &value.data) {
+        (Kind::Later, data) => not_served(at, data, problems),
+        (Kind::Text, Data::Text(text)) => {
+            if text.trim().is_empty() || text.contains('\0') {
+                problems.error(at, "this text is empty");
+            }
+        }
+        (Kind::Flag, Data::Boolean(_)) | (Kind::Moment, Data::Moment(_)) => {}
+        (Kind::Whole { least, most }, Data::Integer(number)) => {
+            if !(*least..=*most).contains(number) {
+                problems.error(at, format!("{number} is not between {least} and {most}"));
+            }
+        }
+        (Kind::Positive, Data::Integer(number)) if *number > 0 => {}
+        (Kind::Positive, Data::Float(number)) if *number > 0.0 && number.is_finite() => {}
+        (Kind::Positive, Data::Integer(_) | Data::Float(_)) => {
+            problems.error(at, "this number must be above zero");
+        }
+        (Kind::Time, Data::Text(text)) => {
+            if let Err(error) = duration::parse(text) {
+                problems
+                    .error(at, format!("`{text}` is no length of time"))
+                    .hint(error.to_string());
+            }
+        }
+        (Kind::Path, Data::Text(text)) => check_path(text, at, problems),
+        (Kind::Secret, Data::Text(text)) => {
+            if let Err(error) = SecretSource::parse(text) {
+                problems
+                    .error(at, error.to_string())
+                    .hint(SecretSource::FORMS);
+            }
+        }
+        (Kind::Word(words), Data::Text(text)) => check_word(words, text, at, problems),
+        (Kind::Either(kinds), data) => match kinds.iter().find(|one| fits(one, data)) {
+            Some(one) => check(one, value, at, problems),
+            None => wrong_kind(kind, data, at, problems),
+        },
+        (_, _) => check_parts(kind, value, at, problems),
+    }
+}
+
+/// The kinds that hold further values.
+fn check_parts(kind: &Kind, whole: &Value, at: &At, problems: &Problems) {
+    let parts = parts(&whole.data, at);
+    match (kind, &whole.data) {
+        (Kind::Many(one), Data::List(_)) => {
+            for (part, place) in parts {
+                check(one, part, &place, problems);
+            }
+        }
+        (Kind::Many(one), _) => check(one, whole, at, problems),
+        (Kind::Table(shape), Data::Table(table)) => walk(shape, table, at, problems),
+        (Kind::Tables(shape), Data::List(_)) | (Kind::Named(shape), Data::Table(_)) => {
+            for (part, place) in parts {
+                check(&Kind::Table(shape), part, &place, problems);
+            }
+        }
+        (Kind::Texts, Data::Table(_)) => {
+            for (part, place) in parts {
+                if !matches!(part.data, Data::Text(_)) {
+                    wrong_kind(&Kind::Text, &part.data, &place, problems);
+                }
+            }
+        }
+        (_, data) => wrong_kind(kind, data, at, problems),
+    }
+}
+
+/// The values in a list or table, with their places.
+fn parts<'v>(data: &'v Data, at: &At) -> Vec<(&'v Value, At)> {
+    match data {
+        Data::List(list) => {
+            let numbered = (1..).zip(list);
+            numbered
+                .map(|(number, part)| (part, at.element(number, part.place)))
+                .collect()
+        }
+        Data::Table(table) => {
+            let entries = table.entries.iter();
+            entries
+                .map(|(name, entry)| (&entry.value, at.below(name, entry.place)))
+                .collect()
+        }
+        Data::Text(_) | Data::Integer(_) | Data::Float(_) | Data::Boolean(_) | Data::Moment(_) => {
+            Vec::new()
+        }
+    }
+}
+
+fn not_served(at: &At, data: &Data, problems: &Problems) {
+    let name = match data {
+        Data::List(list)
+            if list
+                .iter()
+                .any(|value| matches!(value.data, Data::Table(_))) =>
+        {
+            format!("[[{}]]", without_numbers(&at.key))
+        }
+        Data::Table(table) if !table.inline => format!("[{}]", without_numbers(&at.key)),
+        Data::Text(_)
+        | Data::Integer(_)
+        | Data::Float(_)
+        | Data::Boolean(_)
+        | Data::Moment(_)
+        | Data::List(_)
+        | Data::Table(_) => last_part(&at.key).to_owned(),
+    };
+    problems.error(
+        at,
+        format!("`{name}` is not served by this version of rolecall"),
+    );
+}
+
+/// The path as a table's header in the file has it.
+fn without_numbers(key: &str) -> String {
+    let parts = key
+        .split('.')
+        .map(|part| part.split('#').next().unwrap_or(part));
+    parts.collect::<Vec<_>>().join(".")
+}
+
+fn last_part(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+fn check_path(text: &str, at: &At, problems: &Problems) {
+    if !Path::new(text).is_absolute() {
+        problems
+            .error(at, format!("`{text}` is no absolute path"))
+            .hint(
+                "paths begin with `/`, so that they mean the same wherever the daemon is started",
+            );
+    } else if text.contains('\0') {
+        problems.error(at, "a path holds no NUL");
+    }
+}
+
+fn check_word(words: &[Word], text: &str, at: &At, problems: &Problems) {
+    match words.iter().find(|word| word.name == text) {
+        Some(word) if word.served => {}
+        Some(word) => {
+            let message = format!("`{}` is not served by this version of rolecall", word.name);
+            problems.error(at, message).hint(alternatives(words));
+        }
+        None => {
+            let served = words
+                .iter()
+                .filter(|word| word.served)
+                .map(|word| word.name);
+            problems
+                .error(
+                    at,
+                    format!(
+                        "`{text}` is none of the words that `{}` takes",
+                        last_part(&at.key)
+                    ),
+                )
+                .hint(suggest::hint(text, served));
+        }
+    }
+}
+
+fn alternatives(words: &[Word]) -> String {
+    let served = words.iter().filter(|word| word.served);
+    let names: Vec<String> = served.map(|word| format!("`{}`", word.name)).collect();
+    format!("known: {}", names.join(", "))
+}
+
+fn fits(kind: &Kind, data: &Data) -> bool {
+    match kind {
+        Kind::Text | Kind::Time | Kind::Path | Kind::Secret | Kind::Word(_) => {
+            matches!(data, Data::Text(_))
+        }
+        Kind::Flag => matches!(data, Data::Boolean(_)),
+        Kind::Whole { .. } => matches!(data, Data::Integer(_)),
+        Kind::Positive => matches!(data, Data::Integer(_) | Data::Float(_)),
+        Kind::Moment => matches!(data, Data::Moment(_)),
+        Kind::Many(one) => matches!(data, Data::List(_)) || fits(one, data),
+        Kind::Either(kinds) => kinds.iter().any(|one| fits(one, data)),
+        Kind::Table(_) | Kind::Named(_) | Kind::Texts => matches!(data, Data::Table(_)),
+        Kind::Tables(_) => matches!(data, Data::List(_)),
+        Kind::Later => true,
+    }
+}
+
+fn wrong_kind(kind: &Kind, data: &Data, at: &At, problems: &Problems) {
+    problems.error(
+        at,
+        format!("this must be {}, and is {}", kind.name(), data.name()),
+    );
+}
+
+impl Kind {
+    /// What it is, as a user calls it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Text => "a text".to_owned(),
+            Self::Flag => "true or false".to_owned(),
+            Self::Whole { .. } => "a whole number".to_owned(),
+            Self::Positive => "a number".to_owned(),
+            Self::Time => "a length of time in quotes".to_owned(),
+            Self::Moment => "a date and time with zone".to_owned(),
+            Self::Path => "a path in quotes".to_owned(),
+            Self::Secret => "where a secret is, in quotes".to_owned(),
+            Self::Word(_) => "a word in quotes".to_owned(),
+            Self::Many(one) => format!("{} or a list", one.name()),
+            Self::Either(kinds) => {
+                let names: Vec<String> = kinds.iter().map(Self::name).collect();
+                names.join(" or ")
+            }
+            Self::Table(_) => "a table".to_owned(),
+            Self::Tables(_) => "a list of tables".to_owned(),
+            Self::Named(_) => "a table of tables".to_owned(),
+            Self::Texts => "a table of texts".to_owned(),
+            Self::Later => "left out".to_owned(),
+        }
+    }
+}

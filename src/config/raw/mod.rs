@@ -1,0 +1,11 @@
+//! A configuration as it is written: a tree of values with their places, read from TOML files and
+//! merged, nothing in it understood yet.
+
+mod merge;
+mod place;
+mod tree;
+
+pub(super) use merge::merge;
+pub use place::Position;
+pub(super) use place::{Place, Sources};
+pub(super) use tree::{Data, Entry, Table, Value, parse};

@@ -1,0 +1,81 @@
+//! Whole configurations, read from text and from files.
+
+mod files;
+mod refused;
+
+use std::time::Duration;
+
+use super::*;
+use crate::grants::UserIds;
+
+/// Users `www-data` (33) and `ann` (1000), the variable `SECRET`, and no files.
+fn surroundings() -> Surroundings {
+    let mut surroundings = Surroundings::empty("/nonexistent");
+    surroundings.uid = 0;
+    surroundings.with_user("www-data", 33);
+    surroundings.with_user("ann", 1000);
+    surroundings.with_variable("SECRET", "canary-secret");
+    surroundings
+}
+
+fn load(text: &str) -> (Config, Vec<Problem>) {
+    parse_text("rolecall.toml", text, &surroundings()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+const SMALL: &str = r#"
+[[listener]]
+name = "metadata"
+bind = "127.0.0.1:1338"
+apis = "imds"
+
+[account.prod]
+id = 12345678901
+region = "cn-north-1"
+[account.prod.defaults]
+duration = "12h"
+[account.prod.role.web]
+session-name = "web-{user}"
+[account.prod.role.ci]
+duration = "1h"
+
+[[grant]]
+role = "prod/web"
+when = { user = "www-data" }
+reason = "the web server"
+
+[[grant]]
+role = "prod/ci"
+when = { uid = [1000, 33], user = ["ann"], container = "any", listener = "meta*" }
+priority = 5
+"#;
+
+#[test]
+fn a_small_configuration_becomes_what_it_says() {
+    let (config, warnings) = load(SMALL);
+    assert_eq!(warnings, []);
+    let web = RoleRef::parse("prod/web").unwrap();
+    let (account, role) = config.role(&web).unwrap();
+    assert_eq!(account.id.as_ref().unwrap().as_str(), "012345678901");
+    assert_eq!(role.arn.as_str(), "arn:aws-cn:iam::012345678901:role/web");
+    assert_eq!(role.duration, Duration::from_hours(12));
+    assert_eq!(role.session_name.to_string(), "web-{user}");
+    assert_eq!(account.roles.len(), 2);
+    let numbers: Vec<usize> = config.grants.iter().map(|grant| grant.number).collect();
+    assert_eq!(numbers, [2, 1], "higher priority first");
+    let grant = config.grants.first().unwrap();
+    assert_eq!(grant.when.users, Some(UserIds::new(vec![1000])));
+    assert!(grant.when.any_container);
+    assert_eq!(
+        grant.when.listeners.as_deref(),
+        Some([Arc::from("metadata")].as_slice())
+    );
+    assert_eq!(&*config.grants.last().unwrap().reason, "the web server");
+    assert_eq!(
+        config.admin_socket,
+        PathBuf::from("/run/rolecall/admin.sock")
+    );
+    assert_eq!(
+        config.state.directory,
+        Some(PathBuf::from("/var/lib/rolecall"))
+    );
+}

@@ -1,0 +1,98 @@
+//! What is refused, and how it is told.
+
+use super::*;
+
+/// The configuration that is refused, as its user reads it.
+fn refused(text: &str) -> String {
+    match parse_text("rolecall.toml", text, &surroundings()) {
+        Ok((config, _)) => panic!("accepted: {config:#?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn ten_different_mistakes_are_told_in_one_run() {
+    let text = r#"
+[[listner]]
+name = "x"
+
+[[listener]]
+name = "metadata"
+bind = ["127.0.0.1"]
+apis = ["imds", "sts"]
+imdsv1 = "yes"
+
+[account.prod]
+id = "1234"
+credentials = { from = "key", access-key-id = "AKIAEXAMPLE", secret-access-key = "wJalrXUtnFEMI" }
+
+[account.prod.role.web]
+duration = "5m"
+session-name = "{unti}"
+
+[[grant]]
+role = "prod/wbe"
+when = { user = "nobody-here" }
+
+[people]
+users-file = "/etc/rolecall/users"
+
+[limits]
+drain = "soon"
+"#;
+    let told = refused(text);
+    for (place, message) in [
+        ("2:3 (listner)", "`listner` is no key of this table"),
+        ("7:9 (listener#1.bind#1)", "needs a port"),
+        (
+            "8:17 (listener#1.apis#2)",
+            "`sts` is not served by this version of rolecall",
+        ),
+        (
+            "9:1 (listener#1.imdsv1)",
+            "this must be true or false, and is a text",
+        ),
+        ("12:1 (account.prod.id)", "twelve digits"),
+        (
+            "13:62 (account.prod.credentials.secret-access-key)",
+            "never written in the file",
+        ),
+        (
+            "16:1 (account.prod.role.web.duration)",
+            "STS takes no duration of 5m",
+        ),
+        (
+            "17:1 (account.prod.role.web.session-name)",
+            "`{unti}` is no placeholder",
+        ),
+        ("20:1 (grant#1.role)", "account `prod` has no role `wbe`"),
+        (
+            "21:10 (grant#1.when.user)",
+            "there is no user `nobody-here`",
+        ),
+        (
+            "23:2 (people)",
+            "`[people]` is not served by this version of rolecall",
+        ),
+        ("27:1 (limits.drain)", "`soon` is no length of time"),
+    ] {
+        let place = format!("--> rolecall.toml:{place}");
+        let mut problems = told
+            .split("\n\n")
+            .filter(|problem| problem.contains(message));
+        assert!(
+            problems.any(|problem| problem.contains(&place)),
+            "{message} at {place}:\n{told}"
+        );
+    }
+    assert!(told.contains("hint: did you mean `listener`?"), "{told}");
+    assert!(told.contains("hint: did you mean `web`?"), "{told}");
+    assert!(
+        told.ends_with("the configuration is refused: 12 errors"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("wJalrXUtnFEMI"),
+        "a secret is not repeated: {told}"
+    );
+}

@@ -1,0 +1,266 @@
+//! `[account.ALIAS]` and its base credentials.
+
+use std::collections::BTreeMap;
+
+use super::reader::{Reader, Spot};
+use super::role::{self, Surrounding};
+use super::url::Url;
+use crate::config::{Account, BaseCredentials, Dialect, RateLimit, Role};
+use crate::types::{AccessKeyId, AccountAlias, AccountId, Partition, Region, RoleName, RoleRef};
+
+/// The id of a local account that is given none.
+const LOCAL_ID: &str = "000000000000";
+
+/// Regions whose names tell another partition than `aws`.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+    ("eusc-", "aws-eusc"),
+];
+
+/// An account as read, and where its base credentials stand.
+pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
+    let parsed = AccountAlias::new(name);
+    if let Err(error) = &parsed {
+        reader
+            .problems()
+            .error(&reader.at, format!("`{name}` cannot be used: {error}"));
+    }
+    let base = base(reader);
+    let dialect = dialect(reader);
+    let region = reader.parsed("region", Region::new);
+    let local = matches!(base, Some(BaseCredentials::Local));
+    let id = id(reader).or_else(|| {
+        let absent = local && reader.own("id").is_none();
+        absent.then(|| AccountId::new(LOCAL_ID).ok()).flatten()
+    });
+    let partition = partition(reader, region.as_ref(), dialect)?;
+    let endpoint = endpoint(reader, "endpoint").map(|url| url.text);
+    check_endpoint(reader, dialect, local);
+    let alias = parsed.ok()?;
+    let defaults = reader.table("defaults");
+    let mut roles: BTreeMap<RoleName, Role> = BTreeMap::new();
+    for (role_name, table) in reader.named("role") {
+        let Some(role_name) = role::name(&table, role_name) else {
+            continue;
+        };
+        let surrounding = Surrounding {
+            reference: RoleRef {
+                account: alias.clone(),
+                role: role_name.clone(),
+            },
+            id: id.as_ref(),
+            says_id: reader.own("id").is_some(),
+            partition: &partition,
+            dialect,
+            base: base.as_ref(),
+        };
+        if let Some(role) = role::role(&table.or(defaults.as_ref()), &surrounding) {
+            roles.insert(role_name, role);
+        }
+    }
+    Some(Account {
+        alias,
+        id,
+        partition,
+        region,
+        dialect,
+        endpoint,
+        base: base?,
+        rate_limit: rate_limit(reader),
+        roles,
+    })
+}
+
+fn id(reader: &Reader<'_>) -> Option<AccountId> {
+    if let Some(number) = reader.whole("id") {
+        return AccountId::new(&format!("{:012}", number.value)).ok();
+    }
+    reader.parsed("id", AccountId::new)
+}
+
+fn dialect(reader: &Reader<'_>) -> Dialect {
+    match reader.text("dialect").map(|spot| spot.value) {
+        Some("ceph") => Dialect::Ceph,
+        Some("minio") => Dialect::Minio,
+        Some("generic") => Dialect::Generic,
+        Some(_) | None => Dialect::Aws,
+    }
+}
+
+fn partition(reader: &Reader<'_>, region: Option<&Region>, dialect: Dialect) -> Option<Partition> {
+    let of_region = region.map_or("aws", |region| {
+        let known = PARTITIONS
+            .iter()
+            .find(|(prefix, _)| region.as_str().starts_with(prefix));
+        known.map_or("aws", |(_, partition)| partition)
+    });
+    let Some(spot) = reader.text("partition") else {
+        return Partition::new(of_region).ok();
+    };
+    let partition = spot.parse(reader.problems(), Partition::new)?;
+    if let Some(region) = region.filter(|_| dialect == Dialect::Aws)
+        && of_region != partition.as_str()
+        && (of_region != "aws" || PARTITIONS.iter().any(|(_, known)| *known == spot.value))
+    {
+        reader.problems().error(
+            &spot.at,
+            format!("region `{region}` is of partition `{of_region}`, not of `{partition}`"),
+        );
+    }
+    Some(partition)
+}
+
+/// The URL of this key.
+fn endpoint(reader: &Reader<'_>, key: &str) -> Option<Url> {
+    let url = reader.parsed(key, Url::parse)?;
+    if url.is_plain && !url.is_near() {
+        reader.problems().warning(
+            &reader.place(key),
+            format!("credentials cross the network to {} unencrypted", url.host),
+        );
+    }
+    Some(url)
+}
+
+fn check_endpoint(reader: &Reader<'_>, dialect: Dialect, local: bool) {
+    let said = reader.own("endpoint");
+    if said.is_none() && dialect != Dialect::Aws && !local {
+        reader
+            .problems()
+            .error(
+                &reader.place("dialect"),
+                "only AWS has an endpoint for each region",
+            )
+            .hint("name this STS by `endpoint = \"https://…\"`");
+    }
+    if let Some(at) = said.filter(|_| local) {
+        reader.problems().error(
+            &at,
+            "the built-in authority has no endpoint: it is this daemon",
+        );
+    }
+}
+
+fn rate_limit(reader: &Reader<'_>) -> RateLimit {
+    let default = RateLimit::default();
+    let Some(limit) = reader.table("rate-limit") else {
+        return default;
+    };
+    RateLimit {
+        per_second: limit
+            .number("per-second")
+            .map_or(default.per_second, |spot| spot.value),
+        burst: limit
+            .whole("burst")
+            .and_then(|spot| u32::try_from(spot.value).ok())
+            .unwrap_or(default.burst),
+    }
+}
+
+/// Each kind of base credentials and the keys that go with it.
+const KEYS: [(&str, &[&str]); 9] = [
+    ("environment", &[]),
+    ("profile", &["profile"]),
+    (
+        "key",
+        &["access-key-id", "secret-access-key", "session-token"],
+    ),
+    ("web-identity", &["token-file"]),
+    ("process", &["command"]),
+    ("endpoint", &["url", "token"]),
+    ("imds", &[]),
+    ("role", &["role"]),
+    ("local", &[]),
+];
+
+fn base(account: &Reader<'_>) -> Option<BaseCredentials> {
+    if account.own("credentials").is_none() {
+        return Some(BaseCredentials::Environment);
+    }
+    let reader = account.table("credentials")?;
+    let from = reader.text("from")?;
+    let (_, own) = KEYS.iter().find(|(name, _)| *name == from.value)?;
+    for (of, keys) in KEYS {
+        for key in keys.iter().filter(|key| !own.contains(key)) {
+            if let Some(at) = reader.own(key) {
+                let message = format!(
+                    "`{key}` goes with `from = \"{of}\"`, not with `{}`",
+                    from.value
+                );
+                reader.problems().error(&at, message);
+            }
+        }
+    }
+    let optional = ["session-token", "token"];
+    let mut complete = true;
+    for key in own.iter().filter(|key| !optional.contains(key)) {
+        if reader.own(key).is_none() {
+            let message = format!("`from = \"{}\"` needs `{key}`", from.value);
+            reader.problems().error(&reader.at, message);
+            complete = false;
+        }
+    }
+    if complete {
+        base_of(&reader, &from)
+    } else {
+        None
+    }
+}
+
+fn base_of(reader: &Reader<'_>, from: &Spot<&str>) -> Option<BaseCredentials> {
+    let secret = |key: &str| match reader.own(key) {
+        Some(_) => reader.secret(key).map(Some),
+        None => Some(None),
+    };
+    Some(match from.value {
+        "environment" => BaseCredentials::Environment,
+        "profile" => BaseCredentials::Profile(reader.text("profile")?.value.to_owned()),
+        "key" => {
+            let id = reader.parsed("access-key-id", AccessKeyId::new);
+            let (key, token) = (reader.secret("secret-access-key"), secret("session-token"));
+            BaseCredentials::Key {
+                id: id?,
+                secret: key?,
+                token: token?,
+            }
+        }
+        "web-identity" => BaseCredentials::WebIdentity {
+            token_file: reader.path("token-file")?.value,
+        },
+        "process" => BaseCredentials::Process(command(reader)?),
+        "endpoint" => {
+            let (url, token) = (endpoint(reader, "url"), secret("token"));
+            BaseCredentials::Endpoint {
+                url: url?.text,
+                token: token?,
+            }
+        }
+        "imds" => BaseCredentials::Imds,
+        "role" => BaseCredentials::Role(reader.role("role")?),
+        "local" => BaseCredentials::Local,
+        _ => return None,
+    })
+}
+
+fn command(reader: &Reader<'_>) -> Option<Vec<String>> {
+    let words = reader.texts("command");
+    let Some(program) = words.first() else {
+        reader
+            .problems()
+            .error(&reader.place("command"), "this command is empty");
+        return None;
+    };
+    if !program.value.starts_with('/') {
+        reader
+            .problems()
+            .error(&program.at, format!("`{}` is no absolute path", program.value))
+            .hint("the service has a search path of its own: write [\"/usr/bin/program\", \"argument\"]");
+        return None;
+    }
+    Some(words.iter().map(|spot| spot.value.to_owned()).collect())
+}

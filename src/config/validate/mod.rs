@@ -1,0 +1,87 @@
+//! From a tree to the validated types: what each key means by itself (`listener`, `account`,
+//! `role`, `grant`, `daemon`), then what they mean together (`chains`, `sockets`, `reach`).
+
+mod account;
+mod chains;
+mod daemon;
+mod grant;
+mod listener;
+mod policy;
+mod reach;
+mod reader;
+mod role;
+mod sockets;
+mod url;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::problem::Problems;
+use super::raw::Table;
+use super::surroundings::Surroundings;
+use super::{Account, Config, Origin};
+use reader::{Context, Reader};
+
+/// Validates a tree that the walker has seen. `incomplete` says that a file of it is missing, so
+/// that what it declares is not known.
+pub(super) fn validate(
+    tree: &Table,
+    origin: Origin,
+    incomplete: bool,
+    surroundings: &Surroundings,
+    problems: &Problems,
+) -> Config {
+    let cx = Context {
+        problems,
+        surroundings,
+        declared: declared(tree),
+        incomplete,
+    };
+    let root = Reader::root(&cx, tree);
+    let listeners = root.tables("listener");
+    let names: Vec<&str> = listeners
+        .iter()
+        .filter_map(|listener| listener.text("name"))
+        .map(|s| s.value)
+        .collect();
+    let mut grants: Vec<Arc<_>> = root
+        .tables("grant")
+        .iter()
+        .enumerate()
+        .filter_map(|(index, table)| grant::grant(table, index + 1, &names))
+        .map(Arc::new)
+        .collect();
+    grants.sort_by_key(|grant| Reverse(grant.priority));
+    let accounts: BTreeMap<_, Account> = root
+        .named("account")
+        .iter()
+        .filter_map(|(alias, table)| account::account(table, alias))
+        .map(|account| (account.alias.clone(), account))
+        .collect();
+    let config = Config {
+        origin,
+        listeners: listeners.iter().filter_map(listener::listener).collect(),
+        accounts,
+        grants,
+        state: daemon::state(&root),
+        log: daemon::log(&root),
+        limits: daemon::limits(&root),
+        admin_socket: daemon::admin_socket(&root),
+    };
+    chains::check(&root, &config);
+    sockets::check(&root, &config);
+    reach::check(&root, &config);
+    config
+}
+
+/// The accounts and roles that the tree names, by the tables alone.
+fn declared(tree: &Table) -> BTreeMap<&str, BTreeSet<&str>> {
+    tree.tables_below("account")
+        .map(|(alias, account)| (alias, role_names(account)))
+        .collect()
+}
+
+fn role_names(account: &Table) -> BTreeSet<&str> {
+    account.tables_below("role").map(|(name, _)| name).collect()
+}

@@ -1,0 +1,334 @@
+//! Reads values out of a tree that the walker has seen. What has the wrong kind is read as absent:
+//! the walker has said so already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::config::duration;
+use crate::config::problem::{At, Problems};
+use crate::config::raw::{Data, Entry, Table, Value};
+use crate::config::secret_source::SecretSource;
+use crate::config::suggest;
+use crate::config::surroundings::Surroundings;
+use crate::types::RoleRef;
+
+/// What all parts of a validation share.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) problems: &'a Problems,
+    pub(super) surroundings: &'a Surroundings,
+    /// The accounts and roles that the files name, whatever else is wrong with them.
+    pub(super) declared: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// A file could not be read: what it declares is not known.
+    pub(super) incomplete: bool,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Spot<T> {
+    pub(super) value: T,
+    pub(super) at: At,
+}
+
+/// A table, and another that is asked for what it lacks.
+#[derive(Clone, Debug)]
+pub(super) struct Reader<'a> {
+    cx: &'a Context<'a>,
+    table: &'a Table,
+    fallback: Option<&'a Self>,
+    pub(super) at: At,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn root(cx: &'a Context<'a>, table: &'a Table) -> Self {
+        Self {
+            cx,
+            table,
+            fallback: None,
+            at: At::default(),
+        }
+    }
+
+    /// The same table, with another to be asked for what it lacks.
+    pub(super) fn or(self, fallback: Option<&'a Self>) -> Self {
+        Self { fallback, ..self }
+    }
+
+    pub(super) fn context(&self) -> &'a Context<'a> {
+        self.cx
+    }
+
+    pub(super) fn problems(&self) -> &'a Problems {
+        self.cx.problems
+    }
+
+    /// Where this table itself says the key.
+    pub(super) fn own(&self, key: &str) -> Option<At> {
+        self.table
+            .get(key)
+            .map(|entry| self.at.below(key, entry.place))
+    }
+
+    /// Where the key is said, or else this table.
+    pub(super) fn place(&self, key: &str) -> At {
+        self.entry(key)
+            .map_or_else(|| self.at.clone(), |(_, at)| at)
+    }
+
+    fn entry(&self, key: &str) -> Option<(&'a Entry, At)> {
+        match self.table.get(key) {
+            Some(entry) => Some((entry, self.at.below(key, entry.place))),
+            None => self.fallback.and_then(|fallback| fallback.entry(key)),
+        }
+    }
+
+    fn read<T>(&self, key: &str, read: impl FnOnce(&'a Data) -> Option<T>) -> Option<Spot<T>> {
+        let (entry, at) = self.entry(key)?;
+        read(&entry.value.data).map(|value| Spot { value, at })
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<Spot<&'a str>> {
+        self.read(key, text)
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        let flag = |data: &Data| {
+            if let Data::Boolean(flag) = data {
+                Some(*flag)
+            } else {
+                None
+            }
+        };
+        Some(self.read(key, flag)?.value)
+    }
+
+    pub(super) fn whole(&self, key: &str) -> Option<Spot<i64>> {
+        self.read(key, whole)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<Spot<f64>> {
+        self.read(key, |data| {
+            if let Data::Float(number) = data {
+                Some(*number)
+            } else {
+                i32::try_from(whole(data)?).ok().map(f64::from)
+            }
+        })
+    }
+
+    pub(super) fn size(&self, key: &str) -> Option<usize> {
+        usize::try_from(self.whole(key)?.value).ok()
+    }
+
+    pub(super) fn duration(&self, key: &str) -> Option<Spot<Duration>> {
+        self.read(key, |data| duration::parse(text(data)?).ok())
+    }
+
+    pub(super) fn moment(&self, key: &str) -> Option<Spot<&'a str>> {
+        self.read(key, |data| {
+            if let Data::Moment(text) = data {
+                Some(text.as_str())
+            } else {
+                None
+            }
+        })
+    }
+
+    pub(super) fn path(&self, key: &str) -> Option<Spot<PathBuf>> {
+        self.read(key, |data| {
+            text(data)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        })
+    }
+
+    pub(super) fn secret(&self, key: &str) -> Option<SecretString> {
+        let source = self.read(key, |data| SecretSource::parse(text(data)?).ok())?;
+        source
+            .value
+            .read(self.cx.surroundings, &source.at, self.cx.problems)
+    }
+
+    /// One text or a list of them.
+    pub(super) fn texts(&self, key: &str) -> Vec<Spot<&'a str>> {
+        self.many(key, text)
+    }
+
+    /// One whole number or a list of them.
+    pub(super) fn wholes(&self, key: &str) -> Vec<Spot<i64>> {
+        self.many(key, whole)
+    }
+
+    fn many<T>(&self, key: &str, read: impl Fn(&'a Data) -> Option<T>) -> Vec<Spot<T>> {
+        let Some((entry, at)) = self.entry(key) else {
+            return Vec::new();
+        };
+        let Data::List(list) = &entry.value.data else {
+            return read(&entry.value.data)
+                .map(|value| Spot { value, at })
+                .into_iter()
+                .collect();
+        };
+        let element = |(number, element): (usize, &'a Value)| {
+            let value = read(&element.data)?;
+            Some(Spot {
+                value,
+                at: at.element(number, element.place),
+            })
+        };
+        (1..).zip(list).filter_map(element).collect()
+    }
+
+    /// Texts under names that the user chose.
+    pub(super) fn named_texts(&self, key: &str) -> Vec<(&'a str, Spot<&'a str>)> {
+        let Some((Data::Table(table), at)) = self.entry(key).map(|(e, at)| (&e.value.data, at))
+        else {
+            return Vec::new();
+        };
+        let one = |(name, entry): (&'a String, &'a Entry)| {
+            let at = at.below(name, entry.place);
+            Some((
+                name.as_str(),
+                Spot {
+                    value: text(&entry.value.data)?,
+                    at,
+                },
+            ))
+        };
+        table.entries.iter().filter_map(one).collect()
+    }
+
+    pub(super) fn table(&self, key: &str) -> Option<Self> {
+        let spot = self.read(key, table)?;
+        Some(Self {
+            cx: self.cx,
+            table: spot.value,
+            fallback: None,
+            at: spot.at,
+        })
+    }
+
+    pub(super) fn tables(&self, key: &str) -> Vec<Self> {
+        let tables = self.many(key, table).into_iter();
+        tables
+            .map(|spot| Self {
+                cx: self.cx,
+                table: spot.value,
+                fallback: None,
+                at: spot.at,
+            })
+            .collect()
+    }
+
+    /// Tables under names that the user chose.
+    pub(super) fn named(&self, key: &str) -> Vec<(&'a str, Self)> {
+        let Some(names) = self.table(key) else {
+            return Vec::new();
+        };
+        let one = |(name, entry): (&'a String, &'a Entry)| {
+            let at = names.at.below(name, entry.place);
+            let table = table(&entry.value.data)?;
+            Some((
+                name.as_str(),
+                Self {
+                    cx: self.cx,
+                    table,
+                    fallback: None,
+                    at,
+                },
+            ))
+        };
+        names.table.entries.iter().filter_map(one).collect()
+    }
+
+    /// Parses the text of this key; what is wrong with it is a problem there.
+    pub(super) fn parsed<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.text(key)?.parse(self.cx.problems, parse)
+    }
+
+    /// The role that this key names, where it is declared.
+    pub(super) fn role(&self, key: &str) -> Option<RoleRef> {
+        let text = self.text(key)?;
+        let role = text.parse(self.cx.problems, RoleRef::parse)?;
+        self.cx.knows(&role, &text.at).then_some(role)
+    }
+}
+
+impl Spot<&str> {
+    /// Parses the text; what is wrong with it is a problem there.
+    pub(super) fn parse<T, E: fmt::Display>(
+        &self,
+        problems: &Problems,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(self.value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                problems.error(
+                    &self.at,
+                    format!("`{}` cannot be used: {error}", self.value),
+                );
+                None
+            }
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Whether this role is declared; a problem there otherwise.
+    fn knows(&self, role: &RoleRef, at: &At) -> bool {
+        let Some(roles) = self.declared.get(role.account.as_str()) else {
+            if !self.incomplete {
+                let accounts = self.declared.keys().copied();
+                self.problems
+                    .error(at, format!("there is no account `{}`", role.account))
+                    .hint(suggest::hint(role.account.as_str(), accounts));
+            }
+            return false;
+        };
+        if roles.contains(role.role.as_str()) {
+            return true;
+        }
+        if !self.incomplete {
+            self.problems
+                .error(
+                    at,
+                    format!("account `{}` has no role `{}`", role.account, role.role),
+                )
+                .hint(suggest::hint(role.role.as_str(), roles.iter().copied()));
+        }
+        false
+    }
+}
+
+fn text(data: &Data) -> Option<&str> {
+    if let Data::Text(text) = data {
+        Some(text)
+    } else {
+        None
+    }
+}
+
+const fn whole(data: &Data) -> Option<i64> {
+    if let Data::Integer(number) = data {
+        Some(*number)
+    } else {
+        None
+    }
+}
+
+const fn table(data: &Data) -> Option<&Table> {
+    if let Data::Table(table) = data {
+        Some(table)
+    } else {
+        None
+    }
+}

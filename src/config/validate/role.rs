@@ -1,0 +1,456 @@
+//! `[account.ALIAS.role.NAME]`: what each STS call takes, and within which bounds.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use super::policy::policy;
+use super::reader::{Reader, Spot};
+use crate::config::{BaseCredentials, Dialect, Role, RoleKind, duration};
+use crate::grants::Template;
+use crate::types::{AccountId, ExternalId, Partition, RoleArn, RoleName, RoleRef, SessionName};
+
+const HOUR: Duration = Duration::from_hours(1);
+const SHORTEST: Duration = Duration::from_mins(15);
+const LONGEST_ROLE: Duration = Duration::from_hours(12);
+const LONGEST_FEDERATED: Duration = Duration::from_hours(36);
+const LONGEST_MINIO: Duration = Duration::from_hours(168);
+const IDLE: Duration = Duration::from_hours(6);
+
+const MOST_POLICY_ARNS: usize = 10;
+const MOST_TAGS: usize = 50;
+const LONGEST_TAG_KEY: usize = 128;
+const LONGEST_TAG_VALUE: usize = 256;
+
+/// What a role takes from its account.
+#[derive(Debug)]
+pub(super) struct Surrounding<'a> {
+    pub(super) reference: RoleRef,
+    pub(super) id: Option<&'a AccountId>,
+    /// Whether it is said at all, rightly or wrongly.
+    pub(super) says_id: bool,
+    pub(super) partition: &'a Partition,
+    pub(super) dialect: Dialect,
+    /// Not known where they are wrong.
+    pub(super) base: Option<&'a BaseCredentials>,
+}
+
+pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Role> {
+    let kind = kind(reader, account);
+    let arn = arn(reader, account, kind);
+    refuse_foreign_keys(reader, kind, account.dialect);
+    let tags = if takes_tags(kind) {
+        tags(reader)
+    } else {
+        Some(Vec::new())
+    };
+    let transitive_tags = match (&tags, kind) {
+        (Some(tags), RoleKind::AssumeRole) => transitive_tags(reader, tags),
+        (_, _) => Some(Vec::new()),
+    };
+    let with_identity = kind == RoleKind::AssumeRole;
+    let takes_policy = kind != RoleKind::SessionToken;
+    let policy_ok = !takes_policy || reader.path("policy-file").is_none();
+    let policy = if takes_policy { policy(reader) } else { None };
+    let source_identity = with_identity
+        .then(|| name_template(reader, "source-identity"))
+        .flatten();
+    let role = Role {
+        reference: account.reference.clone(),
+        arn: arn?,
+        kind,
+        duration: life(reader, account, kind),
+        prefetch: reader.flag("prefetch").unwrap_or_default(),
+        session_name: name_template(reader, "session-name").unwrap_or_else(Template::caller),
+        source_identity,
+        external_id: with_identity
+            .then(|| reader.parsed("external-id", ExternalId::new))
+            .flatten(),
+        policy: policy.clone(),
+        policy_arns: if takes_policy {
+            policy_arns(reader)
+        } else {
+            Vec::new()
+        },
+        tags: tags?,
+        transitive_tags: transitive_tags?,
+        idle: reader.duration("idle").map_or(IDLE, |spot| spot.value),
+        not_before: not_before(reader, account),
+    };
+    (policy_ok || policy.is_some()).then_some(role)
+}
+
+fn kind(reader: &Reader<'_>, account: &Surrounding<'_>) -> RoleKind {
+    let with_token = matches!(account.base, Some(BaseCredentials::WebIdentity { .. }));
+    let kind = match reader.text("kind").map(|spot| spot.value) {
+        Some("web-identity") => RoleKind::WebIdentity,
+        Some("federation-token") => RoleKind::FederationToken,
+        Some("session-token") => RoleKind::SessionToken,
+        None if with_token => RoleKind::WebIdentity,
+        Some(_) | None => RoleKind::AssumeRole,
+    };
+    if let Some(base) = account.base {
+        check_base(reader, kind, base);
+    }
+    if account.dialect == Dialect::Minio
+        && matches!(kind, RoleKind::FederationToken | RoleKind::SessionToken)
+    {
+        let message = "MinIO has neither GetFederationToken nor GetSessionToken";
+        reader.problems().error(&reader.place("kind"), message);
+    }
+    kind
+}
+
+/// Whether this kind of call can be made with these base credentials.
+fn check_base(reader: &Reader<'_>, kind: RoleKind, base: &BaseCredentials) {
+    let at = reader.place("kind");
+    match (kind, base) {
+        (RoleKind::AssumeRole, BaseCredentials::WebIdentity { .. }) => {
+            reader
+                .problems()
+                .error(
+                    &at,
+                    "AssumeRole is signed with keys, and a web identity token signs nothing",
+                )
+                .hint("leave `kind` out, or name other `credentials`");
+        }
+        (RoleKind::WebIdentity, BaseCredentials::WebIdentity { .. })
+        | (RoleKind::AssumeRole, _) => {}
+        (RoleKind::WebIdentity, _) => {
+            reader
+                .problems()
+                .error(&at, "AssumeRoleWithWebIdentity needs a token's file")
+                .hint("`credentials = { from = \"web-identity\", token-file = \"/path\" }` in its account");
+        }
+        (RoleKind::FederationToken | RoleKind::SessionToken, base) => {
+            if let Some(why) = not_long_term(reader, base) {
+                let call = if kind == RoleKind::FederationToken {
+                    "GetFederationToken"
+                } else {
+                    "GetSessionToken"
+                };
+                reader
+                    .problems()
+                    .error(&at, format!("{call} takes long-term keys only, and {why}"))
+                    .hint("name them by `from = \"key\"`, `\"profile\"` or `\"process\"`, or use AssumeRole");
+            }
+        }
+    }
+}
+
+/// Why these base credentials are no long-term keys; `None` where they may be.
+fn not_long_term(reader: &Reader<'_>, base: &BaseCredentials) -> Option<&'static str> {
+    match base {
+        BaseCredentials::Key { token: None, .. }
+        | BaseCredentials::Profile(_)
+        | BaseCredentials::Process(_) => None,
+        BaseCredentials::Key { token: Some(_), .. } => {
+            Some("a key with a session token is a session's")
+        }
+        BaseCredentials::WebIdentity { .. } => Some("a web identity token is none"),
+        BaseCredentials::Endpoint { .. } => Some("an endpoint hands out sessions"),
+        BaseCredentials::Imds => Some("the metadata service hands out sessions"),
+        BaseCredentials::Role(_) => Some("a role's credentials are a session's"),
+        BaseCredentials::Local => Some("the built-in authority has none"),
+        BaseCredentials::Environment => {
+            let surroundings = reader.context().surroundings;
+            let set = |name: &str| surroundings.variable(name).is_some();
+            if set("AWS_SESSION_TOKEN") {
+                Some("AWS_SESSION_TOKEN is set: those of the environment are a session's")
+            } else if set("AWS_ACCESS_KEY_ID") {
+                None
+            } else {
+                Some("what the default chain finds elsewhere is mostly a session's")
+            }
+        }
+    }
+}
+
+fn arn(reader: &Reader<'_>, account: &Surrounding<'_>, kind: RoleKind) -> Option<RoleArn> {
+    let Some(spot) = reader.text("arn") else {
+        let needs_arn = matches!(kind, RoleKind::AssumeRole | RoleKind::WebIdentity);
+        let local = matches!(account.base, Some(BaseCredentials::Local));
+        if needs_arn && !local && account.dialect == Dialect::Aws && !account.says_id {
+            reader
+                .problems()
+                .error(
+                    &reader.at,
+                    "this role has no ARN: its account has no `id` to derive one of",
+                )
+                .hint("give the account its `id`, or the role its `arn`");
+        }
+        return Some(RoleArn::derived(
+            account.partition,
+            account.id,
+            &account.reference.role,
+        ));
+    };
+    let arn = spot.parse(reader.problems(), RoleArn::new)?;
+    let mut parts = spot.value.split(':').skip(1);
+    let partition = parts.next().unwrap_or_default();
+    let id = parts.nth(2).unwrap_or_default();
+    if account.dialect == Dialect::Aws && partition != account.partition.as_str() {
+        reader.problems().error(
+            &spot.at,
+            format!(
+                "this ARN is of partition `{partition}`, its account of `{}`",
+                account.partition
+            ),
+        );
+    }
+    match account.id {
+        Some(own) if account.dialect == Dialect::Aws && own.as_str() != id => {
+            let message = format!("this ARN is of account {id}, and its account here is {own}");
+            reader.problems().warning(&spot.at, message);
+        }
+        Some(_) | None => {}
+    }
+    Some(arn)
+}
+
+const fn takes_tags(kind: RoleKind) -> bool {
+    matches!(kind, RoleKind::AssumeRole | RoleKind::FederationToken)
+}
+
+/// Keys of this role itself that its call cannot carry.
+fn refuse_foreign_keys(reader: &Reader<'_>, kind: RoleKind, dialect: Dialect) {
+    let (call, foreign): (&str, &[&str]) = match kind {
+        RoleKind::AssumeRole => ("AssumeRole", &[]),
+        RoleKind::WebIdentity => (
+            "AssumeRoleWithWebIdentity",
+            &["external-id", "source-identity", "tags", "transitive-tags"],
+        ),
+        RoleKind::FederationToken => (
+            "GetFederationToken",
+            &["arn", "external-id", "source-identity", "transitive-tags"],
+        ),
+        RoleKind::SessionToken => (
+            "GetSessionToken",
+            &[
+                "arn",
+                "session-name",
+                "external-id",
+                "source-identity",
+                "policy-file",
+                "policy-arns",
+                "tags",
+                "transitive-tags",
+            ],
+        ),
+    };
+    for key in foreign {
+        if let Some(at) = reader.own(key) {
+            reader
+                .problems()
+                .error(&at, format!("{call} has no `{key}`"));
+        }
+    }
+    let narrowed = ["policy-file", "policy-arns"]
+        .iter()
+        .any(|key| reader.text(key).is_some());
+    if kind == RoleKind::FederationToken && !narrowed && reader.texts("policy-arns").is_empty() {
+        let message = "without a session policy a federated user may do nothing";
+        reader.problems().warning(&reader.at, message);
+    }
+    if dialect == Dialect::Aws {
+        return;
+    }
+    for key in ["source-identity", "policy-arns", "tags", "transitive-tags"] {
+        if let Some(at) = reader.own(key).filter(|_| !foreign.contains(&key)) {
+            let message = format!("`{key}` is not sent: only AWS is known to understand it");
+            reader.problems().warning(&at, message);
+        }
+    }
+}
+
+/// The life asked for, within what the call allows.
+fn life(reader: &Reader<'_>, account: &Surrounding<'_>, kind: RoleKind) -> Duration {
+    let asked = reader.duration("duration");
+    let life = asked.as_ref().map_or(HOUR, |spot| spot.value);
+    let at = reader.place("duration");
+    let longest = match kind {
+        RoleKind::FederationToken | RoleKind::SessionToken => LONGEST_FEDERATED,
+        RoleKind::AssumeRole | RoleKind::WebIdentity if account.dialect == Dialect::Minio => {
+            LONGEST_MINIO
+        }
+        RoleKind::AssumeRole | RoleKind::WebIdentity => LONGEST_ROLE,
+    };
+    if life < SHORTEST || life > longest {
+        let (least, most) = (duration::text(SHORTEST), duration::text(longest));
+        reader
+            .problems()
+            .error(
+                &at,
+                format!("STS takes no duration of {}", duration::text(life)),
+            )
+            .hint(format!("between {least} and {most}"));
+    } else if life.subsec_millis() != 0 {
+        reader
+            .problems()
+            .error(&at, "STS counts durations in whole seconds");
+    } else if let Some(why) = hard_to_schedule(life) {
+        reader
+            .problems()
+            .warning(&at, why)
+            .hint("60 to 90 minutes or over 110 minutes suit all SDKs");
+    }
+    life
+}
+
+/// Lives that cannot satisfy the refresh windows of every SDK.
+fn hard_to_schedule(life: Duration) -> Option<String> {
+    let text = duration::text(life);
+    let between = Duration::from_mins(90)..=Duration::from_mins(110);
+    if life < HOUR {
+        Some(format!(
+            "{text} is under an hour: some SDKs ask anew at every request near its end"
+        ))
+    } else if life > *between.start() && life <= *between.end() {
+        Some(format!(
+            "{text} cannot be renewed before the refresh windows of all SDKs open"
+        ))
+    } else {
+        None
+    }
+}
+
+/// A template that makes a name of STS's alphabet.
+fn name_template(reader: &Reader<'_>, key: &str) -> Option<Template> {
+    let spot = reader.text(key)?;
+    let template = spot.parse(reader.problems(), Template::parse)?;
+    if template.placeholders().next().is_none() && SessionName::new(spot.value).is_err() {
+        let made = SessionName::from_any(spot.value, SessionName::MAX);
+        reader.problems().warning(
+            &spot.at,
+            format!("STS does not take `{}`; it will see `{made}`", spot.value),
+        );
+    }
+    Some(template)
+}
+
+fn policy_arns(reader: &Reader<'_>) -> Vec<String> {
+    let spots = reader.texts("policy-arns");
+    if spots.len() > MOST_POLICY_ARNS {
+        reader.problems().error(
+            &reader.place("policy-arns"),
+            "STS takes ten managed policies at most",
+        );
+    }
+    let arn = |spot: &Spot<&str>| {
+        spot.parse(reader.problems(), |text| {
+            let shape = text.starts_with("arn:") && text.contains(":policy/");
+            if shape && (20..=2048).contains(&text.len()) {
+                Ok(text.to_owned())
+            } else {
+                Err("a managed policy's ARN is of the form arn:aws:iam::ACCOUNT:policy/NAME")
+            }
+        })
+    };
+    spots.iter().filter_map(arn).collect()
+}
+
+fn tags(reader: &Reader<'_>) -> Option<Vec<(String, Template)>> {
+    let named = reader.named_texts("tags");
+    if named.len() > MOST_TAGS {
+        reader.problems().error(
+            &reader.place("tags"),
+            "STS takes fifty session tags at most",
+        );
+    }
+    let mut seen = BTreeSet::new();
+    let mut ok = true;
+    let mut tags = Vec::new();
+    for (key, spot) in named {
+        if !is_tag_text(key, 1..=LONGEST_TAG_KEY) || key.to_ascii_lowercase().starts_with("aws:") {
+            let rule = "1 to 128 letters, digits, spaces or characters of `_.:/=+-@`, not `aws:…`";
+            reader
+                .problems()
+                .error(&spot.at, format!("a tag's key is {rule}"));
+            ok = false;
+        }
+        if !seen.insert(key.to_lowercase()) {
+            reader
+                .problems()
+                .error(&spot.at, "STS takes tags that differ in case only for one");
+            ok = false;
+        }
+        match spot.parse(reader.problems(), Template::parse) {
+            Some(value) => {
+                let literal = value.placeholders().next().is_none();
+                if literal && !is_tag_text(spot.value, 0..=LONGEST_TAG_VALUE) {
+                    let rule = "at most 256 letters, digits, spaces or characters of `_.:/=+-@`";
+                    reader
+                        .problems()
+                        .error(&spot.at, format!("a tag's value is {rule}"));
+                    ok = false;
+                }
+                tags.push((key.to_owned(), value));
+            }
+            None => ok = false,
+        }
+    }
+    ok.then_some(tags)
+}
+
+fn is_tag_text(text: &str, lengths: std::ops::RangeInclusive<usize>) -> bool {
+    let valid = |c: char| {
+        c.is_alphanumeric()
+            || c == ' '
+            || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')
+    };
+    lengths.contains(&text.chars().count()) && text.chars().all(valid)
+}
+
+fn transitive_tags(reader: &Reader<'_>, tags: &[(String, Template)]) -> Option<Vec<String>> {
+    let spots = reader.texts("transitive-tags");
+    let known = |spot: &Spot<&str>| {
+        let known = tags.iter().any(|(key, _)| key == spot.value);
+        if !known {
+            let keys = tags.iter().map(|(key, _)| key.as_str());
+            reader
+                .problems()
+                .error(&spot.at, format!("this role has no tag `{}`", spot.value))
+                .hint(crate::config::suggest::hint(spot.value, keys));
+        }
+        known.then(|| spot.value.to_owned())
+    };
+    let count = spots.len();
+    let names: Vec<String> = spots.iter().filter_map(known).collect();
+    (names.len() == count).then_some(names)
+}
+
+fn not_before(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<SystemTime> {
+    let spot = reader.moment("not-before")?;
+    if !matches!(account.base, Some(BaseCredentials::Local) | None) {
+        reader
+            .problems()
+            .error(
+                &spot.at,
+                "`not-before` revokes sessions of the built-in authority only",
+            )
+            .hint("other upstreams revoke by a policy with aws:TokenIssueTime");
+    }
+    let moment = chrono::DateTime::parse_from_rfc3339(&spot.value.replace(' ', "T"));
+    match moment {
+        Ok(moment) => Some(SystemTime::from(moment)),
+        Err(_no_zone) => {
+            reader
+                .problems()
+                .error(&spot.at, "this needs date, time and zone")
+                .hint("as 2026-01-31T12:00:00Z, without quotes");
+            None
+        }
+    }
+}
+
+/// The role's name, where it is one.
+pub(super) fn name(reader: &Reader<'_>, name: &str) -> Option<RoleName> {
+    match RoleName::new(name) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            reader
+                .problems()
+                .error(&reader.at, format!("`{name}` cannot be used: {error}"));
+            None
+        }
+    }
+}
