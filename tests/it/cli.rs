@@ -1,0 +1,148 @@
+//! The command line, by the real binary.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The binary, in an environment of its own: no user's configuration, no daemon, no journal.
+fn rolecall(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    command.args(arguments);
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    rolecall(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn wrong_usage_exits_64_and_help_exits_0() {
+    for arguments in [
+        &[][..],
+        &["no-such-command"],
+        &["credentials", "--role", "no-slash"],
+        &["credentials", "--format", "xml"],
+        &["refresh"],
+        &["refresh", "prod/web", "--all"],
+        &["exec"],
+        &["completions", "tcsh"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(code(&output), 64, "{arguments:?}");
+        assert_eq!(out(&output), "", "{arguments:?}");
+        assert_ne!(err(&output), "", "{arguments:?}");
+    }
+    for arguments in [
+        &["--help"][..],
+        &["help", "exec"],
+        &["exec", "-h"],
+        &["--version"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(code(&output), 0, "{arguments:?}");
+        assert_ne!(out(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_not_there_exits_69_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let socket = socket.to_str().unwrap();
+    for command in [
+        &["status"][..],
+        &["credentials"],
+        &["exec", "true"],
+        &["refresh", "--all"],
+        &["forget", "prod/web"],
+        &["reload"],
+        &["audit", "--json"],
+    ] {
+        let output = rolecall(command)
+            .env("ROLECALL_SOCKET", socket)
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), 69, "{command:?}");
+        assert_eq!(out(&output), "", "{command:?}");
+        assert!(err(&output).contains(socket), "{}", err(&output));
+        assert!(err(&output).contains("try: start it"), "{}", err(&output));
+    }
+    let output = run(&["status", "--socket", socket]);
+    assert_eq!(code(&output), 69);
+    assert!(err(&output).contains(socket), "{}", err(&output));
+}
+
+#[test]
+fn healthcheck_knows_two_codes_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let output = run(&["healthcheck", "--socket", socket.to_str().unwrap()]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        err(&output).contains("cannot be reached"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
+fn manual_pages_are_made_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["man", folder.path().to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let help = run(&["help"]);
+    let commands = out(&help).split("Commands:\n").nth(1).unwrap();
+    let commands = commands.split("\n\n").next().unwrap().lines();
+    let names = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let mut pages = 0;
+    for name in names.filter(|name| !name.is_empty() && *name != "help") {
+        let page = folder.path().join(format!("rolecall-{name}.1"));
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{name}");
+        pages += 1;
+    }
+    assert!(pages >= 10, "{pages}");
+    assert!(folder.path().join("rolecall.1").exists());
+    assert!(out(&run(&["man"])).contains(".TH rolecall 1"));
+}
+
+#[test]
+fn pages_that_cannot_be_written_are_an_error() {
+    let output = run(&["man", "/nonexistent/folder"]);
+    assert_eq!(code(&output), 77);
+    assert!(err(&output).contains("/nonexistent/folder"));
+}
+
+#[test]
+fn completions_are_valid_scripts() {
+    let script = run(&["completions", "bash"]);
+    assert_eq!(code(&script), 0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rolecall.bash");
+    fs::write(&path, &script.stdout).unwrap();
+    assert!(bash_accepts(&path));
+    for shell in ["zsh", "fish"] {
+        assert!(
+            out(&run(&["completions", shell])).contains("rolecall"),
+            "{shell}"
+        );
+    }
+}
+
+fn bash_accepts(script: &Path) -> bool {
+    let mut bash = Command::new("bash");
+    bash.arg("-n").arg(script).status().unwrap().success()
+}
