@@ -13,7 +13,7 @@ pub struct HandOut {
     /// Who got it.
     pub caller: Arc<str>,
     /// How we know.
-    pub evidence: Arc<str>,
+    pub evidence: &'static str,
     /// Where it was asked for.
     pub listener: Arc<str>,
     /// In which protocol.
@@ -38,7 +38,7 @@ pub struct Denial {
     /// Who was refused.
     pub caller: Arc<str>,
     /// How we know who it is.
-    pub evidence: Arc<str>,
+    pub evidence: &'static str,
     /// Where.
     pub listener: Arc<str>,
     /// In which protocol.
@@ -85,7 +85,7 @@ impl Key {
 pub(super) struct Subject {
     pub(super) kind: Kind,
     pub(super) caller: Arc<str>,
-    pub(super) evidence: Arc<str>,
+    pub(super) evidence: &'static str,
     pub(super) listener: Arc<str>,
     pub(super) api: &'static str,
     pub(super) role: Option<Arc<str>>,
@@ -101,7 +101,7 @@ impl Subject {
         Self {
             kind: Kind::HandOut,
             caller: Arc::clone(&of.caller),
-            evidence: Arc::clone(&of.evidence),
+            evidence: of.evidence,
             listener: Arc::clone(&of.listener),
             api: of.api,
             role: Some(Arc::from(of.role.to_string())),
@@ -117,7 +117,7 @@ impl Subject {
         Self {
             kind: Kind::Denial,
             caller: Arc::clone(&of.caller),
-            evidence: Arc::clone(&of.evidence),
+            evidence: of.evidence,
             listener: Arc::clone(&of.listener),
             api: of.api,
             role: of.role.clone(),

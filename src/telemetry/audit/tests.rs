@@ -18,7 +18,7 @@ fn audit() -> Audit {
 fn hand_out(audit: &Audit, caller: &str, key: &str) -> HandOut {
     HandOut {
         caller: Arc::from(caller),
-        evidence: Arc::from("sock_diag"),
+        evidence: "sock_diag",
         listener: Arc::from("metadata"),
         api: "imds",
         role: RoleRef::parse("prod/web").unwrap(),
@@ -33,7 +33,7 @@ fn hand_out(audit: &Audit, caller: &str, key: &str) -> HandOut {
 fn denial(caller: &str, role: Option<&str>) -> Denial {
     Denial {
         caller: Arc::from(caller),
-        evidence: Arc::from("sock_diag"),
+        evidence: "sock_diag",
         listener: Arc::from("metadata"),
         api: "imds",
         role: role.map(Arc::from),

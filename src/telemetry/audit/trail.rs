@@ -70,7 +70,7 @@ impl Serialize for AuditEvent {
             map.serialize_entry("of", of.kind.as_str())?;
         }
         map.serialize_entry("caller", &*of.caller)?;
-        map.serialize_entry("evidence", &*of.evidence)?;
+        map.serialize_entry("evidence", of.evidence)?;
         map.serialize_entry("listener", &*of.listener)?;
         map.serialize_entry("api", of.api)?;
         if let Some(role) = &of.role {
@@ -161,7 +161,7 @@ fn log(kind: Kind, of: &Subject, count: u64) {
         target: AUDIT,
         event = kind.as_str(),
         caller = &*of.caller,
-        evidence = &*of.evidence,
+        evidence = of.evidence,
         listener = &*of.listener,
         api = of.api,
         role = of.role.as_deref(),
