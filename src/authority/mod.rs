@@ -7,6 +7,7 @@
 mod issuer;
 mod keys;
 mod private_file;
+mod seals;
 mod token;
 
 #[cfg(test)]
@@ -15,4 +16,5 @@ mod tests;
 pub use issuer::{Authority, IssueError, IssueRequest, Issued};
 pub use keys::{Kept, KeyRing, KeyRingError, StateKey, StateKeyError};
 pub use private_file::PrivateFileError;
+pub use seals::{SEALED_OVERHEAD, Seals};
 pub use token::{SessionClaims, TokenError};
