@@ -1,0 +1,246 @@
+//! The guard: refuses what no local SDK sends, before any route is looked at.
+//!
+//! Three doors are shut: DNS rebinding (a `Host` that is not ours), proxies (a request that was
+//! passed on speaks for somebody else) and browsers.
+
+use std::net::IpAddr;
+
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Uri, Version};
+
+use super::{Local, Request};
+
+/// The addresses at which SDKs look for credentials by themselves: IMDS, ECS, EKS Pod Identity.
+const WELL_KNOWN: [IpAddr; 5] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+];
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refused {
+    /// The target is no path, or `Host` is missing, doubled or no host.
+    Malformed,
+    /// `Host` names neither a bound nor a well-known address nor a name of the configuration.
+    ForeignHost,
+    /// A proxy passed it on.
+    Forwarded,
+    /// A browser sent it.
+    Browser,
+}
+
+/// What a listener's guard accepts beyond the fixed rules.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    hosts: Vec<Box<str>>,
+}
+
+impl Guard {
+    /// Accepts these further `Host` names.
+    pub fn new(hosts: &[String]) -> Self {
+        Self {
+            hosts: hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase().into())
+                .collect(),
+        }
+    }
+
+    /// Checks a request that came in at `local`.
+    pub fn check(&self, local: &Local, request: &Request) -> Result<(), Refused> {
+        self.check_parts(local, request.version(), request.uri(), request.headers())
+    }
+
+    fn check_parts(
+        &self,
+        local: &Local,
+        version: Version,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Refused> {
+        let mut host = None;
+        for (name, value) in headers {
+            if *name == HOST {
+                if host.replace(value).is_some() {
+                    return Err(Refused::Malformed);
+                }
+            } else {
+                refuse_by_name(name)?;
+            }
+        }
+        if !uri.path().starts_with('/') {
+            return Err(Refused::Malformed);
+        }
+        if matches!(local, Local::Unix) {
+            return Ok(());
+        }
+        if let Some(authority) = uri.authority() {
+            self.check_host(local, authority.as_str())?;
+        }
+        match host.map(HeaderValue::to_str) {
+            Some(Ok(host)) => self.check_host(local, host),
+            // No browser speaks HTTP/1.0, and its clients need not send a host.
+            None if version == Version::HTTP_10 => Ok(()),
+            Some(Err(_)) | None => Err(Refused::Malformed),
+        }
+    }
+
+    /// The port is not compared: CRT leaves it out.
+    fn check_host(&self, local: &Local, host: &str) -> Result<(), Refused> {
+        let name = without_port(host).ok_or(Refused::Malformed)?;
+        let Local::Tcp { address, original } = local else {
+            return Ok(());
+        };
+        if let Ok(ip) = name.parse::<IpAddr>() {
+            let ours = ip == address.ip()
+                || original.is_some_and(|original| ip == original.ip())
+                || WELL_KNOWN.contains(&ip);
+            return if ours {
+                Ok(())
+            } else {
+                Err(Refused::ForeignHost)
+            };
+        }
+        let accepted = name.eq_ignore_ascii_case("localhost")
+            || self
+                .hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name));
+        if accepted {
+            Ok(())
+        } else {
+            Err(Refused::ForeignHost)
+        }
+    }
+}
+
+/// Headers that only proxies and browsers add.
+fn refuse_by_name(name: &HeaderName) -> Result<(), Refused> {
+    let name = name.as_str();
+    match name.as_bytes().first() {
+        Some(b'x' | b'f' | b'v')
+            if name.starts_with("x-forwarded-")
+                || matches!(name, "forwarded" | "via" | "x-real-ip") =>
+        {
+            Err(Refused::Forwarded)
+        }
+        Some(b'o' | b'r' | b's')
+            if matches!(name, "origin" | "referer") || name.starts_with("sec-fetch-") =>
+        {
+            Err(Refused::Browser)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The host without its port; `None` where the text is no host.
+fn without_port(host: &str) -> Option<&str> {
+    if let Some(literal) = host.strip_prefix('[') {
+        let (inside, after) = literal.split_once(']')?;
+        let port_only = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
+        return port_only.then_some(inside);
+    }
+    match host.split_once(':') {
+        None => (!host.is_empty()).then_some(host),
+        Some((name, port)) => (!name.is_empty() && is_port(port)).then_some(name),
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(uri: &str, headers: &[(&str, &str)]) -> Result<(), Refused> {
+        let guard = Guard::new(&["IMDS.internal".to_owned()]);
+        let local = Local::Tcp {
+            address: "127.0.0.1:1338".parse().unwrap(),
+            original: Some("10.1.2.3:80".parse().unwrap()),
+        };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        guard.check_parts(&local, Version::HTTP_11, &uri.parse().unwrap(), &map)
+    }
+
+    #[test]
+    fn hosts_that_lead_here_pass() {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:1338",
+            "127.0.0.1:9",
+            "localhost",
+            "LOCALHOST:1338",
+            "169.254.169.254",
+            "169.254.170.2:80",
+            "169.254.170.23",
+            "[fd00:ec2::254]",
+            "[fd00:ec2::23]:80",
+            "10.1.2.3",
+            "imds.Internal:80",
+        ] {
+            assert_eq!(check("/", &[("host", host)]), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_do_not() {
+        for host in [
+            "evil.example",
+            "127.0.0.2",
+            "10.0.0.1",
+            "[::1]",
+            "localhost.evil.example",
+        ] {
+            assert_eq!(
+                check("/", &[("host", host)]),
+                Err(Refused::ForeignHost),
+                "{host}"
+            );
+        }
+        for host in ["", ":80", "127.0.0.1:x", "[::1", "[::1]x", "a:b:c"] {
+            assert_eq!(
+                check("/", &[("host", host)]),
+                Err(Refused::Malformed),
+                "{host}"
+            );
+        }
+        assert_eq!(check("/", &[]), Err(Refused::Malformed));
+        let twice = [("host", "localhost"), ("host", "localhost")];
+        assert_eq!(check("/", &twice), Err(Refused::Malformed));
+        let absolute = check("http://evil.example/latest", &[("host", "localhost")]);
+        assert_eq!(absolute, Err(Refused::ForeignHost));
+        assert_eq!(
+            check("localhost:80", &[("host", "localhost")]),
+            Err(Refused::Malformed)
+        );
+    }
+
+    #[test]
+    fn proxies_and_browsers_are_refused() {
+        for name in [
+            "X-Forwarded-For",
+            "x-forwarded-host",
+            "Forwarded",
+            "Via",
+            "X-Real-IP",
+        ] {
+            let got = check("/", &[("host", "localhost"), (name, "")]);
+            assert_eq!(got, Err(Refused::Forwarded), "{name}");
+        }
+        for name in ["Origin", "Referer", "Sec-Fetch-Site", "sec-fetch-mode"] {
+            let got = check("/", &[("host", "localhost"), (name, "null")]);
+            assert_eq!(got, Err(Refused::Browser), "{name}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What every protocol needs of HTTP and none owns: the handler's border, the guard, paths,
+//! responses. Knows no API.
+
+mod guard;
+mod path;
+mod response;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+pub use hyper::body::Incoming;
+pub use hyper::{Method, StatusCode};
+
+use crate::caller::Caller;
+
+pub use guard::{Guard, Refused};
+pub use path::{PathError, Segments};
+pub use response::{CachedHeaders, json_error, not_allowed, text};
+
+/// A request as it arrives.
+pub type Request = hyper::Request<Incoming>;
+/// An answer; every body is complete before its first byte leaves.
+pub type Response = hyper::Response<Full<Bytes>>;
+
+/// One accepted connection: who is at its other end, and where it came in.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// Where it came in.
+    pub local: Local,
+}
+
+/// The near end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// This address, and the one that the caller dialled where it was redirected.
+    Tcp {
+        /// The socket's own address.
+        address: SocketAddr,
+        /// The address before a redirection.
+        original: Option<SocketAddr>,
+    },
+    /// A unix socket: no web page and no other host can reach it.
+    Unix,
+}
+
+/// Serves the requests of a listener's connections.
+pub trait Handler: Send + Sync + 'static {
+    /// What is kept for one connection.
+    type Visit: Send + Sync + 'static;
+
+    /// A connection was accepted.
+    fn visit(&self, connection: Connection) -> Self::Visit;
+
+    /// Answers one request. Refuses by itself what its guard refuses.
+    fn handle(
+        &self,
+        visit: &Self::Visit,
+        request: Request,
+    ) -> impl Future<Output = Response> + Send;
+}
+
+/// The largest request body that is read.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The body could not be read whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body is longer than {MAX_BODY} bytes, or broke off")]
+pub struct BodyError;
+
+/// Reads a body to its end. Even an empty chunked one must be drained, or the next request on the
+/// connection begins in its terminator (s3fs 1.90 sends one with its token request).
+pub async fn read_body(body: Incoming) -> Result<Bytes, BodyError> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(_broken) => Err(BodyError),
+    }
+}
