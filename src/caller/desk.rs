@@ -208,6 +208,20 @@ impl Desk {
         }
     }
 
+    /// What placeholders will stand for when this user asks from the host itself.
+    pub async fn names_of(&self, uid: u32) -> Names {
+        let user = match self.users.look_up(uid).await {
+            Known::Yes(name) => Some(name.to_string()),
+            Known::No | Known::NotYet => None,
+        };
+        Names {
+            uid: Some(uid),
+            user,
+            place: None,
+            hostname: self.hostname.to_string(),
+        }
+    }
+
     /// What placeholders stand for; the user's name is looked up if it is not remembered.
     pub async fn names(&self, caller: &Caller) -> Names {
         if let Some(uid) = caller.evidence().uid()

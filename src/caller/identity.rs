@@ -79,6 +79,15 @@ pub enum Reach {
     Elsewhere,
 }
 
+/// Whose connections share one bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallerKey {
+    /// A user's.
+    Uid(u32),
+    /// Those of all who are not identified.
+    Nobody,
+}
+
 /// What a token is bound to: the uid, and the container where the caller is in one. Never a pid or
 /// a port, which change while the caller stays the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -129,6 +138,24 @@ impl Caller {
         &self.evidence
     }
 
+    /// Where the caller meant to connect, when the connection was redirected here.
+    pub const fn original_destination(&self) -> Option<SocketAddr> {
+        match &self.evidence {
+            Evidence::SockDiag {
+                redirected_from, ..
+            } => *redirected_from,
+            Evidence::PeerCredentials { .. } | Evidence::None(_) => None,
+        }
+    }
+
+    /// Whose connections are counted together.
+    pub const fn key(&self) -> CallerKey {
+        match self.evidence.uid() {
+            Some(uid) => CallerKey::Uid(uid),
+            None => CallerKey::Nobody,
+        }
+    }
+
     /// `uid 1000`, or `not identified`.
     pub fn name(&self) -> &str {
         &self.name
@@ -168,7 +195,39 @@ impl Caller {
     }
 }
 
+impl Principal {
+    /// The principal of this uid on the host itself.
+    pub const fn uid(uid: u32) -> Self {
+        Self {
+            uid,
+            place: PrincipalPlace::Host,
+        }
+    }
+
+    /// Appends bytes that no other principal gives.
+    pub fn write_to(&self, context: &mut Vec<u8>) {
+        context.extend_from_slice(&self.uid.to_be_bytes());
+        match &self.place {
+            PrincipalPlace::Host => context.push(0),
+            PrincipalPlace::Unknown => context.push(1),
+            PrincipalPlace::Container(id) => {
+                context.push(2);
+                context.extend_from_slice(id.as_str().as_bytes());
+            }
+        }
+    }
+}
+
 impl Evidence {
+    /// What kind of evidence it is, for the audit trail.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::SockDiag { .. } => "sock-diag",
+            Self::PeerCredentials { .. } => "peer-credentials",
+            Self::None(_) => "none",
+        }
+    }
+
     /// The uid that the kernel vouches for.
     pub const fn uid(&self) -> Option<u32> {
         match self {

@@ -12,6 +12,7 @@ mod identity;
 mod own_addresses;
 mod place;
 mod process;
+mod process_id;
 mod redirect;
 mod sock_diag;
 
@@ -19,5 +20,6 @@ mod sock_diag;
 mod tests;
 
 pub use desk::{Desk, DeskError};
-pub use identity::{Caller, Doubt, Evidence, Principal, Reach};
+pub use identity::{Caller, CallerKey, Doubt, Evidence, Principal, Reach};
 pub use process::PeerProcess;
+pub use process_id::ProcessId;

@@ -10,12 +10,21 @@ use crate::types::{RoleName, RoleRef};
 pub enum Wanted {
     /// The one that the caller's first matching grant gives.
     First,
-    /// A role of this name, given by the caller's *first* matching grant: a role list's name.
-    Named(RoleName),
     /// This very role, if any grant of the caller gives it.
     Chosen(RoleRef),
     /// A role of this name in whatever account, if any grant of the caller gives it.
     ChosenName(RoleName),
+}
+
+impl Wanted {
+    /// The role asked for, as the audit trail shows it; `None` where the caller chose none.
+    pub fn role(&self) -> Option<String> {
+        match self {
+            Self::First => None,
+            Self::Chosen(role) => Some(role.to_string()),
+            Self::ChosenName(name) => Some(name.to_string()),
+        }
+    }
 }
 
 /// Proof that a grant gives a caller a role. Only [`decide`] makes one.
@@ -67,8 +76,6 @@ pub fn decide(facts: &Facts, grants: &[Arc<Grant>], wanted: &Wanted) -> Decision
             Match::No => {}
             Match::Yes => match wanted {
                 Wanted::First => return granted(grant),
-                Wanted::Named(name) if grant.role.role == *name => return granted(grant),
-                Wanted::Named(_) => return Decision::Deny(NoGrant::OtherRole),
                 Wanted::Chosen(role) if grant.role == *role => return granted(grant),
                 Wanted::ChosenName(name) if grant.role.role == *name => return granted(grant),
                 Wanted::Chosen(_) | Wanted::ChosenName(_) => other_role = true,

@@ -1,0 +1,80 @@
+//! One process and no other of the same number: its pid with the moment it started.
+
+use std::fs;
+
+/// A process, told apart from every other that has or had its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessId {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in the kernel's ticks since boot.
+    pub started: u64,
+}
+
+impl ProcessId {
+    /// The process that has this number now; `None` where there is none or it cannot be seen.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Some(Self {
+            pid,
+            started: started(&stat)?,
+        })
+    }
+
+    /// Whether it still runs.
+    pub fn lives(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+/// The twenty-second field. The second, the name in parentheses, may hold anything, so the fields
+/// are counted from the last closing one. A process that has ended and waits for its parent counts
+/// as gone.
+fn started(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.rsplit(|byte| *byte == b')').next()?;
+    let mut fields = std::str::from_utf8(after_name)
+        .ok()?
+        .split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_lives_until_it_ends() {
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = ProcessId::of(child.id()).unwrap();
+        assert!(process.lives());
+        assert!(
+            !ProcessId {
+                started: process.started + 1,
+                ..process
+            }
+            .lives()
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!process.lives());
+        assert!(ProcessId::of(std::process::id()).unwrap().lives());
+    }
+
+    #[test]
+    fn names_cannot_forge_fields() {
+        let stat = b"42 (x) Z 1) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
+        assert_eq!(started(stat), Some(777));
+        assert_eq!(
+            started(b"42 (x) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777"),
+            None
+        );
+        assert_eq!(started(b""), None);
+    }
+}
