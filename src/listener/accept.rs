@@ -1,0 +1,223 @@
+//! The accept loop: never spins, never ends by an error, never lets one caller take all seats.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::activity::Watch;
+use super::connection;
+use super::limits::{Limits, Seat, Seats};
+use super::{Bound, Socket};
+use crate::caller::{Caller, Desk, Reach};
+use crate::http::{Connection, Handler, Local};
+
+/// How long accepting pauses when the process has no descriptor or memory left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What all listeners of a daemon share.
+#[derive(Debug)]
+pub struct Shared {
+    desk: Arc<Desk>,
+    limits: Limits,
+    seats_of_all: Arc<Semaphore>,
+    parking: Arc<Semaphore>,
+    seats: Seats,
+    watch: Watch,
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Shared {
+    /// Shared by listeners that ask this desk and keep within these limits.
+    pub fn new(desk: Arc<Desk>, limits: Limits) -> Self {
+        Self {
+            desk,
+            limits,
+            seats_of_all: Arc::new(Semaphore::new(limits.connections.max(1))),
+            parking: Arc::new(Semaphore::new(limits.connections.max(1))),
+            seats: Seats::new(limits.connections_per_caller),
+            watch: Watch::default(),
+            connections: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Watches for slow connections, for ever.
+    pub async fn watch(&self) -> ! {
+        self.watch.run(self.limits).await
+    }
+
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Accepts no more, tells every connection, and waits at most `deadline` for them to end.
+    pub async fn drain(&self, deadline: Duration) {
+        self.stop.cancel();
+        self.watch.end();
+        self.connections.close();
+        drop(tokio::time::timeout(deadline, self.connections.wait()).await);
+    }
+}
+
+/// One socket with the handler of its requests.
+#[derive(Debug)]
+pub struct Listener<H> {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its socket.
+    pub bound: Bound,
+    /// Whether peers of other hosts are let in.
+    pub elsewhere: bool,
+    /// Answers its requests.
+    pub handler: Arc<H>,
+}
+
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl<H: Handler> Listener<H> {
+    /// Accepts until the daemon ends.
+    pub async fn run(self, shared: Arc<Shared>) {
+        let stop = shared.stop.clone();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.accept_for_ever(&shared) => {}
+        }
+    }
+
+    /// While no seat is free connections wait in the kernel.
+    async fn accept_for_ever(&self, shared: &Arc<Shared>) {
+        while let Ok(seat) = Arc::clone(&shared.seats_of_all).acquire_owned().await {
+            match accept(&self.bound.socket).await {
+                Ok(accepted) => self.admit(accepted, shared, seat),
+                Err(error) => pause(&self.bound.address, &error).await,
+            }
+        }
+    }
+
+    /// Identifies the caller and gives it a seat, or lets it wait for one.
+    fn admit(&self, accepted: Accepted, shared: &Arc<Shared>, of_all: OwnedSemaphorePermit) {
+        let Some((caller, local)) = identify(&accepted, &shared.desk) else {
+            return;
+        };
+        if caller.reach() == Reach::Elsewhere && !self.elsewhere {
+            tracing::debug!(listener = %self.name, "connection from another host closed");
+            return;
+        }
+        let seats = shared.seats.of(caller.key());
+        let connection = Connection {
+            listener: Arc::clone(&self.name),
+            caller: Arc::new(caller),
+            local,
+        };
+        let handler = Arc::clone(&self.handler);
+        if let Ok(of_caller) = Arc::clone(&seats).try_acquire_owned() {
+            let seat = Seat {
+                _of_all: of_all,
+                _of_caller: of_caller,
+            };
+            let serving = serve(accepted, connection, handler, Arc::clone(shared), seat);
+            drop(shared.connections.spawn(serving));
+        } else if let Ok(parked) = Arc::clone(&shared.parking).try_acquire_owned() {
+            drop(of_all);
+            let shared_too = Arc::clone(shared);
+            drop(shared.connections.spawn(async move {
+                let Ok(of_caller) = seats.acquire_owned().await else {
+                    return;
+                };
+                let seats_of_all = Arc::clone(&shared_too.seats_of_all);
+                let Ok(again) = seats_of_all.acquire_owned().await else {
+                    return;
+                };
+                drop(parked);
+                let seat = Seat {
+                    _of_all: again,
+                    _of_caller: of_caller,
+                };
+                serve(accepted, connection, handler, shared_too, seat).await;
+            }));
+        }
+    }
+}
+
+async fn accept(socket: &Socket) -> io::Result<Accepted> {
+    match socket {
+        Socket::Tcp(listener) => accept_tcp(listener).await,
+        Socket::Unix(listener) => accept_unix(listener).await,
+    }
+}
+
+async fn accept_tcp(listener: &TcpListener) -> io::Result<Accepted> {
+    let (stream, peer) = listener.accept().await?;
+    // An answer is one small write: waiting for more only adds the peer's delayed ACK to it.
+    stream.set_nodelay(true)?;
+    Ok(Accepted::Tcp(stream, peer))
+}
+
+async fn accept_unix(listener: &UnixListener) -> io::Result<Accepted> {
+    let (stream, _unnamed) = listener.accept().await?;
+    Ok(Accepted::Unix(stream))
+}
+
+/// `None` where the connection is gone already.
+fn identify(accepted: &Accepted, desk: &Desk) -> Option<(Caller, Local)> {
+    match accepted {
+        Accepted::Tcp(stream, peer) => {
+            let address = stream.local_addr().ok()?;
+            let caller = desk.identify_tcp(address, *peer, stream.as_fd());
+            let original = caller.original_destination();
+            Some((caller, Local::Tcp { address, original }))
+        }
+        Accepted::Unix(stream) => Some((desk.identify_unix(stream.as_fd()), Local::Unix)),
+    }
+}
+
+async fn serve<H: Handler>(
+    accepted: Accepted,
+    connection: Connection,
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+    _seat: Seat,
+) {
+    if shared.stop.is_cancelled() {
+        return;
+    }
+    let activity = shared.watch.connection();
+    let visit = handler.visit(connection);
+    match accepted {
+        Accepted::Tcp(stream, _) => {
+            connection::serve(stream, &*handler, &visit, &activity).await;
+        }
+        Accepted::Unix(stream) => connection::serve(stream, &*handler, &visit, &activity).await,
+    }
+}
+
+/// A peer that went away between its SYN and our accept is no reason to wait; a full table is.
+async fn pause(address: &str, error: &io::Error) {
+    let errno = error
+        .raw_os_error()
+        .map_or(Errno::UnknownErrno, Errno::from_raw);
+    if matches!(
+        errno,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS
+    ) {
+        tracing::error!(%address, %error, "no descriptor or memory left: accepting pauses");
+        tokio::time::sleep(EXHAUSTED).await;
+    } else {
+        tracing::debug!(%address, %error, "a connection was gone before it was accepted");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,168 @@
+//! Who is slow: each connection's phase, looked at once a second for all of them together, and the
+//! word to all of them that the daemon ends.
+//!
+//! A timer for each request would cost more than the request.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Limits;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing is under way.
+    Idle,
+    /// A head is being received.
+    Head,
+    /// A request is being answered.
+    Busy,
+    /// A body is being received.
+    Body,
+}
+
+impl Phase {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Idle => 0,
+            Self::Head => 1,
+            Self::Busy => 2,
+            Self::Body => 3,
+        }
+    }
+
+    const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Idle,
+            1 => Self::Head,
+            3 => Self::Body,
+            _ => Self::Busy,
+        }
+    }
+}
+
+/// One connection's phase, and since when.
+#[derive(Debug)]
+pub(super) struct Activity {
+    phase: AtomicU8,
+    since: AtomicU32,
+    ticks: Arc<AtomicU32>,
+    ending: AtomicBool,
+    told: Notify,
+}
+
+/// What a connection is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It has been too long in a phase: close it.
+    Overdue,
+    /// The daemon ends: answer what is under way and close.
+    Ending,
+}
+
+impl Activity {
+    pub(super) fn enter(&self, phase: Phase) {
+        self.since
+            .store(self.ticks.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.phase.store(phase.number(), Ordering::Relaxed);
+    }
+
+    /// Bytes came in: an idle connection begins a head.
+    pub(super) fn received(&self) {
+        if self.phase.load(Ordering::Relaxed) == Phase::Idle.number() {
+            self.enter(Phase::Head);
+        }
+    }
+
+    /// What the connection is told, when it is told something.
+    pub(super) async fn told(&self) -> Told {
+        self.told.notified().await;
+        if self.ending.load(Ordering::Relaxed) {
+            Told::Ending
+        } else {
+            Told::Overdue
+        }
+    }
+
+    fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.told.notify_one();
+    }
+
+    fn check(&self, now: u32, limits: &Limits) {
+        let allowed = match Phase::of(self.phase.load(Ordering::Relaxed)) {
+            Phase::Idle => limits.idle,
+            Phase::Head => limits.head,
+            Phase::Body => limits.body,
+            Phase::Busy => return,
+        };
+        let passed = now.saturating_sub(self.since.load(Ordering::Relaxed));
+        if Duration::from_secs(u64::from(passed)) > allowed {
+            self.told.notify_one();
+        }
+    }
+}
+
+/// All connections of the daemon.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    ticks: Arc<AtomicU32>,
+    connections: Mutex<Vec<Weak<Activity>>>,
+}
+
+impl Watch {
+    pub(super) fn connection(&self) -> Arc<Activity> {
+        let activity = Arc::new(Activity {
+            phase: AtomicU8::new(Phase::Head.number()),
+            since: AtomicU32::new(self.ticks.load(Ordering::Relaxed)),
+            ticks: Arc::clone(&self.ticks),
+            ending: AtomicBool::new(false),
+            told: Notify::new(),
+        });
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        connections.push(Arc::downgrade(&activity));
+        activity
+    }
+
+    /// Looks at every connection, each second, for ever.
+    pub(super) async fn run(&self, limits: Limits) -> ! {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            second.tick().await;
+            self.look(&limits);
+        }
+    }
+
+    /// Tells every connection that the daemon ends.
+    pub(super) fn end(&self) {
+        let connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for activity in connections.iter().filter_map(Weak::upgrade) {
+            activity.end();
+        }
+    }
+
+    fn look(&self, limits: &Limits) {
+        let now = self.ticks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|connection| match connection.upgrade() {
+            Some(activity) => {
+                activity.check(now, limits);
+                true
+            }
+            None => false,
+        });
+    }
+}

@@ -1,0 +1,277 @@
+//! Sockets: addresses bound, unix paths made, passed ones taken.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt,
+};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::Bind;
+
+/// How many connections wait in the kernel; it cuts this to its own limit.
+const BACKLOG: i32 = 4096;
+
+/// Answers of metadata sockets must not leave the host: one hop.
+const ONE_HOP: i32 = 1;
+
+/// Why a socket could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else has it.
+    #[error(
+        "{0} is in use: another metadata service or another rolecall has it; stop that one or choose another address"
+    )]
+    InUse(String),
+    /// Ports below 1024 and some paths are for the privileged.
+    #[error(
+        "no permission for {0}: let systemd pass the socket (rolecall.socket), or give CAP_NET_BIND_SERVICE"
+    )]
+    Permission(String),
+    /// No socket of this name was handed over.
+    #[error(
+        "no socket named {0:?} was handed over: is its FileDescriptorName in the socket unit {0:?}?"
+    )]
+    NotPassed(String),
+    /// A passed descriptor is no listening stream socket.
+    #[error(
+        "the socket named {0:?} that was handed over is no listening TCP or unix stream socket"
+    )]
+    NotAListener(String),
+    /// This host has no IPv6.
+    #[error("{0} cannot be bound: this host has no IPv6")]
+    NoIpv6(String),
+    /// Anything else.
+    #[error("{address} cannot be bound: {error}")]
+    Other {
+        /// What was to be bound.
+        address: String,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// What is served at a socket decides how it is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Credentials for programs of this host: answers make one hop.
+    Metadata,
+    /// Anything else.
+    Other,
+}
+
+/// A socket that accepts.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix stream socket.
+    Unix(UnixListener),
+}
+
+/// A socket, and what it is called in logs and status.
+#[derive(Debug)]
+pub struct Bound {
+    /// The socket.
+    pub socket: Socket,
+    /// `127.0.0.1:1338`, `unix:/path`.
+    pub address: String,
+    /// The file to remove at the end: a unix socket's that was made here.
+    pub made: Option<PathBuf>,
+}
+
+/// The sockets that systemd handed over, by name.
+#[derive(Debug, Default)]
+pub struct Passed(HashMap<String, Vec<PassedSocket>>);
+
+/// A socket handed over by the service manager.
+#[derive(Debug)]
+pub enum PassedSocket {
+    /// TCP.
+    Tcp(StdTcpListener),
+    /// A unix stream socket.
+    Unix(StdUnixListener),
+    /// Something that nothing here can accept on.
+    Unknown,
+}
+
+impl Passed {
+    /// These sockets, each with its name.
+    pub fn new(sockets: impl IntoIterator<Item = (String, PassedSocket)>) -> Self {
+        let mut by_name: HashMap<String, Vec<PassedSocket>> = HashMap::new();
+        for (name, socket) in sockets {
+            by_name.entry(name).or_default().push(socket);
+        }
+        Self(by_name)
+    }
+
+    /// The names that nobody took.
+    pub fn left(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Has the sockets of one `bind` entry.
+pub fn bind(bind: &Bind, kind: Kind, passed: &mut Passed) -> Result<Vec<Bound>, BindError> {
+    match bind {
+        Bind::Tcp(address) => bind_tcp(*address, kind).map(|bound| vec![bound]),
+        Bind::Unix(path) => bind_unix(path).map(|bound| vec![bound]),
+        Bind::Passed(name) => {
+            let sockets = passed
+                .0
+                .remove(name)
+                .ok_or_else(|| BindError::NotPassed(name.clone()))?;
+            sockets
+                .into_iter()
+                .map(|socket| take(name, kind, socket))
+                .collect()
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr, kind: Kind) -> Result<Bound, BindError> {
+    let failed = |errno: Errno| failed(&address.to_string(), address.is_ipv6(), errno);
+    let family = if address.is_ipv6() {
+        AddressFamily::Inet6
+    } else {
+        AddressFamily::Inet
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket::socket(family, SockType::Stream, flags, None).map_err(failed)?;
+    socket::setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(failed)?;
+    if address.is_ipv6() {
+        socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true).map_err(failed)?;
+    }
+    if kind == Kind::Metadata {
+        // The address may come later than the daemon does; it is a fixed, link-local one.
+        if is_metadata_address(address.ip()) {
+            socket::setsockopt(&fd, sockopt::IpFreebind, &true).map_err(failed)?;
+        }
+        one_hop(&fd, address.is_ipv6()).map_err(failed)?;
+    }
+    socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address)).map_err(failed)?;
+    let backlog = Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN);
+    socket::listen(&fd, backlog).map_err(failed)?;
+    tcp(StdTcpListener::from(fd)).map_err(|error| other(&address.to_string(), error))
+}
+
+fn tcp(listener: StdTcpListener) -> io::Result<Bound> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?.to_string();
+    Ok(Bound {
+        socket: Socket::Tcp(listener),
+        address,
+        made: None,
+    })
+}
+
+fn bind_unix(path: &Path) -> Result<Bound, BindError> {
+    let address = format!("unix:{}", path.display());
+    remove_stale(path).map_err(|error| other(&address, error))?;
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| io_failed(&address, error))?;
+    }
+    let listener = StdUnixListener::bind(path).map_err(|error| io_failed(&address, error))?;
+    // Everybody may connect: the kernel says who does, and grants decide.
+    let everybody = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(path, everybody).map_err(|error| other(&address, error))?;
+    let mut bound = unix(listener).map_err(|error| other(&address, error))?;
+    bound.made = Some(path.to_owned());
+    Ok(bound)
+}
+
+fn unix(listener: StdUnixListener) -> io::Result<Bound> {
+    listener.set_nonblocking(true)?;
+    let path = listener
+        .local_addr()?
+        .as_pathname()
+        .map(|path| path.display().to_string());
+    let listener = UnixListener::from_std(listener)?;
+    let address = format!("unix:{}", path.as_deref().unwrap_or("(unnamed)"));
+    Ok(Bound {
+        socket: Socket::Unix(listener),
+        address,
+        made: None,
+    })
+}
+
+/// A socket file that nobody listens on is left from a daemon that was killed.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)
+                }
+                Ok(_) | Err(_) => Ok(()),
+            }
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn take(name: &str, kind: Kind, socket: PassedSocket) -> Result<Bound, BindError> {
+    let bound = match socket {
+        PassedSocket::Tcp(listener) => {
+            if kind == Kind::Metadata {
+                let ipv6 = listener.local_addr().is_ok_and(|address| address.is_ipv6());
+                one_hop(&listener, ipv6).map_err(|errno| failed(name, ipv6, errno))?;
+            }
+            tcp(listener)
+        }
+        PassedSocket::Unix(listener) => unix(listener),
+        PassedSocket::Unknown => return Err(BindError::NotAListener(name.to_owned())),
+    };
+    bound.map_err(|error| other(name, error))
+}
+
+/// Accepted connections inherit it.
+fn one_hop(fd: &impl AsFd, ipv6: bool) -> nix::Result<()> {
+    if ipv6 {
+        socket::setsockopt(fd, sockopt::Ipv6Ttl, &ONE_HOP)
+    } else {
+        socket::setsockopt(fd, sockopt::Ipv4Ttl, &ONE_HOP)
+    }
+}
+
+fn is_metadata_address(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+fn io_failed(address: &str, error: io::Error) -> BindError {
+    match error.raw_os_error() {
+        Some(code) => failed(address, false, Errno::from_raw(code)),
+        None => other(address, error),
+    }
+}
+
+fn failed(address: &str, ipv6: bool, errno: Errno) -> BindError {
+    let address = address.to_owned();
+    if errno == Errno::EADDRINUSE {
+        BindError::InUse(address)
+    } else if matches!(errno, Errno::EACCES | Errno::EPERM) {
+        BindError::Permission(address)
+    } else if ipv6 && matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) {
+        BindError::NoIpv6(address)
+    } else {
+        other(&address, io::Error::from(errno))
+    }
+}
+
+fn other(address: &str, error: io::Error) -> BindError {
+    BindError::Other {
+        address: address.to_owned(),
+        error,
+    }
+}

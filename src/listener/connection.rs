@@ -1,0 +1,101 @@
+//! One connection, from its first byte to its last.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::activity::{Activity, Phase, Told};
+use crate::http::{Handler, Request};
+
+/// The longest head: metadata requests have a few hundred bytes, and tokens up to a few thousand.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Serves a connection to its end. An error is the peer's doing and nobody's concern.
+pub(super) async fn serve<H: Handler>(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send,
+    handler: &H,
+    visit: &H::Visit,
+    activity: &Arc<Activity>,
+) {
+    let io = TokioIo::new(Watched {
+        io,
+        activity: Arc::clone(activity),
+    });
+    let service = service_fn(|request: Request| {
+        activity.enter(Phase::Busy);
+        async move {
+            let response = handler.handle(visit, request).await;
+            activity.enter(Phase::Idle);
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.half_close(true).max_buf_size(MAX_HEAD);
+    let mut connection = pin!(http.serve_connection(io, service));
+    let mut told = pin!(activity.told());
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => drop(ended),
+        word = told.as_mut() => if word == Told::Ending {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
+        }
+    }
+}
+
+/// Notes when bytes come in.
+struct Watched<T> {
+    io: T,
+    activity: Arc<Activity>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() && buf.filled().len() > before {
+            self.activity.received();
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,14 @@
+//! Sockets: bound here or handed over, accepted from within bounds, served, and drained.
+//!
+//! A listener knows connections and the border of [`http::Handler`](crate::http::Handler); it knows
+//! no API. Who is at the other end is asked once, at accept, and belongs to the connection.
+
+mod accept;
+mod activity;
+mod bind;
+mod connection;
+mod limits;
+
+pub use accept::{Listener, Shared};
+pub use bind::{BindError, Bound, Kind, Passed, PassedSocket, Socket, bind};
+pub use limits::Limits;
