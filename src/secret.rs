@@ -53,7 +53,7 @@ impl Seal {
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN).ok_or(NotOurs)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|Unspecified| NotOurs)?;
         let plain = self.0.open_in_place(nonce, Aad::from(context), text);
-        plain.map(|text| &*text).map_err(|Unspecified| NotOurs)
+        plain.map(|plain| &*plain).map_err(|Unspecified| NotOurs)
     }
 }
 

@@ -210,11 +210,10 @@ impl SessionName {
         let mut name: String = text.chars().map(session_name_char).collect();
         if name.len() > max {
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-            let tail: String = digest
-                .as_ref()
-                .iter()
-                .take(4)
-                .map(|b| format!("{b:02x}"))
+            let bytes = digest.as_ref().iter().take(4);
+            let digits = bytes.flat_map(|byte| [byte >> 4, byte & 15]);
+            let tail: String = digits
+                .filter_map(|digit| char::from_digit(u32::from(digit), 16))
                 .collect();
             name.truncate(max.saturating_sub(tail.len() + 1));
             name.push('-');

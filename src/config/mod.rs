@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::grants::{Grant, Template};
+use crate::grants::{Grant, Placeholder, Template};
 use crate::types::{
     AccessKeyId, AccountAlias, AccountId, ExternalId, Partition, Region, RoleArn, RoleName, RoleRef,
 };
@@ -63,6 +63,10 @@ pub enum Origin {
 }
 
 /// One `[[listener]]`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch of the file"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -275,6 +279,15 @@ pub struct Role {
     pub not_before: Option<std::time::SystemTime>,
 }
 
+impl Role {
+    /// The placeholders of all its texts.
+    pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> + '_ {
+        let texts = std::iter::once(&self.session_name).chain(&self.source_identity);
+        let tags = self.tags.iter().map(|(_, value)| value);
+        texts.chain(tags).flat_map(Template::placeholders)
+    }
+}
+
 /// The STS call behind a role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoleKind {
@@ -363,7 +376,35 @@ impl Default for Limits {
     }
 }
 
+impl Listener {
+    /// Whether it hands credentials to programs of this host, and to nobody else.
+    pub fn is_for_this_host(&self) -> bool {
+        self.apis
+            .iter()
+            .any(|api| matches!(api, Api::Imds | Api::Container))
+    }
+}
+
 impl Config {
+    /// The roles that are fetched at start and kept.
+    pub fn prefetched(&self) -> Vec<&Role> {
+        let roles = self
+            .accounts
+            .values()
+            .flat_map(|account| account.roles.values());
+        roles.filter(|role| role.prefetch).collect()
+    }
+
+    /// Before which moment the built-in authority's sessions of a role no longer count.
+    pub fn not_before(&self) -> BTreeMap<RoleRef, std::time::SystemTime> {
+        let roles = self
+            .accounts
+            .values()
+            .flat_map(|account| account.roles.values());
+        let limited = roles.filter_map(|role| Some((role.reference.clone(), role.not_before?)));
+        limited.collect()
+    }
+
     /// The role of this name, where it is declared.
     pub fn role(&self, reference: &RoleRef) -> Option<(&Account, &Role)> {
         let account = self.accounts.get(&reference.account)?;

@@ -1,0 +1,301 @@
+//! The one door: every protocol asks here, and here alone it is decided (grants), obtained
+//! (sessions) and recorded (audit).
+
+mod policy;
+mod refusal;
+mod visit;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+pub use policy::{AccountFacts, Policy};
+pub use refusal::Refusal;
+pub use visit::Visit;
+
+use crate::caller::{Caller, Desk};
+use crate::config::Role;
+use crate::grants::{Decision, Fact, Granted, Known, Names, NoGrant, Wanted, decide};
+use crate::sessions::{NoSession, Prefetch, Session, Sessions};
+use crate::telemetry::audit::{Audit, Denial, HandOut};
+use crate::types::{RoleArn, RoleRef};
+use visit::Decided;
+
+/// How often a decision may ask for one more fact before it is a denial: each is asked for once.
+const MAX_FACTS: usize = 4;
+
+/// Decides, obtains and records.
+#[derive(Debug)]
+pub struct Vending {
+    policy: ArcSwap<Policy>,
+    sessions: Sessions,
+    desk: Arc<Desk>,
+    audit: Arc<Audit>,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Which role.
+    pub role: Wanted,
+    /// What the request brought beside the connection.
+    pub proof: Proof,
+    /// How long this client can be let wait for a flight.
+    pub patience: Duration,
+    /// The protocol, for the audit trail.
+    pub api: &'static str,
+}
+
+/// What a request brought to show that its sender chose to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// A token, an unguessable path, a unix socket.
+    Shown,
+    /// Nothing, on a listener that allows it.
+    NotAsked,
+    /// Nothing; only a grant may allow it (IMDSv1 for one caller).
+    Missing,
+}
+
+/// One answer with credentials.
+#[derive(Clone, Debug)]
+pub struct Handout {
+    /// The session handed out.
+    pub session: Arc<Session>,
+    decided: Arc<Decided>,
+}
+
+impl Handout {
+    /// The role it is of.
+    pub fn role(&self) -> &RoleRef {
+        self.decided.role()
+    }
+
+    /// The role's ARN, where it has one.
+    pub fn role_arn(&self) -> Option<&RoleArn> {
+        self.decided.request().role_arn.as_ref()
+    }
+
+    /// What is known of the role's account.
+    pub fn account(&self) -> &AccountFacts {
+        self.decided.account()
+    }
+}
+
+impl Vending {
+    /// A door with this policy.
+    pub fn new(policy: Policy, sessions: Sessions, desk: Arc<Desk>, audit: Arc<Audit>) -> Self {
+        Self {
+            policy: ArcSwap::from_pointee(policy),
+            sessions,
+            desk,
+            audit,
+        }
+    }
+
+    /// Follows a new policy from now on; what was decided under the old one is decided again.
+    pub fn follow(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// What is held.
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The audit trail.
+    pub const fn audit(&self) -> &Arc<Audit> {
+        &self.audit
+    }
+
+    /// Credentials for what is wanted: a held session at once, or what a flight brings within the
+    /// client's patience.
+    pub async fn ask(&self, visit: &Visit, want: &Want) -> Result<Handout, Refusal> {
+        let decided = self.decided(visit, want).await?;
+        let session = match decided.lease().held() {
+            Some(session) => session,
+            None => self.wait(visit, want, &decided).await?,
+        };
+        decided.record(&session, || {
+            self.audit
+                .hand_out(&hand_out(visit, want, &decided, &session))
+        });
+        Ok(Handout { session, decided })
+    }
+
+    /// The name of the role that [`Self::ask`] would give. It starts the flight and gives it the
+    /// client's patience, and answers with the name all the same while the flight goes on.
+    pub async fn name(&self, visit: &Visit, want: &Want) -> Result<RoleRef, Refusal> {
+        let decided = self.decided(visit, want).await?;
+        let lease = decided.lease();
+        if lease.held().is_none() {
+            match lease.wait(want.patience).await {
+                Ok(_) | Err(NoSession::NotYet) => {}
+                Err(missing) => return Err(self.refused(visit, want, Refusal::from(&missing))),
+            }
+        }
+        Ok(decided.role().clone())
+    }
+
+    /// A caller's first sign: what it will ask for is fetched now, if it is not held. Never waits
+    /// for upstream and is no use of the role.
+    pub async fn first_sign(&self, visit: &Visit, want: &Want) {
+        if let Ok(decided) = self.decide(visit, want).await {
+            decided.lease().begin();
+        }
+    }
+
+    /// Fetches each role that a grant fixes all names of, before anybody asks.
+    pub async fn prefetch(&self, roles: &[&Role]) -> Vec<Prefetch> {
+        let policy = self.policy.load_full();
+        let mut wanted = Vec::new();
+        for role in roles {
+            for names in self.prefetched_names(&policy, role).await {
+                let request = policy.catalogue.request(&role.reference, &names);
+                wanted.extend(request.map(|request| self.sessions.prefetch(request)));
+            }
+        }
+        wanted
+    }
+
+    /// The names that a role's texts can have before anybody asks: any will do where they have no
+    /// placeholders, else those of each user that a grant fixes.
+    async fn prefetched_names(&self, policy: &Policy, role: &Role) -> Vec<Names> {
+        if role.placeholders().next().is_none() {
+            return vec![Names::default()];
+        }
+        let grants = policy
+            .grants
+            .iter()
+            .filter(|grant| grant.role == role.reference);
+        let uids = grants.filter_map(|grant| grant.when.users.as_ref()?.single());
+        let mut names = Vec::new();
+        for uid in uids {
+            names.push(self.desk.names_of(uid).await);
+        }
+        names
+    }
+
+    /// What is known of the account of the role that this caller gets, without any fetch.
+    pub async fn account(&self, visit: &Visit, want: &Want) -> Result<AccountFacts, Refusal> {
+        Ok(self.decide(visit, want).await?.account().clone())
+    }
+
+    /// Completes what is known of a caller, so that a token can be bound to it.
+    pub async fn identify(&self, caller: &Caller) {
+        if matches!(caller.facts().container, Known::NotYet) {
+            self.desk.look_up(caller, Fact::Container).await;
+        }
+    }
+
+    async fn wait(
+        &self,
+        visit: &Visit,
+        want: &Want,
+        decided: &Decided,
+    ) -> Result<Arc<Session>, Refusal> {
+        let waited = decided.lease().wait(want.patience).await;
+        waited.map_err(|missing| self.refused(visit, want, Refusal::from(&missing)))
+    }
+
+    async fn decided(&self, visit: &Visit, want: &Want) -> Result<Arc<Decided>, Refusal> {
+        match self.decide(visit, want).await {
+            Ok(decided) => Ok(decided),
+            Err(refusal) => Err(self.refused(visit, want, refusal)),
+        }
+    }
+
+    async fn decide(&self, visit: &Visit, want: &Want) -> Result<Arc<Decided>, Refusal> {
+        let policy = self.policy.load();
+        if let Some(decided) = visit.remembered(&policy, want) {
+            return Ok(decided);
+        }
+        let policy = arc_swap::Guard::into_inner(policy);
+        for _ in 0..MAX_FACTS {
+            match decide(&visit.facts(), &policy.grants, &want.role) {
+                Decision::Role(granted) => {
+                    return self.granted(visit, want, policy, granted).await;
+                }
+                Decision::Deny(reason) => return Err(Refusal::from(reason)),
+                Decision::Needs(fact) => self.desk.look_up(visit.caller(), fact).await,
+            }
+        }
+        Err(Refusal::NotIdentified)
+    }
+
+    async fn granted(
+        &self,
+        visit: &Visit,
+        want: &Want,
+        policy: Arc<Policy>,
+        granted: Granted,
+    ) -> Result<Arc<Decided>, Refusal> {
+        let allowed = match want.proof {
+            Proof::Shown => true,
+            Proof::NotAsked => granted.grant().imdsv1 != Some(false),
+            Proof::Missing => granted.grant().imdsv1 == Some(true),
+        };
+        if !allowed {
+            return Err(Refusal::ProofMissing);
+        }
+        let names = self.desk.names(visit.caller()).await;
+        let request = policy
+            .catalogue
+            .request(granted.role(), &names)
+            .ok_or(Refusal::NoSuchRole)?;
+        let lease = self.sessions.lease(&granted, &request);
+        let account = policy.account(&granted.role().account);
+        let decided = Arc::new(Decided::new(policy, granted, request, lease, account));
+        visit.remember(want, &decided);
+        Ok(decided)
+    }
+
+    /// Denials are recorded; what is only not ready is not one.
+    fn refused(&self, visit: &Visit, want: &Want, refusal: Refusal) -> Refusal {
+        if refusal.is_denial() {
+            visit.deny(&want.role, refusal, || {
+                self.audit.denial(&Denial {
+                    caller: Arc::from(visit.caller().name()),
+                    evidence: visit.caller().evidence().as_str(),
+                    listener: visit.listener(),
+                    api: want.api,
+                    role: want.role.role().map(Arc::from),
+                    reason: refusal.as_str(),
+                })
+            });
+        }
+        refusal
+    }
+}
+
+fn hand_out(visit: &Visit, want: &Want, decided: &Decided, session: &Session) -> HandOut {
+    let (grant, request) = (decided.grant(), decided.request());
+    HandOut {
+        caller: Arc::from(visit.caller().name()),
+        evidence: visit.caller().evidence().as_str(),
+        listener: visit.listener(),
+        api: want.api,
+        role: decided.role().clone(),
+        grant: grant.number,
+        reason: Arc::clone(&grant.reason),
+        session_name: request.session_name.clone(),
+        access_key_id: session.credentials.access_key_id.clone(),
+        expires_at: session.expires_at,
+    }
+}
+
+impl From<NoGrant> for Refusal {
+    fn from(reason: NoGrant) -> Self {
+        match reason {
+            NoGrant::NotIdentified => Self::NotIdentified,
+            NoGrant::NoMatch => Self::NoGrant,
+            NoGrant::OtherRole => Self::NoSuchRole,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What decides: the grants, how each role is obtained, and what is known of accounts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::grants::Grant;
+use crate::sessions::Catalogue;
+use crate::types::{AccountAlias, AccountId, Partition, Region};
+
+/// One configuration's worth of decisions. A reload makes a new one.
+#[derive(Debug)]
+pub struct Policy {
+    /// The grants, in the order in which they are tried.
+    pub grants: Vec<Arc<Grant>>,
+    /// How each role is obtained.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// What answers tell of accounts.
+    pub accounts: HashMap<AccountAlias, AccountFacts>,
+}
+
+/// What answers tell of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountFacts {
+    /// Its id.
+    pub id: Option<AccountId>,
+    /// Its partition.
+    pub partition: Option<Partition>,
+    /// Its region.
+    pub region: Option<Region>,
+}
+
+impl Policy {
+    /// What is known of an account.
+    pub fn account(&self, alias: &AccountAlias) -> AccountFacts {
+        self.accounts.get(alias).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a caller gets no credentials, in the words that each protocol translates into its own.
+
+use crate::sessions::{FailureKind, NoSession};
+
+/// No credentials, and why. Outside texts are each protocol's own; details go to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing counts as evidence of who asks.
+    #[error("the caller is not identified")]
+    NotIdentified,
+    /// The caller is known; no grant is for it.
+    #[error("no grant is for this caller")]
+    NoGrant,
+    /// The role asked for is not this caller's, or there is none of that name.
+    #[error("this caller has no role of that name")]
+    NoSuchRole,
+    /// The protocol's token is missing.
+    #[error("the request shows no token")]
+    ProofMissing,
+    /// Upstream denies the role.
+    #[error("upstream denies this role")]
+    DeniedUpstream,
+    /// The configuration, or upstream's answer, can never give a session.
+    #[error("the role's configuration does not work upstream")]
+    Misconfigured,
+    /// Nothing valid is held yet.
+    #[error("no session is held yet")]
+    NotReady,
+}
+
+impl Refusal {
+    /// As audit and metrics spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotIdentified => "not-identified",
+            Self::NoGrant => "no-grant",
+            Self::NoSuchRole => "no-such-role",
+            Self::ProofMissing => "token-missing",
+            Self::DeniedUpstream => "denied-upstream",
+            Self::Misconfigured => "misconfigured",
+            Self::NotReady => "not-ready",
+        }
+    }
+
+    /// Whether somebody was refused something, rather than let wait for it.
+    pub const fn is_denial(self) -> bool {
+        match self {
+            Self::NotIdentified
+            | Self::NoGrant
+            | Self::NoSuchRole
+            | Self::ProofMissing
+            | Self::DeniedUpstream => true,
+            Self::Misconfigured | Self::NotReady => false,
+        }
+    }
+}
+
+impl From<&NoSession> for Refusal {
+    fn from(missing: &NoSession) -> Self {
+        match missing {
+            NoSession::NotYet | NoSession::Stopping => Self::NotReady,
+            NoSession::Failed(error) => match error.kind {
+                FailureKind::Denied => Self::DeniedUpstream,
+                FailureKind::Misconfigured => Self::Misconfigured,
+                FailureKind::Throttled
+                | FailureKind::Unavailable
+                | FailureKind::BaseCredentials => Self::NotReady,
+            },
+        }
+    }
+}
