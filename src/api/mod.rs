@@ -1,4 +1,117 @@
-//! The protocols, one folder each. An API may not fetch, cache or authorise: it parses, asks
-//! vending, renders.
+//! The protocols: one folder each. A protocol parses its route, has vending answer, and renders.
+//! It may not fetch, cache or authorise.
+//!
+//! [`Mounted`] is what a listener serves: the protocols that its configuration names, behind one
+//! guard. Adding a protocol is adding a folder and a line here.
 
 pub mod admin;
+pub mod container;
+mod document;
+pub mod imds;
+pub mod metrics;
+mod patience;
+
+use std::sync::Arc;
+
+pub use document::date;
+pub use patience::Patience;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::http::{Connection, Guard, Handler, Request, Response};
+use crate::sessions::Slot;
+use crate::telemetry::metrics::Metrics;
+use crate::vending::{Vending, Visit};
+
+/// Where each protocol keeps its rendering of a session.
+pub(crate) mod slots {
+    use super::Slot;
+
+    /// The IMDS document.
+    pub(crate) const IMDS: Slot = Slot::new(0);
+    /// The IMDS document with minio-js's alias.
+    pub(crate) const IMDS_MINIO_JS: Slot = Slot::new(1);
+    /// The container document.
+    pub(crate) const CONTAINER: Slot = Slot::new(2);
+    /// The container document of ECS's relative form.
+    pub(crate) const ECS: Slot = Slot::new(3);
+}
+
+/// What all protocols are given.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// The one door.
+    pub vending: Arc<Vending>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Clock,
+    /// How long clients can be let wait.
+    pub patience: Patience,
+}
+
+/// The protocols of one listener.
+#[derive(Debug)]
+pub struct Mounted {
+    guard: Guard,
+    deps: Deps,
+    imds: Option<imds::Imds>,
+    container: Option<container::Container>,
+    metrics: Option<metrics::Exposition>,
+}
+
+/// One connection, as the protocols see it.
+#[derive(Debug)]
+pub struct Guest {
+    /// Where it came in and who asks.
+    pub connection: Connection,
+    /// What vending remembers of it.
+    pub visit: Visit,
+}
+
+impl Mounted {
+    /// Serves these protocols of a listener.
+    pub fn new(
+        listener: &config::Listener,
+        deps: Deps,
+        imds: Option<imds::Imds>,
+        container: Option<container::Container>,
+        metrics: Option<metrics::Exposition>,
+    ) -> Self {
+        Self {
+            guard: Guard::new(&listener.hosts),
+            deps,
+            imds,
+            container,
+            metrics,
+        }
+    }
+}
+
+impl Handler for Mounted {
+    type Visit = Guest;
+
+    fn visit(&self, connection: Connection) -> Guest {
+        let listener = Arc::clone(&connection.listener);
+        let visit = Visit::new(listener, Arc::clone(&connection.caller));
+        Guest { connection, visit }
+    }
+
+    async fn handle(&self, guest: &Guest, request: Request) -> Response {
+        let guarded = self.guard.check(&guest.connection.local, &request);
+        let path = request.uri().path();
+        if let Some(metrics) = &self.metrics
+            && metrics::Exposition::owns(path)
+        {
+            return metrics.answer(guarded, &request);
+        }
+        match (&self.imds, &self.container) {
+            (Some(imds), None) => imds.answer(&self.deps, guest, guarded, request).await,
+            (Some(imds), Some(_)) if !container::owns(path) => {
+                imds.answer(&self.deps, guest, guarded, request).await
+            }
+            (_, Some(container)) => container.answer(&self.deps, guest, guarded, request).await,
+            (None, None) => metrics::not_found(),
+        }
+    }
+}

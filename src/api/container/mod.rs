@@ -1,0 +1,289 @@
+//! The container-credentials protocol: ECS's relative and full form, and EKS Pod Identity's shape.
+//!
+//! Every path but the unguessable one asks for `Authorization`, unless the listener is tokenless:
+//! one GET without a header is what a forged server-side request can send. Errors are JSON, as the
+//! ECS agent writes them: Go v1 hides any other behind a serialisation error.
+
+mod document;
+mod route;
+mod token;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::body::Body as _;
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+
+pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
+pub use token::{AuthorizationTokens, Claims, InvalidToken};
+
+use super::{Deps, Guest, slots};
+use crate::caller::ProcessId;
+use crate::config;
+use crate::grants::{Known, Wanted};
+use crate::http::{
+    CachedHeaders, Refused, Request, Response, Segments, json_error, not_allowed, read_body,
+};
+use crate::telemetry::metrics::{Metrics, RequestCounters};
+use crate::vending::{Proof, Refusal, Want};
+
+/// The protocol's name, in audit and metrics.
+const API: &str = "container";
+
+/// The container protocol of one listener.
+#[derive(Debug)]
+pub struct Container {
+    tokens: AuthorizationTokens,
+    tokenless: bool,
+    headers: CachedHeaders,
+    counters: RequestCounters,
+}
+
+/// Whether a path is this protocol's, on a listener that serves instance metadata too.
+pub fn owns(path: &str) -> bool {
+    let first = path.split('/').find(|segment| !segment.is_empty());
+    matches!(first, Some("creds" | "role" | "v1" | "v2"))
+}
+
+/// Why a request gets no credentials.
+#[derive(Clone, Copy)]
+enum Failure {
+    NoRoute(NoRoute),
+    /// The token or id is missing.
+    TokenMissing,
+    /// The token is not ours, another caller's, or its process is gone.
+    TokenWrong,
+    /// The id is not ours.
+    IdWrong,
+    Refused(Refusal),
+}
+
+impl Container {
+    /// Serves what this listener's configuration says.
+    pub fn new(
+        listener: &config::Listener,
+        tokens: AuthorizationTokens,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            tokens,
+            tokenless: listener.tokenless,
+            headers: CachedHeaders::new("application/json", None),
+            counters: metrics.requests(API, LABELS),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        guarded: Result<(), Refused>,
+        request: Request,
+    ) -> Response {
+        let (parts, body) = request.into_parts();
+        if !body.is_end_stream() && read_body(body).await.is_err() {
+            return json_error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "TooLarge",
+                "the body is too long",
+            );
+        }
+        let mut label = NO_ROUTE;
+        let response = match guarded {
+            Err(refused) => refuse(refused),
+            Ok(()) => match self.credentials(deps, guest, &parts, &mut label).await {
+                Ok(document) => self.headers.answer(StatusCode::OK, document),
+                Err(failure) => fail(failure),
+            },
+        };
+        self.counters.count(label, response.status().as_u16());
+        response
+    }
+
+    async fn credentials(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        parts: &Parts,
+        label: &mut usize,
+    ) -> Result<Bytes, Failure> {
+        let segments = Segments::parse(parts.uri.path());
+        let segments = segments.map_err(|error| Failure::NoRoute(NoRoute::from(error)))?;
+        let route = Route::parse(&parts.method, &segments).map_err(Failure::NoRoute)?;
+        *label = route.label();
+        let ecs = matches!(route, Route::Id(_));
+        let (role, proof) = self.proven(guest, parts, route)?;
+        let patience = deps.patience.of(&parts.headers);
+        let want = Want {
+            role,
+            proof,
+            patience,
+            api: API,
+        };
+        let asked = deps.vending.ask(&guest.visit, &want).await;
+        let handout = asked.map_err(Failure::Refused)?;
+        let slot = if ecs { slots::ECS } else { slots::CONTAINER };
+        Ok(handout.session.rendered(slot, |session| {
+            if ecs {
+                document::ecs(session, handout.role_arn())
+            } else {
+                document::eks(session, handout.account().id.as_ref())
+            }
+        }))
+    }
+
+    /// Which role is asked for, once the request has shown what its path asks for.
+    fn proven(
+        &self,
+        guest: &Guest,
+        parts: &Parts,
+        route: Route<'_>,
+    ) -> Result<(Wanted, Proof), Failure> {
+        if let Route::Id(id) = route {
+            let claims = self
+                .tokens
+                .open_id(id)
+                .map_err(|InvalidToken| Failure::IdWrong)?;
+            if !is_bearers(&claims, guest) {
+                return Err(Failure::IdWrong);
+            }
+            return Ok((
+                claims.role.map_or(Wanted::First, Wanted::Chosen),
+                Proof::Shown,
+            ));
+        }
+        let chosen = match route {
+            Route::Role(wanted) => Some(wanted),
+            Route::Own | Route::Id(_) => None,
+        };
+        let Some(token) = parts.headers.get(AUTHORIZATION) else {
+            let role = chosen.unwrap_or(Wanted::First);
+            return if self.tokenless {
+                Ok((role, Proof::NotAsked))
+            } else {
+                Err(Failure::TokenMissing)
+            };
+        };
+        let token = token.to_str().map_err(|_not_text| Failure::TokenWrong)?;
+        let token = token.strip_prefix("Bearer ").unwrap_or(token);
+        let claims = self
+            .tokens
+            .open(token)
+            .map_err(|InvalidToken| Failure::TokenWrong)?;
+        if !is_bearers(&claims, guest) {
+            return Err(Failure::TokenWrong);
+        }
+        let role = match (chosen, claims.role) {
+            (Some(chosen), _) => chosen,
+            (None, Some(role)) => Wanted::Chosen(role),
+            (None, None) => Wanted::First,
+        };
+        Ok((role, Proof::Shown))
+    }
+}
+
+/// Whether a token was issued to who shows it, and its process still lives.
+fn is_bearers(claims: &Claims, guest: &Guest) -> bool {
+    let same_uid = guest.visit.caller().facts().uid == Known::Yes(claims.uid);
+    same_uid && claims.process.is_none_or(ProcessId::lives)
+}
+
+fn refuse(refused: Refused) -> Response {
+    match refused {
+        Refused::Malformed => json_error(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "the request is malformed",
+        ),
+        Refused::ForeignHost => json_error(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "the Host is not this service's",
+        ),
+        Refused::Forwarded => json_error(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "forwarded requests are refused",
+        ),
+        Refused::Browser => json_error(StatusCode::FORBIDDEN, "Forbidden", "browsers are refused"),
+    }
+}
+
+fn fail(failure: Failure) -> Response {
+    let (status, code, message) = match failure {
+        Failure::NoRoute(NoRoute::Method) => return not_allowed("GET, HEAD"),
+        Failure::NoRoute(NoRoute::BadPath) => (
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "the path is malformed",
+        ),
+        Failure::NoRoute(NoRoute::NoId) => (
+            StatusCode::BAD_REQUEST,
+            "NoIdInRequest",
+            "the path has no credentials id",
+        ),
+        Failure::NoRoute(NoRoute::NotFound) => (
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "nothing is served at this path",
+        ),
+        Failure::TokenMissing => (
+            StatusCode::UNAUTHORIZED,
+            "AuthorizationMissing",
+            "the Authorization header is missing",
+        ),
+        Failure::TokenWrong => (
+            StatusCode::UNAUTHORIZED,
+            "AuthorizationInvalid",
+            "the Authorization token is not valid for this caller",
+        ),
+        Failure::IdWrong => (
+            StatusCode::BAD_REQUEST,
+            "InvalidIdInRequest",
+            "the credentials id is not valid for this caller",
+        ),
+        Failure::Refused(refusal) => refusal_answer(refusal),
+    };
+    json_error(status, code, message)
+}
+
+const fn refusal_answer(refusal: Refusal) -> (StatusCode, &'static str, &'static str) {
+    match refusal {
+        Refusal::NotIdentified => (
+            StatusCode::UNAUTHORIZED,
+            "NotIdentified",
+            "the caller could not be identified",
+        ),
+        Refusal::ProofMissing => (
+            StatusCode::UNAUTHORIZED,
+            "AuthorizationMissing",
+            "the Authorization header is missing",
+        ),
+        Refusal::NoGrant => (
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "no role for this caller",
+        ),
+        Refusal::NoSuchRole => (
+            StatusCode::NOT_FOUND,
+            "NoSuchRole",
+            "no such role for this caller",
+        ),
+        Refusal::DeniedUpstream => (
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "the role was denied upstream",
+        ),
+        Refusal::Misconfigured => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Misconfigured",
+            "the role does not work; the log says why",
+        ),
+        Refusal::NotReady => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "CredentialsUninitialized",
+            "no credentials yet; try again",
+        ),
+    }
+}

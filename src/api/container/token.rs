@@ -1,0 +1,151 @@
+//! AuthorizationTokens, and the unguessable ids of the ECS relative form: stateless, bound to a
+//! uid, where `exec` asked for them also to its process.
+//!
+//! A token shows that its bearer chose to ask; it gives nothing by itself: grants decide.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::authority::{KeyRingError, Seals};
+use crate::caller::ProcessId;
+use crate::types::RoleRef;
+
+/// What an AuthorizationToken is sealed for.
+const TOKEN: &[u8] = b"rolecall AuthorizationToken 1";
+/// What an id is sealed for.
+const ID: &[u8] = b"rolecall container id 1";
+
+/// The longest token that is looked at.
+const MAX_LEN: usize = 1024;
+
+/// What a token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Whose it is.
+    pub uid: u32,
+    /// The role it is for; the caller's own otherwise.
+    pub role: Option<RoleRef>,
+    /// The process it dies with.
+    pub process: Option<ProcessId>,
+}
+
+/// Claims as they stand under the seal.
+#[derive(Serialize, Deserialize)]
+struct Sealed<'a> {
+    uid: u32,
+    role: Option<&'a str>,
+    process: Option<(u32, u64)>,
+}
+
+/// The token is none of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token was not issued here")]
+pub struct InvalidToken;
+
+/// Issues and opens AuthorizationTokens and ids.
+#[derive(Clone, Debug)]
+pub struct AuthorizationTokens(Arc<Seals>);
+
+impl AuthorizationTokens {
+    /// Tokens under these seals. Their keys are not rotated by themselves: a program keeps its
+    /// token for as long as it runs.
+    pub fn new(seals: Seals) -> Self {
+        Self(Arc::new(seals))
+    }
+
+    /// A token that is sent as `Authorization`.
+    pub fn issue(&self, claims: &Claims) -> Result<String, KeyRingError> {
+        self.seal(TOKEN, claims)
+    }
+
+    /// An id that stands in a path.
+    pub fn issue_id(&self, claims: &Claims) -> Result<String, KeyRingError> {
+        self.seal(ID, claims)
+    }
+
+    /// What a token says.
+    pub fn open(&self, token: &str) -> Result<Claims, InvalidToken> {
+        self.open_as(TOKEN, token)
+    }
+
+    /// What an id says.
+    pub fn open_id(&self, id: &str) -> Result<Claims, InvalidToken> {
+        self.open_as(ID, id)
+    }
+
+    fn seal(&self, context: &[u8], claims: &Claims) -> Result<String, KeyRingError> {
+        let role = claims.role.as_ref().map(RoleRef::to_string);
+        let sealed = Sealed {
+            uid: claims.uid,
+            role: role.as_deref(),
+            process: claims.process.map(|process| (process.pid, process.started)),
+        };
+        let plain = postcard::to_stdvec(&sealed).map_err(|_too_long| KeyRingError::Random)?;
+        Ok(URL_SAFE_NO_PAD.encode(self.0.seal(context, &plain)?))
+    }
+
+    fn open_as(&self, context: &[u8], token: &str) -> Result<Claims, InvalidToken> {
+        if token.len() > MAX_LEN {
+            return Err(InvalidToken);
+        }
+        let mut sealed = URL_SAFE_NO_PAD
+            .decode(token)
+            .map_err(|_not_base64| InvalidToken)?;
+        let plain = self
+            .0
+            .open(context, &mut sealed)
+            .map_err(|_not_ours| InvalidToken)?;
+        let claims: Sealed<'_> = postcard::from_bytes(plain).map_err(|_other| InvalidToken)?;
+        let role = claims.role.map(RoleRef::parse).transpose();
+        Ok(Claims {
+            uid: claims.uid,
+            role: role.map_err(|_invalid| InvalidToken)?,
+            process: claims
+                .process
+                .map(|(pid, started)| ProcessId { pid, started }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::KeyRing;
+
+    #[test]
+    fn tokens_and_ids_round_trip_and_are_not_each_other() {
+        let seals = Seals::new(KeyRing::in_memory().unwrap(), None).unwrap();
+        let tokens = AuthorizationTokens::new(seals);
+        let claims = Claims {
+            uid: 1000,
+            role: Some(RoleRef::parse("prod/web").unwrap()),
+            process: Some(ProcessId {
+                pid: 4711,
+                started: 123_456,
+            }),
+        };
+        let token = tokens.issue(&claims).unwrap();
+        assert_eq!(tokens.open(&token), Ok(claims.clone()));
+        assert_eq!(tokens.open_id(&token), Err(InvalidToken));
+        let id = tokens.issue_id(&claims).unwrap();
+        assert_eq!(tokens.open_id(&id), Ok(claims));
+        assert_eq!(tokens.open(&id), Err(InvalidToken));
+        assert!(
+            token
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        );
+        for wrong in [
+            "",
+            "x",
+            &token.replacen(|_| true, "", 1),
+            &format!("{token}A"),
+            &"A".repeat(100_000),
+        ] {
+            assert_eq!(tokens.open(wrong), Err(InvalidToken));
+        }
+    }
+}

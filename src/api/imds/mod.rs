@@ -1,0 +1,317 @@
+//! The EC2 instance metadata service, versions 1 and 2, as far as it hands out credentials and
+//! what SDKs ask beside them.
+//!
+//! Statuses steer clients in opposite directions, so each here is chosen: PUT of a token always
+//! answers 200; a bad token is 401 even where IMDSv1 is on; no role is 404 with an empty body
+//! (CRT takes any body for the role's name); not ready is 503.
+
+mod document;
+mod leaves;
+mod route;
+mod token;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::body::Body as _;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+
+pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
+pub use token::{InvalidToken, MAX_TTL, MIN_TTL, TOKEN_LEN, Tokens};
+
+use super::{Deps, Guest, slots};
+use crate::clock::BootTime;
+use crate::config;
+use crate::grants::Wanted;
+use crate::http::{
+    CachedHeaders, Refused, Request, Response, Segments, not_allowed, read_body, text,
+};
+use crate::telemetry::metrics::{Metrics, RequestCounters};
+use crate::types::RoleName;
+use crate::vending::{Handout, Proof, Refusal, Want};
+use leaves::Leaves;
+
+const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+
+/// The protocol's name, in audit and metrics.
+const API: &str = "imds";
+
+/// The metadata service of one listener.
+#[derive(Debug)]
+pub struct Imds {
+    tokens: Arc<Tokens>,
+    leaves: Leaves,
+    v1: bool,
+    minio_js: bool,
+    headers: CachedHeaders,
+    counters: RequestCounters,
+}
+
+/// What a request showed.
+enum Shown {
+    /// A token that is good until then.
+    Token(BootTime),
+    /// No token.
+    Nothing,
+}
+
+impl Imds {
+    /// Serves what this listener's configuration says.
+    pub fn new(
+        listener: &config::Listener,
+        tokens: Arc<Tokens>,
+        since: SystemTime,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            tokens,
+            leaves: Leaves::new(listener.instance.clone(), since),
+            v1: listener.imdsv1,
+            minio_js: listener.minio_js_alias,
+            headers: CachedHeaders::new("text/plain", Some("EC2ws")),
+            counters: metrics.requests(API, LABELS),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        guarded: Result<(), Refused>,
+        request: Request,
+    ) -> Response {
+        let (parts, body) = request.into_parts();
+        if !body.is_end_stream() && read_body(body).await.is_err() {
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "");
+        }
+        let (label, response) = match guarded {
+            Err(refused) => (NO_ROUTE, refuse(refused)),
+            Ok(()) => match Segments::parse(parts.uri.path()) {
+                Err(error) => (NO_ROUTE, self.no_route(NoRoute::from(error), &parts)),
+                Ok(segments) => match Route::parse(&parts.method, &segments) {
+                    Err(none) => (NO_ROUTE, self.no_route(none, &parts)),
+                    Ok(Route::IssueToken) => (
+                        Route::IssueToken.label(),
+                        self.issue(deps, guest, &parts).await,
+                    ),
+                    Ok(route) => (route.label(), self.read(deps, guest, route, &parts).await),
+                },
+            },
+        };
+        self.counters.count(label, response.status().as_u16());
+        response
+    }
+
+    /// `PUT` of a token: 200 for everybody, 400 only for a wrong TTL, which is final for all SDKs.
+    async fn issue(&self, deps: &Deps, guest: &Guest, parts: &Parts) -> Response {
+        let ttl = parts
+            .headers
+            .get(TOKEN_TTL)
+            .and_then(|ttl| ttl.to_str().ok());
+        let ttl = ttl.and_then(|ttl| ttl.trim().parse::<u32>().ok());
+        let Some(ttl) = ttl.filter(|ttl| (MIN_TTL..=MAX_TTL).contains(ttl)) else {
+            return text(StatusCode::BAD_REQUEST, "");
+        };
+        let caller = guest.visit.caller();
+        deps.vending.identify(caller).await;
+        let want = want(deps, Proof::Shown, parts, Wanted::First);
+        deps.vending.first_sign(&guest.visit, &want).await;
+        match self.tokens.issue(caller.principal().as_ref(), ttl) {
+            Ok(token) => {
+                let mut response = self.headers.answer(StatusCode::OK, Bytes::from(token));
+                response
+                    .headers_mut()
+                    .insert(TOKEN_TTL, HeaderValue::from(ttl));
+                response
+            }
+            Err(error) => {
+                tracing::error!(%error, "an ImdsToken could not be made");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "")
+            }
+        }
+    }
+
+    async fn read(&self, deps: &Deps, guest: &Guest, route: Route<'_>, parts: &Parts) -> Response {
+        let shown = match self.shown(deps, guest, parts).await {
+            Ok(shown) => shown,
+            Err(InvalidToken) => return text(StatusCode::UNAUTHORIZED, ""),
+        };
+        let proof = match shown {
+            Shown::Token(_) => Proof::Shown,
+            Shown::Nothing if self.v1 => Proof::NotAsked,
+            Shown::Nothing => Proof::Missing,
+        };
+        let answered = match wanted(route) {
+            Ok(role) => {
+                let want = want(deps, proof, parts, role);
+                self.resource(deps, guest, route, &want).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match shown {
+            Shown::Nothing if answered.is_ok() => drop(deps.metrics.imds_v1_requests.inc()),
+            Shown::Nothing | Shown::Token(_) => {}
+        }
+        let mut response = answered.unwrap_or_else(|refusal| refusal_status(refusal, proof));
+        if let Shown::Token(end) = shown {
+            let left = end.since(deps.clock.boot()).as_secs();
+            response
+                .headers_mut()
+                .insert(TOKEN_TTL, HeaderValue::from(left));
+        }
+        response
+    }
+
+    async fn shown(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        parts: &Parts,
+    ) -> Result<Shown, InvalidToken> {
+        let Some(token) = parts.headers.get(TOKEN) else {
+            deps.metrics.imds_token_missing.inc();
+            return Ok(Shown::Nothing);
+        };
+        let caller = guest.visit.caller();
+        deps.vending.identify(caller).await;
+        let opened = self
+            .tokens
+            .open(caller.principal().as_ref(), token.as_bytes());
+        if opened.is_err() {
+            deps.metrics.imds_token_missing.inc();
+        }
+        opened.map(Shown::Token)
+    }
+
+    async fn resource(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        route: Route<'_>,
+        want: &Want,
+    ) -> Result<Response, Refusal> {
+        let (vending, visit) = (&deps.vending, &guest.visit);
+        match route {
+            Route::RoleList => {
+                let role = vending.name(visit, want).await?;
+                Ok(self.ok(Bytes::copy_from_slice(role.role.as_str().as_bytes())))
+            }
+            Route::Document(_) => {
+                let handout = vending.ask(visit, want).await?;
+                Ok(self.ok(self.document(&handout)))
+            }
+            Route::IamInfo => {
+                let role = vending.name(visit, want).await?;
+                let account = vending.account(visit, want).await?;
+                Ok(self.ok(leaves::iam_info(&role.role, &account, deps.clock.now())))
+            }
+            Route::IssueToken
+            | Route::Versions
+            | Route::Root
+            | Route::MetaData
+            | Route::Iam
+            | Route::Placement
+            | Route::AvailabilityZone
+            | Route::Region
+            | Route::InstanceId
+            | Route::InstanceType
+            | Route::Services
+            | Route::Domain
+            | Route::Partition
+            | Route::Dynamic
+            | Route::Identity
+            | Route::IdentityDocument => {
+                let account = vending.account(visit, want).await;
+                if want.proof == Proof::Missing && account.is_err() {
+                    return Err(Refusal::ProofMissing);
+                }
+                let body = self.leaves.body(route, &account.unwrap_or_default());
+                Ok(body.map_or_else(not_found, |body| self.ok(body)))
+            }
+        }
+    }
+
+    fn document(&self, handout: &Handout) -> Bytes {
+        let slot = if self.minio_js {
+            slots::IMDS_MINIO_JS
+        } else {
+            slots::IMDS
+        };
+        handout.session.rendered(slot, |session| {
+            document::render(session, handout.account().id.as_ref(), self.minio_js)
+        })
+    }
+
+    fn ok(&self, body: Bytes) -> Response {
+        self.headers.answer(StatusCode::OK, body)
+    }
+
+    /// Without a token nothing is told where one is needed, not even what is not there.
+    fn no_route(&self, none: NoRoute, parts: &Parts) -> Response {
+        match none {
+            NoRoute::BadPath => text(StatusCode::BAD_REQUEST, ""),
+            NoRoute::NotFound if !self.v1 && !parts.headers.contains_key(TOKEN) => {
+                text(StatusCode::UNAUTHORIZED, "")
+            }
+            NoRoute::NotFound => not_found(),
+            NoRoute::TokenElsewhere => text(StatusCode::FORBIDDEN, ""),
+            NoRoute::Method(allow) => not_allowed(allow),
+        }
+    }
+}
+
+fn want(deps: &Deps, proof: Proof, parts: &Parts, role: Wanted) -> Want {
+    Want {
+        role,
+        proof,
+        patience: deps.patience.of(&parts.headers),
+        api: API,
+    }
+}
+
+/// Which role a route is about. A name that no role can have is nobody's role.
+fn wanted(route: Route<'_>) -> Result<Wanted, Refusal> {
+    if let Route::Document(name) = route {
+        let name = RoleName::new(name).map_err(|_invalid| Refusal::NoSuchRole)?;
+        Ok(Wanted::ChosenName(name))
+    } else {
+        Ok(Wanted::First)
+    }
+}
+
+/// Where a token is needed and missing, every refusal says just that.
+fn refusal_status(refusal: Refusal, proof: Proof) -> Response {
+    let status = match refusal {
+        Refusal::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::ProofMissing => StatusCode::UNAUTHORIZED,
+        Refusal::NotIdentified | Refusal::NoGrant | Refusal::NoSuchRole
+            if proof == Proof::Missing =>
+        {
+            StatusCode::UNAUTHORIZED
+        }
+        Refusal::NotIdentified
+        | Refusal::NoGrant
+        | Refusal::NoSuchRole
+        | Refusal::DeniedUpstream
+        | Refusal::Misconfigured => StatusCode::NOT_FOUND,
+    };
+    text(status, "")
+}
+
+fn refuse(refused: Refused) -> Response {
+    match refused {
+        Refused::Malformed => text(StatusCode::BAD_REQUEST, ""),
+        Refused::ForeignHost | Refused::Forwarded | Refused::Browser => {
+            text(StatusCode::FORBIDDEN, "")
+        }
+    }
+}
+
+fn not_found() -> Response {
+    text(StatusCode::NOT_FOUND, "")
+}
