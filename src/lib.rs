@@ -9,14 +9,20 @@
 //! The library exists for the binary, its tests and its fuzz targets; it promises no stable API.
 
 pub mod api;
+pub mod app;
 pub mod authority;
 pub mod caller;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod grants;
+pub mod http;
+pub mod listener;
 pub mod secret;
 pub mod sessions;
+pub mod shutdown;
 pub mod source;
+pub mod systemd;
 pub mod telemetry;
 pub mod types;
+pub mod vending;

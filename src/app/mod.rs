@@ -1,0 +1,377 @@
+//! The only place that knows all parts: a configuration becomes a bound daemon, which then runs.
+
+mod reload;
+mod serve;
+mod state;
+mod token_files;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
+pub use serve::{ServeError, serve};
+pub use state::StateError;
+pub use token_files::TokenFileError;
+
+use crate::api::container::AuthorizationTokens;
+use crate::api::imds::{Imds, Tokens};
+use crate::api::metrics::{Exposition, Readiness};
+use crate::api::{Deps, Mounted, Patience, container};
+use crate::authority::Authority;
+use crate::caller::{Desk, DeskError};
+use crate::clock::Clock;
+use crate::config::{self, Api, Config};
+use crate::listener::{
+    self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
+};
+use crate::sessions::{Observer, Sessions};
+use crate::shutdown::{Asked, Signals};
+use crate::source::local::LocalPlans;
+use crate::source::{Engine, Environment, OwnAddresses, PlanError, Plans};
+use crate::systemd;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::metrics::Metrics;
+use crate::vending::{AccountFacts, Policy, Vending};
+
+/// How often the ImdsTokens' key is looked at; it is changed once a day.
+const KEY_WATCH: Duration = Duration::from_mins(10);
+/// How long one key of the ImdsTokens seals.
+const KEY_AGE: Duration = Duration::from_hours(24);
+
+/// What a daemon is given from outside.
+#[derive(Debug)]
+pub struct Outside {
+    /// Time.
+    pub clock: Clock,
+    /// The sockets that the service manager handed over.
+    pub passed: Passed,
+    /// The environment for upstream's SDK.
+    pub environment: Environment,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Is told what happens to sessions.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// The daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Callers could never be identified.
+    #[error("callers cannot be identified here")]
+    Desk(#[source] DeskError),
+    /// A socket could not be had.
+    #[error("listener {listener:?}")]
+    Bind {
+        /// Which.
+        listener: String,
+        /// Why.
+        source: BindError,
+    },
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A role can never be obtained.
+    #[error("the configuration asks for what cannot be")]
+    Plan(#[source] PlanError),
+    /// A token could not be written for its owner.
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
+}
+
+/// A daemon whose sockets are bound.
+#[derive(Debug)]
+pub struct Bound {
+    daemon: Arc<Daemon>,
+    listeners: Vec<Listener<Mounted>>,
+    shared: Arc<Shared>,
+    imds: Arc<Tokens>,
+}
+
+/// The parts that live as long as the daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    /// The configuration in force.
+    pub config: arc_swap::ArcSwap<Config>,
+    /// The one door.
+    pub vending: Arc<Vending>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Whether it is ready.
+    pub readiness: Readiness,
+    /// Issues what `exec` hands to programs.
+    pub authorization: AuthorizationTokens,
+    /// Where it listens: name and address.
+    pub addresses: Vec<(Arc<str>, String)>,
+    clock: Clock,
+    authority: Arc<Authority>,
+    engine: Engine,
+}
+
+/// Binds everything that the configuration names. Nothing runs yet.
+pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
+    let clock = outside.clock.clone();
+    let desk = Arc::new(Desk::open(clock.clone()).map_err(StartError::Desk)?);
+    let keyed = state::open(&config, &clock)?;
+    let sockets = bind_sockets(&config, &mut outside.passed)?;
+    let addresses = sockets
+        .iter()
+        .map(|(listener, socket)| (Arc::clone(&listener.name), socket.address.clone()));
+    let addresses: Vec<_> = addresses.collect();
+    let own: OwnAddresses = addresses
+        .iter()
+        .filter_map(|(_, address)| address.parse::<SocketAddr>().ok())
+        .collect();
+    let sessions = Sessions::new(clock.clone(), config.limits.sessions, outside.observer);
+    let engine = Engine::new(clock.clone(), outside.environment, own);
+    let authority = Arc::new(keyed.authority);
+    let policy = policy(&config, &engine, &authority).map_err(StartError::Plan)?;
+    let audit = Arc::new(Audit::new(clock.clone()));
+    let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit);
+    let limits = Limits::new(
+        config.limits.connections,
+        config.limits.connections_per_caller,
+    );
+    let daemon = Arc::new(Daemon {
+        vending: Arc::new(vending),
+        metrics: outside.metrics,
+        readiness: Readiness::default(),
+        authorization: keyed.authorization,
+        addresses,
+        clock: clock.clone(),
+        authority,
+        engine,
+        config: arc_swap::ArcSwap::from_pointee(config),
+    });
+    token_files::write(&daemon.config.load(), &daemon.authorization)?;
+    let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));
+    let shared = Arc::new(Shared::new(desk, limits));
+    let listeners = sockets.into_iter().map(|(listener, bound)| Listener {
+        name: Arc::clone(&listener.name),
+        bound,
+        elsewhere: !listener.is_for_this_host(),
+        handler: Arc::new(daemon.mounted(&listener, &imds)),
+    });
+    let listeners = listeners.collect();
+    Ok(Bound {
+        daemon,
+        listeners,
+        shared,
+        imds,
+    })
+}
+
+fn bind_sockets(
+    config: &Config,
+    passed: &mut Passed,
+) -> Result<Vec<(config::Listener, BoundSocket)>, StartError> {
+    let mut sockets = Vec::new();
+    for listener in &config.listeners {
+        let kind = if listener.is_for_this_host() {
+            Kind::Metadata
+        } else {
+            Kind::Other
+        };
+        for bind in &listener.binds {
+            let name = listener.name.to_string();
+            match listener::bind(bind, kind, passed) {
+                Ok(bound) => sockets.extend(bound.into_iter().map(|b| (listener.clone(), b))),
+                Err(error @ BindError::NoIpv6(_)) => {
+                    tracing::warn!(listener = %name, %error, "an address is left out");
+                }
+                Err(source) => {
+                    return Err(StartError::Bind {
+                        listener: name,
+                        source,
+                    });
+                }
+            }
+        }
+    }
+    for name in passed.left() {
+        tracing::warn!(
+            socket = name,
+            "a socket was handed over that no listener names"
+        );
+    }
+    Ok(sockets)
+}
+
+/// The decisions of a configuration.
+fn policy(
+    config: &Config,
+    engine: &Engine,
+    authority: &Arc<Authority>,
+) -> Result<Policy, PlanError> {
+    let local = Arc::new(LocalPlans::new(Arc::clone(authority), config));
+    let plans = Plans::build(config, engine, local)?;
+    let accounts: HashMap<_, _> = config
+        .accounts
+        .iter()
+        .map(|(alias, account)| {
+            let facts = AccountFacts {
+                id: account.id.clone(),
+                partition: Some(account.partition.clone()),
+                region: account.region.clone(),
+            };
+            (alias.clone(), facts)
+        })
+        .collect();
+    Ok(Policy {
+        grants: config.grants.clone(),
+        catalogue: Arc::new(plans),
+        accounts,
+    })
+}
+
+impl Daemon {
+    fn mounted(&self, listener: &config::Listener, imds: &Arc<Tokens>) -> Mounted {
+        let serves = |api: Api| listener.apis.contains(&api);
+        let patience = self.config.load().limits.patience;
+        let deps = Deps {
+            vending: Arc::clone(&self.vending),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+            patience: patience.map_or(Patience::Known, Patience::Fixed),
+        };
+        let since = self.clock.now();
+        let metadata =
+            serves(Api::Imds).then(|| Imds::new(listener, Arc::clone(imds), since, &self.metrics));
+        let container = serves(Api::Container).then(|| {
+            container::Container::new(listener, self.authorization.clone(), &self.metrics)
+        });
+        let exposition = serves(Api::Metrics)
+            .then(|| Exposition::new(Arc::clone(&self.metrics), self.readiness.clone()));
+        Mounted::new(listener, deps, metadata, container, exposition)
+    }
+
+    /// Obtains the roles that the configuration wants held from the start, and is ready when they
+    /// are, or when the deadline has passed.
+    async fn prefetch(self: Arc<Self>) {
+        let config = self.config.load_full();
+        let wanted = self.vending.prefetch(&config.prefetched()).await;
+        let deadline = config.limits.ready_deadline;
+        let held = async {
+            for prefetch in &wanted {
+                drop(prefetch.obtained().await);
+            }
+        };
+        if tokio::time::timeout(deadline, held).await.is_err() {
+            let missing = wanted
+                .iter()
+                .filter(|prefetch| prefetch.held().is_none())
+                .count();
+            tracing::warn!(
+                missing,
+                "ready without some prefetched roles: the deadline passed"
+            );
+        }
+        self.readiness.set(true);
+        systemd::ready("serving");
+        std::future::pending::<()>().await;
+        drop(wanted);
+    }
+}
+
+impl Bound {
+    /// The parts that live as long as the daemon.
+    pub const fn daemon(&self) -> &Arc<Daemon> {
+        &self.daemon
+    }
+
+    /// Where it listens: each listener's name and address.
+    pub fn addresses(&self) -> &[(Arc<str>, String)] {
+        &self.daemon.addresses
+    }
+
+    /// Serves until a signal asks for an end. `reloader` is what a reload goes to.
+    pub async fn run(self, mut signals: Signals, reloader: Reloader) {
+        let Self {
+            daemon,
+            listeners,
+            shared,
+            imds,
+        } = self;
+        let made: Vec<_> = listeners
+            .iter()
+            .filter_map(|l| l.bound.made.clone())
+            .collect();
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        for listener in listeners {
+            tracing::info!(listener = %listener.name, address = %listener.bound.address, "listening");
+            drop(tasks.spawn(listener.run(Arc::clone(&shared))));
+        }
+        let background = background(Arc::clone(&daemon), Arc::clone(&shared), imds, stop.clone());
+        drop(tasks.spawn(background));
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::End => break,
+                    Asked::Reload => reloader.by_signal(&daemon).await,
+                },
+                request = reloader.asked() => reloader.by_request(&daemon, request).await,
+            }
+        }
+        end(&daemon, &shared, &stop, &tasks).await;
+        for path in made {
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+/// All that goes on beside serving.
+async fn background(
+    daemon: Arc<Daemon>,
+    shared: Arc<Shared>,
+    imds: Arc<Tokens>,
+    stop: CancellationToken,
+) {
+    let sessions = daemon.vending.sessions().run(stop.clone());
+    let others = stop.run_until_cancelled(async {
+        tokio::join!(
+            daemon.vending.audit().run(),
+            shared.watch(),
+            rotate(&imds, &daemon.clock),
+            systemd::feed_watchdog(),
+            Arc::clone(&daemon).prefetch(),
+        )
+    });
+    tokio::join!(sessions, others);
+}
+
+/// Changes the ImdsTokens' key once a day.
+async fn rotate(imds: &Tokens, clock: &Clock) -> ! {
+    loop {
+        let old = imds
+            .seals()
+            .age(clock.now())
+            .is_some_and(|age| age >= KEY_AGE);
+        if old && let Err(error) = imds.seals().rotate() {
+            tracing::warn!(%error, "the key of ImdsTokens could not be changed; the old one stays");
+        }
+        tokio::time::sleep(KEY_WATCH).await;
+    }
+}
+
+async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: &TaskTracker) {
+    let drain = daemon.config.load().limits.drain;
+    tracing::info!("ending: no more connections are accepted");
+    systemd::stopping();
+    daemon.readiness.set(false);
+    stop.cancel();
+    shared.drain(drain).await;
+    tasks.close();
+    drop(tokio::time::timeout(drain, tasks.wait()).await);
+    daemon.vending.audit().tell_counts();
+}
+
+/// The kernel's name for this boot: ImdsTokens do not outlive it.
+fn boot_id() -> String {
+    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    read.map(|id| id.trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,114 @@
+//! Reading the configuration again: applied at once, or not at all.
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::Daemon;
+use crate::config::Config;
+use crate::systemd;
+use crate::telemetry::log::Logging;
+
+/// Why nothing was applied.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReloadError(pub String);
+
+/// What a reload changed, in words.
+pub type Reloaded = Result<Vec<String>, ReloadError>;
+
+/// Reads the configuration again.
+type Load = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+/// Reloads when a signal or the admin socket asks.
+pub struct Reloader {
+    load: Load,
+    logging: Option<Logging>,
+    asked: Mutex<mpsc::Receiver<oneshot::Sender<Reloaded>>>,
+}
+
+impl std::fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reloader").finish_non_exhaustive()
+    }
+}
+
+/// Asks for a reload.
+#[derive(Clone, Debug)]
+pub struct AskReload(mpsc::Sender<oneshot::Sender<Reloaded>>);
+
+impl AskReload {
+    /// Reloads, and says what changed or why nothing did.
+    pub async fn reload(&self) -> Reloaded {
+        let (answer, answered) = oneshot::channel();
+        let ending = || ReloadError("the daemon is ending".to_owned());
+        self.0.send(answer).await.ok().ok_or_else(ending)?;
+        answered.await.ok().ok_or_else(ending)?
+    }
+}
+
+impl Reloader {
+    /// Reads the configuration with `load`; log files are reopened with `logging`.
+    pub fn new(load: Load, logging: Option<Logging>) -> (Self, AskReload) {
+        let (ask, asked) = mpsc::channel(4);
+        (
+            Self {
+                load,
+                logging,
+                asked: Mutex::new(asked),
+            },
+            AskReload(ask),
+        )
+    }
+
+    /// The next request of the admin socket.
+    pub(super) async fn asked(&self) -> oneshot::Sender<Reloaded> {
+        match self.asked.lock().await.recv().await {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) async fn by_signal(&self, daemon: &Daemon) {
+        if let Some(logging) = &self.logging {
+            logging.reopen();
+        }
+        drop(self.reload(daemon).await);
+    }
+
+    pub(super) async fn by_request(&self, daemon: &Daemon, answer: oneshot::Sender<Reloaded>) {
+        drop(answer.send(self.reload(daemon).await));
+    }
+
+    async fn reload(&self, daemon: &Daemon) -> Reloaded {
+        systemd::reloading();
+        let reloaded = self.apply(daemon);
+        match &reloaded {
+            Ok(changes) if changes.is_empty() => tracing::info!("reloaded: nothing changed"),
+            Ok(changes) => tracing::info!(changes = %changes.join("; "), "reloaded"),
+            Err(error) => {
+                tracing::error!(%error, "the configuration was refused; the old one stays");
+            }
+        }
+        systemd::ready(match &reloaded {
+            Ok(_) => "serving",
+            Err(_) => "serving; the last reload was refused, see the log",
+        });
+        tokio::task::yield_now().await;
+        reloaded
+    }
+
+    fn apply(&self, daemon: &Daemon) -> Reloaded {
+        let config = (self.load)().map_err(ReloadError)?;
+        let changes = Vec::new();
+        let policy = super::policy(&config, &daemon.engine, &daemon.authority)
+            .map_err(|error| ReloadError(error.to_string()))?;
+        if let Some(logging) = &self.logging {
+            let configured = logging.configure(&config.log);
+            configured.map_err(|error| ReloadError(error.to_string()))?;
+        }
+        daemon.authority.set_not_before(config.not_before());
+        daemon.vending.follow(policy);
+        daemon.vending.sessions().clear_failures();
+        daemon.config.store(std::sync::Arc::new(config));
+        Ok(changes)
+    }
+}

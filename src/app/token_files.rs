@@ -1,0 +1,75 @@
+//! Authorization tokens written to files, for programs that are told where to find theirs.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::api::container::{AuthorizationTokens, Claims};
+use crate::authority::KeyRingError;
+use crate::config::Config;
+
+/// A token could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenFileError {
+    /// The file system refuses.
+    #[error("the token file {} cannot be written: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No token could be made.
+    #[error("no token could be made for a file")]
+    NoToken(#[source] KeyRingError),
+}
+
+/// Writes the tokens and ids that listeners name, each for its owner only.
+pub(super) fn write(config: &Config, tokens: &AuthorizationTokens) -> Result<(), TokenFileError> {
+    for file in config
+        .listeners
+        .iter()
+        .flat_map(|listener| &listener.tokens)
+    {
+        let claims = Claims {
+            uid: file.owner,
+            role: file.role.clone(),
+            process: None,
+        };
+        let token = tokens.issue(&claims).map_err(TokenFileError::NoToken)?;
+        replace(&file.file, file.owner, &token)?;
+        if let Some(path) = &file.uri_file {
+            let id = tokens.issue_id(&claims).map_err(TokenFileError::NoToken)?;
+            replace(path, file.owner, &format!("/v2/credentials/{id}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// No newline: five SDKs refuse a token with one.
+fn replace(path: &Path, owner: u32, content: &str) -> Result<(), TokenFileError> {
+    let new = path.with_extension("new");
+    let written = write_new(&new, owner, content).and_then(|()| fs::rename(&new, path));
+    written.map_err(|source| {
+        drop(fs::remove_file(&new));
+        TokenFileError::Io {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+fn write_new(path: &Path, owner: u32, content: &str) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    drop(fs::remove_file(path));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(path)?;
+    file.write_all(content.as_bytes())?;
+    std::os::unix::fs::fchown(&file, Some(owner), None)
+}
