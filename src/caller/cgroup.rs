@@ -126,3 +126,56 @@ pub(super) fn unified_path(content: &[u8]) -> Option<Vec<u8>> {
     let path = lines.find_map(|line| line.strip_prefix(b"0::"))?;
     (!path.ends_with(b" (deleted)")).then(|| path.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unified_hierarchy_is_found_among_the_mounts() {
+        let root = (PathBuf::from("/sys/fs/cgroup/unified"), Vec::new());
+        for (line, expected) in [
+            (
+                "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw",
+                Some(root.clone()),
+            ),
+            (
+                "41 31 0:38 / /sys/fs/cgroup/unified rw shared:9 master:2 - cgroup2 none rw",
+                Some(root),
+            ),
+            (
+                r"9 1 0:26 /docker/a /mnt/with\040space rw - cgroup2 cgroup rw,nsdelegate",
+                Some((PathBuf::from("/mnt/with space"), b"/docker/a".to_vec())),
+            ),
+            (
+                "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd",
+                None,
+            ),
+            ("23 28 0:21 / /proc rw,nosuid - proc proc rw", None),
+            ("", None),
+            ("41 31 0:38 /", None),
+        ] {
+            assert_eq!(mount_line(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_unified_line_of_a_process_is_its_path() {
+        let path = |content: &str| unified_path(content.as_bytes());
+        let hybrid = "2:cpu:/docker/a\n1:name=systemd:/docker/a\n0::/docker/a\n";
+        assert_eq!(path(hybrid), Some(b"/docker/a".to_vec()));
+        assert_eq!(path("0::/\n"), Some(b"/".to_vec()));
+        assert_eq!(path("0::/a b:0::/c\n"), Some(b"/a b:0::/c".to_vec()));
+        assert_eq!(path("1:name=systemd:/docker/a\n"), None);
+        assert_eq!(path("0::/docker/a (deleted)\n"), None);
+        assert_eq!(path(""), None);
+    }
+
+    #[test]
+    fn a_group_that_is_not_there_has_no_path() {
+        let hierarchy = Hierarchy::find().unwrap();
+        assert_eq!(hierarchy.path(u64::MAX).unwrap(), None);
+        let own = fs::metadata(&hierarchy.mount).unwrap().ino();
+        assert!(hierarchy.path(own).unwrap().unwrap().ends_with(b"/"));
+    }
+}

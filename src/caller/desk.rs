@@ -265,3 +265,26 @@ fn hides_users(uid_map: &str) -> bool {
     }
     (1..1000).contains(&ids)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_systemds_private_users_are_refused() {
+        for (map, hidden) in [
+            ("         0          0 4294967295\n", false),
+            // PrivateUsers=yes: root and the service's own user, as themselves.
+            ("0 0 1\n998 998 1\n", true),
+            ("0 0 1\n", true),
+            // A rootless container, `unshare --map-root-user`, a container with a range.
+            ("0 1000 1\n1 100000 65536\n", false),
+            ("0 1000 1\n", false),
+            ("0 100000 65536\n", false),
+            ("", false),
+            ("what\n", false),
+        ] {
+            assert_eq!(hides_users(map), hidden, "{map}");
+        }
+    }
+}

@@ -12,20 +12,16 @@ const MAX_PATH_ID: usize = 200;
 /// Length of the ids that docker, podman, containerd and CRI-O give.
 const HEX_ID: usize = 64;
 
-/// Groups whose children are containers, by the runtimes that make them: docker, podman, LXC and
-/// LXD, ECS, BuildKit, kubelet, machined, Nomad, Mesos, Garden.
-const FOLDERS: [&str; 14] = [
+/// Groups whose children are containers: docker's, podman's, LXC's of three ages and LXD's,
+/// BuildKit's, Nomad's, Mesos's, Garden's.
+const RUNTIME_FOLDERS: [&str; 10] = [
     "docker",
     "libpod_parent",
     "lxc",
     "lxc.payload",
     "lxc.monitor",
     "lxd",
-    "ecs",
     "buildkit",
-    "kubepods",
-    "kubepods.slice",
-    "machine.slice",
     "nomad.slice",
     "mesos",
     "garden",
@@ -124,13 +120,13 @@ fn components(path: &[u8]) -> Vec<&[u8]> {
 }
 
 fn place(path: &[&[u8]]) -> Place {
-    let mut below_folder = false;
+    let mut folder = None;
     for (index, name) in path.iter().enumerate() {
-        match kind(name, below_folder) {
-            Kind::Outside => return Place::Outside,
-            Kind::Other => {}
-            Kind::Folder => below_folder = true,
-            Kind::Container => {
+        match step(folder, name) {
+            Step::Outside => return Place::Outside,
+            Step::Other => {}
+            Step::Into(inner) => folder = Some(inner),
+            Step::Container => {
                 let depth = index + 1;
                 let id = match hex_id(name) {
                     Some(id) => ContainerId::new(id),
@@ -140,51 +136,84 @@ fn place(path: &[&[u8]]) -> Place {
             }
         }
     }
-    if below_folder {
+    if folder.is_some() {
         let id = path_id(path);
         return Place::Container { id, depth: 0 };
     }
     Place::Host
 }
 
-enum Kind {
+/// A group whose children are containers, or lead to them.
+#[derive(Clone, Copy)]
+enum Folder {
+    /// kubelet's: pods in slices or folders by quality of service.
+    Pods,
+    /// machined's: machines in slices.
+    Machines,
+    /// The ECS agent's: containers in tasks.
+    Tasks,
+    /// Of a runtime that makes its containers' groups right there.
+    Runtime,
+    /// A runtime's own service.
+    Service,
+}
+
+enum Step {
     Other,
-    Folder,
+    Into(Folder),
     Container,
     Outside,
 }
 
-fn kind(name: &[u8], below_folder: bool) -> Kind {
-    let Ok(name) = std::str::from_utf8(name) else {
-        return if below_folder {
-            Kind::Container
-        } else {
-            Kind::Other
-        };
-    };
-    let is_folder = FOLDERS.contains(&name)
-        || RUNTIME_SERVICES.contains(&name)
-        || name.starts_with("kubepods-") && !name.contains(':')
-        || below_folder && is_pod_folder(name);
-    // nspawn's own subgroup for what runs inside, in whatever unit it was started.
-    let is_container = name == "payload"
-        || CONTAINER_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        || hex_id(name.as_bytes()).is_some();
-    match name {
-        ".." => Kind::Outside,
-        _ if is_container => Kind::Container,
-        _ if is_folder => Kind::Folder,
-        _ if below_folder => Kind::Container,
-        _ => Kind::Other,
+/// What the next component of a path is. Below a folder only that folder's own kinds of folders
+/// are any: everything else there is a container, whatever it is called.
+fn step(folder: Option<Folder>, name: &[u8]) -> Step {
+    let name = std::str::from_utf8(name).unwrap_or("\u{fffd}");
+    let is_pods = is_pods(name);
+    let is_machines = name.starts_with("machine-") && name.strip_suffix(".slice").is_some();
+    match folder {
+        None if name == ".." => Step::Outside,
+        None | Some(Folder::Service) if is_pods => Step::Into(Folder::Pods),
+        None if name == "machine.slice" || is_machines => Step::Into(Folder::Machines),
+        None if name == "ecs" => Step::Into(Folder::Tasks),
+        None if RUNTIME_FOLDERS.contains(&name) => Step::Into(Folder::Runtime),
+        None if RUNTIME_SERVICES.contains(&name) => Step::Into(Folder::Service),
+        None if is_container(name) => Step::Container,
+        None => Step::Other,
+        Some(Folder::Pods) if is_pods || is_pod(name) => Step::Into(Folder::Pods),
+        Some(Folder::Machines) if is_machines => Step::Into(Folder::Machines),
+        Some(Folder::Tasks) if is_task(name) => Step::Into(Folder::Runtime),
+        Some(_) => Step::Container,
     }
 }
 
-/// The folders between `kubepods` or `ecs` and a container.
-fn is_pod_folder(name: &str) -> bool {
-    let is_task = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    matches!(name, "burstable" | "besteffort" | "guaranteed") || name.starts_with("pod") || is_task
+/// A group that is a container wherever it stands. `payload` is nspawn's own subgroup for what
+/// runs inside, in whatever unit it was started.
+fn is_container(name: &str) -> bool {
+    name == "payload"
+        || CONTAINER_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        || hex_id(name.as_bytes()).is_some()
+}
+
+/// `kubepods`, `kubepods.slice`, `kubepods-burstable.slice`, and kind's `kubelet-kubepods…`; with a
+/// colon it is the name of a container that was made with the wrong driver.
+fn is_pods(name: &str) -> bool {
+    let name = name.strip_prefix("kubelet-").unwrap_or(name);
+    let rest = name.strip_prefix("kubepods");
+    rest.is_some_and(|rest| {
+        !rest.contains(':') && (rest.is_empty() || rest.starts_with(['.', '-']))
+    })
+}
+
+fn is_pod(name: &str) -> bool {
+    matches!(name, "burstable" | "besteffort" | "guaranteed") || name.starts_with("pod")
+}
+
+/// The id of an ECS task.
+fn is_task(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The id at the end of a group's name: `ID`, `docker-ID.scope`, `libpod-ID`, `cri-containerd:ID`.

@@ -275,3 +275,118 @@ impl Reader<'_> {
         self.array().map(u32::from_ne_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OWN: &str = "127.0.0.1:40000";
+    const OTHER: &str = "127.0.0.1:80";
+
+    /// An answer of the kernel with two attributes, as Linux 6.18 gives it.
+    fn message(state: u8, uid: u32, inode: u32) -> Vec<u8> {
+        let mut body = vec![AF_INET, state, 0, 0];
+        body.extend(40_000_u16.to_be_bytes());
+        body.extend(80_u16.to_be_bytes());
+        for _ in 0..2 {
+            body.extend([127, 0, 0, 1]);
+            body.extend([0; 12]);
+        }
+        body.extend([0; 24]);
+        body.extend(uid.to_ne_bytes());
+        body.extend(inode.to_ne_bytes());
+        // INET_DIAG_SHUTDOWN, one byte and its padding, then the control group.
+        body.extend([5, 0, 8, 0, 0, 0, 0, 0]);
+        body.extend([12, 0, 21, 0]);
+        body.extend(4711_u64.to_ne_bytes());
+        let length = u32::try_from(NLMSG_HEADER + body.len()).unwrap();
+        let mut message = length.to_ne_bytes().to_vec();
+        message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        message.extend([0, 0]);
+        message.extend(7_u32.to_ne_bytes());
+        message.extend([0; 4]);
+        message.extend(body);
+        message
+    }
+
+    fn owner(message: &[u8], own: &str, other: &str) -> Result<Owner, Doubt> {
+        match parse(message, 7) {
+            Parsed::Answer(answer) => answer.owner(own.parse().unwrap(), other.parse().unwrap()),
+            parsed @ (Parsed::Error(_) | Parsed::Stray) => panic!("{parsed:?}"),
+        }
+    }
+
+    #[test]
+    fn a_live_sockets_owner_counts() {
+        let expected = Owner {
+            uid: 1000,
+            inode: 123,
+            cgroup: Some(4711),
+        };
+        for state in [ESTABLISHED, CLOSE_WAIT] {
+            let message = message(state, 1000, 123);
+            assert_eq!(owner(&message, OWN, OTHER), Ok(expected));
+            let mapped = "[::ffff:127.0.0.1]:40000";
+            assert_eq!(owner(&message, mapped, OTHER), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn no_other_state_and_no_orphan_counts() {
+        for state in 0..=u8::MAX {
+            if !matches!(state, ESTABLISHED | CLOSE_WAIT) {
+                let message = message(state, 0, 123);
+                assert_eq!(owner(&message, OWN, OTHER), Err(Doubt::Closing), "{state}");
+            }
+        }
+        let orphan = message(ESTABLISHED, 0, 0);
+        assert_eq!(owner(&orphan, OWN, OTHER), Err(Doubt::Closing));
+    }
+
+    #[test]
+    fn the_overflow_uid_and_other_addresses_do_not_count() {
+        for uid in [65_534, u32::MAX] {
+            let message = message(ESTABLISHED, uid, 123);
+            assert_eq!(owner(&message, OWN, OTHER), Err(Doubt::OverflowUid));
+        }
+        let message = message(ESTABLISHED, 1000, 123);
+        for (own, other) in [
+            ("127.0.0.1:40001", OTHER),
+            ("127.0.0.2:40000", OTHER),
+            (OWN, "127.0.0.1:81"),
+            (OWN, "127.0.0.2:80"),
+            (OTHER, OWN),
+        ] {
+            assert_eq!(owner(&message, own, other), Err(Doubt::OtherSocket));
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_stray() {
+        assert_eq!(parse(&message(ESTABLISHED, 0, 1), 8), Parsed::Stray);
+    }
+
+    #[test]
+    fn a_cut_answer_is_an_error_or_lacks_the_group() {
+        let whole = message(ESTABLISHED, 1000, 123);
+        for length in NLMSG_HEADER..whole.len() {
+            let parsed = parse(whole.get(..length).unwrap(), 7);
+            assert_eq!(parsed, Parsed::Error(Errno::EBADMSG), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_upset_the_parser(bytes: Vec<u8>, sequence: u32) {
+            let _parsed = parse(&bytes, sequence);
+        }
+
+        #[test]
+        fn no_body_upsets_the_parser(body: Vec<u8>) {
+            let _answer = parse_answer(&body);
+            let _group = cgroup_id(&body);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Tests with real sockets, and with sockets of other users where the tests run as root.
 
+mod place;
+
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
@@ -45,9 +47,9 @@ fn is_privileged() -> bool {
 /// the owner of the sockets that it makes.
 fn as_user<T>(uid: u32, make: impl FnOnce() -> T) -> T {
     let before = setfsuid(Uid::from_raw(uid));
-    let made = make();
+    let value = make();
     setfsuid(before);
-    made
+    value
 }
 
 #[test]
