@@ -3,7 +3,7 @@
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Daemon;
-use crate::config::Config;
+use crate::config::{Config, LoadError};
 use crate::systemd;
 use crate::telemetry::log::Logging;
 
@@ -16,12 +16,13 @@ pub struct ReloadError(pub String);
 pub type Reloaded = Result<Vec<String>, ReloadError>;
 
 /// Reads the configuration again.
-type Load = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+type Load = Box<dyn Fn() -> Result<Config, LoadError> + Send + Sync>;
 
 /// Reloads when a signal or the admin socket asks.
 pub struct Reloader {
     load: Load,
     logging: Option<Logging>,
+    ask: AskReload,
     asked: Mutex<mpsc::Receiver<oneshot::Sender<Reloaded>>>,
 }
 
@@ -47,16 +48,20 @@ impl AskReload {
 
 impl Reloader {
     /// Reads the configuration with `load`; log files are reopened with `logging`.
-    pub fn new(load: Load, logging: Option<Logging>) -> (Self, AskReload) {
+    pub fn new(load: Load, logging: Option<Logging>) -> Self {
         let (ask, asked) = mpsc::channel(4);
-        (
-            Self {
-                load,
-                logging,
-                asked: Mutex::new(asked),
-            },
-            AskReload(ask),
-        )
+        let ask = AskReload(ask);
+        Self {
+            load,
+            logging,
+            ask,
+            asked: Mutex::new(asked),
+        }
+    }
+
+    /// Asks this reloader.
+    pub fn ask(&self) -> AskReload {
+        self.ask.clone()
     }
 
     /// The next request of the admin socket.
@@ -97,7 +102,7 @@ impl Reloader {
     }
 
     fn apply(&self, daemon: &Daemon) -> Reloaded {
-        let config = (self.load)().map_err(ReloadError)?;
+        let config = (self.load)().map_err(|error| ReloadError(error.to_string()))?;
         let changes = Vec::new();
         let policy = super::policy(&config, &daemon.engine, &daemon.authority)
             .map_err(|error| ReloadError(error.to_string()))?;

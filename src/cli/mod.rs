@@ -16,6 +16,7 @@ mod man;
 mod output;
 mod refresh;
 mod reload;
+mod serve;
 mod shared_files;
 mod status;
 
@@ -63,6 +64,7 @@ Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 69 the daemon is not rea
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Options),
     Status(status::Options),
     Credentials(credentials::Options),
     Exec(exec::Options),
@@ -104,6 +106,7 @@ impl Cli {
     fn run(self) -> Result<(), Failure> {
         let socket = self.socket;
         match self.command {
+            Command::Serve(options) => options.run(),
             Command::Status(options) => options.run(socket),
             Command::Credentials(options) => options.run(socket),
             Command::Exec(options) => options.run(socket),
