@@ -1,8 +1,7 @@
 //! The client of the admin socket.
 
-use std::env;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use tokio::time::timeout;
 
 use super::failure::{Exit, Failure};
 use crate::api::admin::wire::Problem;
+use crate::config::{Config, Purpose, Surroundings};
 
 /// How long the daemon may take to accept: it does nothing for it.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -189,15 +189,19 @@ impl Daemon {
     }
 }
 
-/// This user's daemon if it has a socket, else the system's.
+/// This user's daemon if it has a socket, else the one of the configuration file, else the usual
+/// one of the system.
 fn usual_socket() -> PathBuf {
-    let runtime = env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
-    let user = env::var_os("XDG_RUNTIME_DIR").map(|folder| Path::new(&folder).join("rolecall"));
-    [runtime, user]
-        .into_iter()
-        .flatten()
-        .map(|folder| folder.join("admin.sock"))
-        .find(|socket| socket.exists())
+    let surroundings = Surroundings::process(Purpose::Check);
+    let own = surroundings.admin_socket();
+    if own.exists() {
+        return own;
+    }
+    // Not everybody may read the file.
+    let configured = Config::load(None, &surroundings).ok();
+    let configured = configured.map(|(config, _)| config.admin_socket);
+    configured
+        .filter(|socket| socket.exists())
         .unwrap_or_else(|| PathBuf::from(SYSTEM_SOCKET))
 }
 

@@ -5,17 +5,21 @@
 //! configuration. What went wrong goes to standard error: what happened, why, what to do.
 
 mod audit;
+mod check;
 mod completions;
+mod configuration;
 mod credentials;
 mod daemon;
 mod exec;
 mod failure;
 mod forget;
 mod healthcheck;
+mod live;
 mod man;
 mod output;
 mod refresh;
 mod reload;
+mod schema;
 mod serve;
 mod shared_files;
 mod status;
@@ -65,6 +69,7 @@ Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 69 the daemon is not rea
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Options),
+    Check(check::Options),
     Status(status::Options),
     Credentials(credentials::Options),
     Exec(exec::Options),
@@ -75,6 +80,7 @@ enum Command {
     Healthcheck(healthcheck::Options),
     Completions(completions::Options),
     Man(man::Options),
+    Schema(schema::Options),
 }
 
 /// Runs the command line of this process.
@@ -107,6 +113,7 @@ impl Cli {
         let socket = self.socket;
         match self.command {
             Command::Serve(options) => options.run(),
+            Command::Check(options) => options.run(),
             Command::Status(options) => options.run(socket),
             Command::Credentials(options) => options.run(socket),
             Command::Exec(options) => options.run(socket),
@@ -117,6 +124,7 @@ impl Cli {
             Command::Healthcheck(options) => options.run(socket),
             Command::Completions(options) => options.run(Self::command()),
             Command::Man(options) => options.run(Self::command()),
+            Command::Schema(options) => options.run(),
         }
     }
 }
