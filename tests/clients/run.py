@@ -36,7 +36,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--client", action="append", choices=[client.name for client in CLIENTS])
     options.add_argument("--row", action="append", choices=[row.name for row in ROWS])
-    options.add_argument("--jobs", type=int, default=4)
+    options.add_argument("--jobs", type=int, default=6)
     options.add_argument("--keep", action="store_true")
     options.add_argument("--worker", help=argparse.SUPPRESS)
     chosen = options.parse_args()

@@ -6,7 +6,7 @@
 # `up` prints AWS_ENDPOINT_URL, region, and keys that moto takes. With MOTO_CHECK=1 signatures and
 # policies are checked: the keys are then those of a user who may only assume
 # arn:aws:iam::123456789012:role/s3app (ROLE_ARN), which in turn may use S3.
-# ROLECALL_TEST_CACHE: where environments are kept (default /var/cache/rolecall/tests).
+# ROLECALL_TEST_CACHE: where environments are kept (default $ROLECALL_CACHE/tests, /var/cache/rolecall/tests).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/python_environment.sh"

@@ -1,6 +1,6 @@
 # Sourced: python_environment NAME REQUIREMENTS makes a Python environment in the cache, once for each
 # content of the requirements file, with the system's Python. Sets $cache.
-cache=${ROLECALL_TEST_CACHE:-/var/cache/rolecall/tests}
+cache=${ROLECALL_TEST_CACHE:-${ROLECALL_CACHE:-/var/cache/rolecall}/tests}
 
 python_environment() {
     local target=$cache/$1 wanted

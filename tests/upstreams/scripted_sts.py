@@ -69,6 +69,7 @@ class ScriptedSts:
         self._lock = threading.Lock()
         self._serial = itertools.count(1)
         self._server = None
+        self.ended = threading.Event()  # set when it stops listening: nobody is kept waiting any more
         self.behaviour = Behaviour()
         self.calls = []
         self.issued = {}
@@ -94,6 +95,7 @@ class ScriptedSts:
     def close(self):
         """Stops listening; whoever connects is refused."""
         server, self._server = self._server, None
+        self.ended.set()
         if server is not None:
             server.shutdown()
             server.server_close()
@@ -129,6 +131,7 @@ class ScriptedSts:
 
     def _listen(self):
         if self._server is None:
+            self.ended.clear()
             self._server = _Server(self._address, _Handler)
             self._server.sts = self
             threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -185,11 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
             key, refusal = None, str(refused)
         met = sts.next_behaviour({"parameters": parameters, "access_key_id": key, "refusal": refusal})
         if met.delay:
-            threading.Event().wait(met.delay)
+            sts.ended.wait(met.delay)
         if met.answer == "reset":
             self._reset()
         elif met.answer == "silence":
-            threading.Event().wait(600)
+            sts.ended.wait()
         elif met.answer == "garbage":
             self._send(200, b"<html><body>It works!</body>\x00\xff", "text/html")
         elif met.answer == "error":

@@ -3,21 +3,18 @@ here decides what a row wants; it starts things, asks, and proves where an answe
 
 import hashlib
 import secrets
-import sys
 import threading
 import time
 
+import scripted_sts
+import witness
+
 from matrix import daemon as daemons
-from matrix.places import UPSTREAMS
 from matrix.program import UID, Program
 
-sys.path.insert(0, str(UPSTREAMS))
+BEHIND_SECONDS = 3  # in which a client that renews behind an answer must have the new session
 
-import scripted_sts  # noqa: E402
-import witness  # noqa: E402
-
-
-BEHIND_SECONDS = 3
+SOON_SECONDS = 15
 
 
 class Failed(Exception):
@@ -47,7 +44,7 @@ class Cell:
 
     def start_daemon(self, **configuration):
         configuration.setdefault("imdsv1", self.client.imds == "v1")
-        self.daemon.start(listener=self.client.listener, **configuration)
+        self.daemon.serve(listener=self.client.listener, **configuration)
 
     def program(self, environment=None, clock=False):
         """A fresh process of the client."""
@@ -132,6 +129,16 @@ class Cell:
                 f"no audit event tells of {key} handed to {caller} by {api}: {self.daemon.audit('hand-out')}"
             )
         return key
+
+    def served_soon(self, program):
+        """Asks on until the client is served, as its user would."""
+        deadline = time.monotonic() + SOON_SECONDS
+        while True:
+            try:
+                return self.served(program)
+            except Failed:
+                if time.monotonic() > deadline:
+                    raise
 
     def refused(self, program, denial=False):
         """Asks and insists on a plain failure in time, with nothing handed out. Gives the words."""

@@ -28,6 +28,7 @@ class Client:
     # real (Go asks the kernel itself: short sessions and waiting instead)
     life: int = 3600  # of its first session, in seconds
     asks_again_at: int = 5  # this many seconds before its session ends it asks again; negative: after
+    bears_slow: bool = True  # its first ask outlasts an upstream of 1.5 s
     patience: float = 20.0  # it must have given up by then
     root: bool = False
     listener: dict = field(default_factory=dict)  # further keys of the listener
@@ -74,7 +75,7 @@ CLIENTS = [
     Client("AWS CLI 2", ("debian", "awscli"), ["/usr/bin/aws", *S3_LIST],
            steady=False, proof="recorded", container="full"),
     Client("minio-py", ("module", "minio", "minio"), python("minio", "minio_provider.py"),
-           container="full", patience=40),
+           container="full", patience=60),
     Client("CRT", ("module", "awscrt", "awscrt"), python("awscrt", "crt_chain.py"),
            endpoint="variable", container="full", held_token="next", clock="all"),
     Client("s3cmd", ("debian", "s3cmd"),
@@ -98,7 +99,7 @@ CLIENTS = [
     Client("AWS SDK for Rust", ("crate", "aws-config"), [str(CACHE / "rust/debug/client-aws-config")],
            proof="signed", endpoint="variable", container="full", held_token="kept"),
     Client("object_store", ("crate", "object_store"), [str(CACHE / "rust/debug/client-object-store")],
-           container="full", token_by="file", clock="all", patience=200),
+           container="full", token_by="file", clock="all", patience=90),
     Client("rusoto", ("crate", "rusoto_credential"), [str(CACHE / "rust/debug/client-rusoto")],
            imds="v1", container="full"),
     Client("AWS SDK for Go 1", ("go", "aws-sdk-go", "github.com/aws/aws-sdk-go"), [str(CACHE / "go/aws-sdk-go")],

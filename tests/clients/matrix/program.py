@@ -93,7 +93,7 @@ class Program:
 
     def _ask_steady(self, patience):
         if self._process is None:
-            self._process = self._start(subprocess.PIPE)
+            self._process = self._start(subprocess.PIPE, self._errors)
         try:
             self._process.stdin.write(b"ask\n")
             self._process.stdin.flush()
@@ -105,7 +105,7 @@ class Program:
         return _parse(line)
 
     def _ask_once(self, patience):
-        process = self._start(subprocess.DEVNULL)
+        process = self._start(subprocess.DEVNULL, subprocess.STDOUT)
         try:
             output, _ = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
@@ -114,19 +114,19 @@ class Program:
             self._end(process)
         text = output.decode(errors="replace").strip()
         if process.returncode != 0:
-            return Answer("error", text=f"exit {process.returncode}: {text}")
+            return Answer("error", text=" ".join(text.split()))
         if self._client.proof == "identity":
             return Answer("identity", text=text.rpartition(" ")[2])
         return Answer("done", text=text)
 
-    def _start(self, stdin):
+    def _start(self, stdin, stderr):
         privilege = [] if self._client.root else [
             "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all",
             "--bounding-set=-all", "--no-new-privs",
         ]
         return subprocess.Popen(
             [*privilege, *self._command()], env=self._environment, cwd=self._directory / "home",
-            stdin=stdin, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
         )
 
     def _command(self):

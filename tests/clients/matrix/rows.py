@@ -9,6 +9,7 @@ from matrix.daemon import OTHER_ROLE
 
 SOMEBODY_ELSE = 4343
 NO_CREDENTIALS = "fact told"
+SLOW_SECONDS = 1.5
 
 
 def cold(cell):
@@ -16,6 +17,19 @@ def cold(cell):
     cell.start_daemon()
     cell.served(cell.program())
     return _served(cell)
+
+
+def slow(cell):
+    """As cold, but the upstream takes longer than most clients wait for an answer."""
+    cell.sts.behave(delay=SLOW_SECONDS)
+    cell.start_daemon()
+    program = cell.program()
+    if cell.client.bears_slow or cell.client.proof == "identity":
+        cell.served(program)
+        return NO_CREDENTIALS if cell.client.proof == "identity" else "served at the first ask"
+    _plain(cell.refused(program))
+    cell.served_soon(program)
+    return "served at a later ask"
 
 
 def restart(cell):
@@ -67,12 +81,14 @@ def dead_with_session(cell):
 
 
 def dead_without_session(cell):
-    """The upstream is gone and was never there: a plain error, soon."""
+    """The upstream refuses connections and was never there, then it is silent: a plain error, soon."""
     cell.sts.behave(listening=False)
     cell.start_daemon()
     if cell.client.proof == "identity":
         cell.served(cell.program())
         return NO_CREDENTIALS
+    _plain(cell.refused(cell.program()))
+    cell.sts.behave(listening=True, answer="silence")
     _plain(cell.refused(cell.program()))
     return f"plain error within {cell.client.patience:.0f} s"
 
@@ -114,6 +130,26 @@ def right_token(cell):
     return "served"
 
 
+def container_restart(cell):
+    """The daemon was restarted; what an orchestrator once set must go on to work."""
+    if cell.client.container is None:
+        return _ignores_container(cell)
+    cell.sts.behave(lifetime=cell.client.life)
+    _start_container_only(cell)
+    if cell.client.container == "relative":
+        variables = cell.container_variables(cell.relative_path())
+    else:
+        variables = cell.container_variables("/creds", cell.token())
+    program = _going_on(cell, variables)
+    first = cell.served(program, "container")
+    cell.daemon.stop()
+    _longer_sessions(cell)
+    _start_container_only(cell)
+    _move_on(cell, program)
+    cell.served(program, "container", other_than=first)
+    return "old path served" if cell.client.container == "relative" else "old token served"
+
+
 def wrong_token(cell):
     if cell.client.container is None:
         return _ignores_container(cell)
@@ -143,6 +179,7 @@ class Row:
 
 ROWS = [
     Row("cold", "cold", cold),
+    Row("slow", "cold, the upstream takes 1.5 s", slow),
     Row("restart", "after a restart with an old token", restart),
     Row("renewal", "renewal seen before expiry", renewal),
     Row("dead-held", "upstream dead, session held", dead_with_session),
@@ -150,6 +187,7 @@ ROWS = [
     Row("wrong-role", "wrong role", wrong_role),
     Row("v1-off", "IMDSv1 off", v1_off),
     Row("right-token", "container: right token", right_token),
+    Row("container-restart", "container: after a restart", container_restart),
     Row("wrong-token", "container: wrong token", wrong_token),
     Row("missing-token", "container: no token", missing_token),
 ]
@@ -186,8 +224,9 @@ def _altered(text):
     return text[:-1] + ("0" if text[-1] != "0" else "1")
 
 
-def _going_on(cell):
-    return cell.program(clock=cell.client.clock in ("wall", "all") and cell.client.steady)
+def _going_on(cell, environment=None):
+    """A process that is asked more than once, with a clock that can be moved if it heeds that."""
+    return cell.program(environment, clock=cell.client.clock in ("wall", "all") and cell.client.steady)
 
 
 def _restart(cell, forget):

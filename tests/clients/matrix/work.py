@@ -7,9 +7,10 @@ import re
 import sys
 import traceback
 
+from daemon_process import Broken
+
 from matrix.cell import Cell, Failed
 from matrix.clients import CLIENTS
-from matrix.daemon import Broken
 from matrix.rows import ROWS
 
 TAIL_BYTES = 1500

@@ -1,0 +1,124 @@
+"""The daemon in a test: started with a configuration, ready when it says so, ended as systemd would, and
+asked for its audit. The binary is $ROLECALL_BIN."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+START_SECONDS = 20
+STOP_SECONDS = 10
+
+
+class Broken(Exception):
+    """The daemon did not do what every test needs of it."""
+
+
+class DaemonProcess:
+    """Started once or more in one directory; each start has a configuration and a log of its own."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.socket = self.directory / "admin.sock"
+        self.log = None
+        self._starts = 0
+        self._process = None
+
+    def start(self, configuration):
+        """Starts it with this configuration, log and admin socket added, and waits until it is ready."""
+        self._starts += 1
+        self.log = self.directory / f"daemon-{self._starts}.jsonl"
+        file = self.directory / f"rolecall-{self._starts}.toml"
+        file.write_text(f'{configuration}\n[admin]\nsocket = "{self.socket}"\n\n[log]\nto = ["file:{self.log}"]\n')
+        notify = self.directory / "notify"
+        notify.unlink(missing_ok=True)
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
+            open(self.directory / f"daemon-{self._starts}.out", "wb") as output,
+        ):
+            ready.bind(str(notify))
+            self._process = subprocess.Popen(
+                [_binary(), "serve", "--config", file],
+                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify)},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )
+            self._await_ready(ready)
+
+    def stop(self):
+        """Ends it as systemd would, and insists that it ends well."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(STOP_SECONDS)
+                raise Broken(f"the daemon did not end within {STOP_SECONDS} s of SIGTERM") from None
+        if process.returncode != 0:
+            raise Broken(f"the daemon ended with {process.returncode}: {self._output()}")
+
+    def kill(self):
+        """Ends it whatever it does; for the way out of a failed test."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_SECONDS)
+
+    def command(self, *arguments):
+        """Runs a command of the binary against this daemon; gives its standard output."""
+        asked = subprocess.run(
+            [_binary(), *arguments, "--socket", self.socket],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+        )
+        if asked.returncode != 0:
+            raise Broken(f"rolecall {' '.join(arguments)} ended with {asked.returncode}: {asked.stderr.strip()}")
+        return asked.stdout
+
+    def records(self):
+        """The log of this start."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def audit(self, event):
+        """The audit events of this kind since this start."""
+        return [
+            record for record in self.records()
+            if record.get("target") == "rolecall::audit" and record.get("event") == event
+        ]
+
+    def await_audit(self, event, wanted, seconds=5):
+        """The first audit event of this kind that fulfils `wanted`; None if none comes."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for record in self.audit(event):
+                if wanted(record):
+                    return record
+            if time.monotonic() > deadline:
+                return None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.02)
+
+    def _await_ready(self, ready):
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if select.select([ready], [], [], 0.05)[0]:
+                if b"READY=1" in ready.recv(4096).split(b"\n"):
+                    return
+            elif self._process.poll() is not None:
+                raise Broken(f"the daemon did not start ({self._process.returncode}): {self._output()}")
+        raise Broken(f"the daemon was not ready within {START_SECONDS} s: {self._output()}")
+
+    def _output(self):
+        text = (self.directory / f"daemon-{self._starts}.out").read_text(errors="replace")
+        return " ".join(text.split())[-600:]
+
+
+def _binary():
+    return Path(os.environ["ROLECALL_BIN"]).resolve()
