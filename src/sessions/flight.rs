@@ -147,10 +147,8 @@ pub(super) async fn fly(sessions: Sessions, flight: Arc<Flight>) {
         flight: &flight,
     };
     let result = fetch(&sessions, &flight).await;
-    if !flight.is_over() {
-        let result = result.map(Arc::new);
-        sessions.land(&flight, result.map_err(|fault| (fault.error, fault.again)));
-    }
+    let result = result.map(Arc::new);
+    sessions.land(&flight, result.map_err(|fault| (fault.error, fault.again)));
     drop(landing);
 }
 

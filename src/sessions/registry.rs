@@ -113,6 +113,11 @@ impl Record {
         self.entry.held.load().as_ref().map(|session| session.ends)
     }
 
+    /// Whether a prefetch handle wants it kept, and it can still be had.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.kept > 0 && !self.retired
+    }
+
     fn idle_at(&self) -> BootTime {
         self.entry.used().plus(self.request.idle)
     }
@@ -125,11 +130,11 @@ impl Record {
         let again = self.failure.as_ref().map(|failure| failure.again);
         let wanted = match (self.ends(), again) {
             (Some(ends), again) => again.unwrap_or(self.renews).min(ends),
-            (None, again) if self.kept > 0 => again.unwrap_or(now),
+            (None, again) if self.is_kept() => again.unwrap_or(now),
             (None, Some(again)) => return Some(again.max(now).plus(FAILURE_LINGER)),
             (None, None) => return Some(now.plus(LINGER)),
         };
-        if self.kept > 0 {
+        if self.is_kept() {
             Some(wanted)
         } else {
             Some(wanted.min(self.idle_at()))
@@ -246,7 +251,7 @@ impl Registry {
     /// Counts this key against the capacity, evicting another if need be.
     fn wake(&mut self, key: &SessionKey, now: BootTime) -> Result<Option<Arc<Request>>, Full> {
         let kept = match self.records.get(key) {
-            Some(record) if !record.awake => record.kept > 0,
+            Some(record) if !record.awake => record.is_kept(),
             Some(_) | None => return Ok(None),
         };
         let evicted = if self.awake < self.capacity {
@@ -277,7 +282,7 @@ impl Registry {
         let victim = self
             .records
             .values()
-            .filter(|record| record.awake && record.kept == 0 && record.flight.is_none())
+            .filter(|record| record.awake && !record.is_kept() && record.flight.is_none())
             .filter(|record| now.since(record.entry.used()) > RECENT)
             .min_by_key(|record| (record.holds(), record.entry.used()))
             .map(|record| record.entry.key);
@@ -297,7 +302,7 @@ impl Registry {
             .swap(None)
             .map(|_| Arc::clone(&record.request));
         record.failure = None;
-        if record.flight.is_none() && record.kept == 0 {
+        if record.flight.is_none() && !record.is_kept() {
             if record.awake {
                 record.awake = false;
                 self.awake -= 1;
@@ -392,7 +397,7 @@ impl Registry {
             return Look::Nothing;
         };
         let request = Arc::clone(&record.request);
-        let idle = record.kept == 0 && now >= record.idle_at();
+        let idle = !record.is_kept() && now >= record.idle_at();
         if record.holds() && idle {
             self.sleep(key, now);
             return Look::Dropped(request, Dropped::Idle);
@@ -402,7 +407,7 @@ impl Registry {
             self.reschedule(key, now);
             return Look::Dropped(request, Dropped::Expired);
         }
-        let (class, due) = match (record.holds(), record.kept > 0) {
+        let (class, due) = match (record.holds(), record.is_kept()) {
             (true, _) => (Class::Refresh, record.renews),
             (false, true) => (Class::Prefetch, now),
             (false, false) => {

@@ -83,7 +83,7 @@ impl Report {
             }),
             in_flight: flight.is_some(),
             waiters: flight.map_or(0, |flight| flight.waiters()),
-            prefetch: record.kept > 0,
+            prefetch: record.is_kept(),
             unused: now.since(record.entry.used()),
             upstream: record.request.upstream.name.clone(),
             pace,

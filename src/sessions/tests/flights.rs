@@ -241,6 +241,9 @@ async fn forgetting_drops_what_is_held_and_what_is_under_way() {
     sleep(SECOND / 2).await;
     assert_eq!(source.calls(), 4);
     assert_eq!(world.sessions.forget(&role("prod/web")), 0);
+    sleep(SECOND * 7 / 10).await;
+    assert_eq!((source.calls(), source.running()), (5, 1));
+    assert!(lease.held().is_none());
     let answer = waiter.await.unwrap().unwrap();
     assert_eq!(source.calls(), 5);
     assert_eq!(id(&answer), "ASIA0000000000000005");
