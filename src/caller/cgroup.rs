@@ -18,7 +18,7 @@ const MAX_GROUPS: usize = 200_000;
 /// The unified hierarchy as this process sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Hierarchy {
-    mount: PathBuf,
+    pub(super) mount: PathBuf,
     /// The path of the group that is mounted there, without a slash at its end.
     root: Vec<u8>,
     reader: PlaceReader,

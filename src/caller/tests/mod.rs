@@ -1,11 +1,12 @@
-//! Tests with real sockets, and with sockets of other users where the tests run as root.
+//! Tests with real sockets.
 
 mod place;
+mod privileged;
 
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
-use nix::unistd::{Uid, setfsuid};
+use nix::unistd::Uid;
 
 use super::*;
 use crate::clock::Clock;
@@ -28,28 +29,6 @@ fn identify(desk: &Desk, listener: &TcpListener) -> Caller {
 
 fn own_uid() -> u32 {
     Uid::effective().as_raw()
-}
-
-/// Whether sockets of other users can be made here. In CI they must be.
-fn is_privileged() -> bool {
-    let is_root = Uid::effective().is_root();
-    assert!(
-        is_root || option_env!("CI").is_none(),
-        "tests of other users' sockets need root, and CI must run them"
-    );
-    if !is_root {
-        eprintln!("not root: sockets of other users cannot be made, nothing is tested");
-    }
-    is_root
-}
-
-/// Makes what `make` makes as this user. A thread has a file-system uid of its own, which becomes
-/// the owner of the sockets that it makes.
-fn as_user<T>(uid: u32, make: impl FnOnce() -> T) -> T {
-    let before = setfsuid(Uid::from_raw(uid));
-    let value = make();
-    setfsuid(before);
-    value
 }
 
 #[test]
@@ -100,27 +79,6 @@ fn a_half_closed_client_is_nobody() {
     client.shutdown(Shutdown::Write).unwrap();
     let caller = identify(&desk, &listener);
     assert_eq!(caller.facts().uid, Known::No);
-}
-
-#[test]
-fn another_users_socket_is_that_users() {
-    if !is_privileged() {
-        return;
-    }
-    let desk = desk();
-    let (listener, address) = listener();
-    for uid in [1, 12_345, 4_000_000_000] {
-        let _client = as_user(uid, || TcpStream::connect(address).unwrap());
-        let caller = identify(&desk, &listener);
-        assert_eq!(caller.facts().uid, Known::Yes(uid));
-    }
-    let _client = as_user(65_534, || TcpStream::connect(address).unwrap());
-    let caller = identify(&desk, &listener);
-    assert_eq!(caller.facts().uid, Known::No);
-    assert_eq!(
-        caller.evidence().to_string(),
-        "none: the uid has no number here"
-    );
 }
 
 #[test]
