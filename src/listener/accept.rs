@@ -162,8 +162,6 @@ async fn accept(socket: &Socket) -> io::Result<Accepted> {
 
 async fn accept_tcp(listener: &TcpListener) -> io::Result<Accepted> {
     let (stream, peer) = listener.accept().await?;
-    // An answer is one small write: waiting for more only adds the peer's delayed ACK to it.
-    stream.set_nodelay(true)?;
     Ok(Accepted::Tcp(stream, peer))
 }
 

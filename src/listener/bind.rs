@@ -164,6 +164,12 @@ fn bind_tcp(address: SocketAddr, kind: Kind) -> Result<Bound, BindError> {
 
 fn tcp(listener: StdTcpListener) -> io::Result<Bound> {
     listener.set_nonblocking(true)?;
+    // Accepted connections inherit it: an answer is one small write, and waiting for more only
+    // adds the peer's delayed ACK to it.
+    socket::setsockopt(&listener, sockopt::TcpNoDelay, &true)?;
+    if let Err(error) = defer_accept(&listener) {
+        tracing::debug!(%error, "connections are accepted before they say anything");
+    }
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?.to_string();
     Ok(Bound {
@@ -231,6 +237,30 @@ fn take(name: &str, kind: Kind, socket: PassedSocket) -> Result<Bound, BindError
         PassedSocket::Unknown => return Err(BindError::NotAListener(name.to_owned())),
     };
     bound.map_err(|error| other(name, error))
+}
+
+/// Connections are handed over together with their first bytes, so that accepting one and reading
+/// its request is one wake-up. One that stays silent is handed over after about a second.
+fn defer_accept(listener: &StdTcpListener) -> io::Result<()> {
+    let seconds: libc::c_int = 1;
+    let length = libc::socklen_t::try_from(size_of_val(&seconds)).unwrap_or_default();
+    #[expect(unsafe_code, reason = "nix has no TCP_DEFER_ACCEPT")]
+    // SAFETY: the descriptor is open, and the pointer is to a c_int that outlives the call and
+    // has the length that is given.
+    let set = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            length,
+        )
+    };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Accepted connections inherit it.
