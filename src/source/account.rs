@@ -100,6 +100,11 @@ impl StsAccount {
         self.account.roles.get(&reference.role)
     }
 
+    /// What the account's calls are proved with, unless they need a web identity.
+    pub(super) const fn own_signer(&self) -> &Signer {
+        &self.signer
+    }
+
     /// What this call is proved with.
     pub(super) fn signer(&self, call: &Call) -> Signer {
         match (&self.token, call.action) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failure::Attempt;
 use crate::config::{BaseCredentials, Dialect, Role, RoleKind};
 use crate::grants::Names;
 use crate::sessions::KeyDigest;
@@ -165,11 +166,13 @@ impl Call {
         key
     }
 
-    /// What this call is, for messages: the operation, and the role where there is one.
-    pub(super) fn describe(&self) -> String {
-        match &self.role_arn {
-            Some(arn) => format!("{} of {arn}", self.action.as_str()),
-            None => self.action.as_str().to_owned(),
+    /// What this call is, for messages.
+    pub(super) fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            operation: self.action.as_str(),
+            role_arn: self.role_arn.as_ref().map(RoleArn::as_str),
+            with_external_id: self.external_id.is_some(),
+            by_token: self.action == Action::AssumeRoleWithWebIdentity,
         }
     }
 }

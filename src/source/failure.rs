@@ -1,13 +1,15 @@
 //! What a failed call means: the raw answer of an STS, classified. Pure.
 //!
 //! AWS answers `<ErrorResponse><Error><Code>`, Ceph and at times MinIO S3's bare `<Error><Code>`,
-//! which the SDK reads as an error without code: so the body itself is read here.
+//! moto at times EC2's `<Errors><Error><Code>`. The SDK reads the latter two as errors without
+//! code: so the body itself is read here.
+
+use std::fmt;
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, Event};
 
-use super::call::{Action, Call};
 use crate::sessions::{FailureKind, FetchError};
 
 /// How much of an error's body is read.
@@ -15,6 +17,23 @@ const READ: usize = 64 * 1024;
 
 /// How much of upstream's message the log gets.
 const MESSAGE: usize = 400;
+
+/// What was tried, for messages and for what they advise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) operation: &'static str,
+    pub(super) role_arn: Option<&'a str>,
+    pub(super) with_external_id: bool,
+    /// Proved by a web identity token, not by a signature.
+    pub(super) by_token: bool,
+}
+
+impl fmt::Display for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation)?;
+        self.role_arn.map_or(Ok(()), |arn| write!(f, " of {arn}"))
+    }
+}
 
 /// `Code` and `Message` of an error body.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,7 +51,9 @@ pub(super) fn read(body: &[u8]) -> Option<UpstreamError> {
         match event {
             Event::Start(start) => path.push(start.local_name().as_ref().to_vec()),
             Event::End(_) => {
-                path.pop();
+                if path.pop().is_some_and(|name| name == b"Error") && !error.code.is_empty() {
+                    break;
+                }
             }
             Event::Text(text) => push(&mut error, &path, text.decode().ok()?.as_ref()),
             Event::CData(text) => push(&mut error, &path, text.decode().ok()?.as_ref()),
@@ -60,12 +81,11 @@ fn resolved(reference: &BytesRef<'_>) -> String {
 }
 
 fn push(error: &mut UpstreamError, path: &[Vec<u8>], text: &str) {
-    let names: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
-    match names.as_slice() {
-        [b"Error", b"Code"] | [b"ErrorResponse", b"Error", b"Code"] => {
+    match path {
+        [.., parent, name] if parent == b"Error" && name == b"Code" => {
             error.code.push_str(text.trim());
         }
-        [b"Error", b"Message"] | [b"ErrorResponse", b"Error", b"Message"] => {
+        [.., parent, name] if parent == b"Error" && name == b"Message" => {
             error.message.push_str(text);
         }
         _ => {}
@@ -73,41 +93,37 @@ fn push(error: &mut UpstreamError, path: &[Vec<u8>], text: &str) {
 }
 
 /// What an error answer means for this call.
-pub(super) fn classify(status: u16, body: &[u8], call: &Call) -> FetchError {
+pub(super) fn classify(status: u16, body: &[u8], attempt: &Attempt<'_>) -> FetchError {
     let error = read(body).unwrap_or_default();
-    let kind = kind(status, &error, call.action);
+    let kind = kind(status, &error, attempt.by_token);
     let message = printable(&error.message);
     let what = match (error.code.is_empty(), message.is_empty()) {
         (true, _) => format!("status {status}"),
         (false, true) => format!("{status} {}", printable(&error.code)),
         (false, false) => format!("{status} {}: {message}", printable(&error.code)),
     };
-    let advice = advice(kind, &error, call);
-    FetchError::new(
-        kind,
-        format!("{} failed ({what}); {advice}", call.describe()),
-    )
+    let advice = advice(kind, &error, attempt);
+    FetchError::new(kind, format!("{attempt} failed ({what}); {advice}"))
 }
 
 /// What an answer means that says it succeeded, and in which no session can be read. Bodies
 /// without a length end where the connection does, so a half one looks like a whole.
-pub(super) fn unreadable(body: &[u8], call: &Call, why: &str) -> FetchError {
-    let action = call.action.as_str();
+pub(super) fn unreadable(body: &[u8], attempt: &Attempt<'_>, why: &str) -> FetchError {
+    let operation = attempt.operation;
     let text = String::from_utf8_lossy(body.get(..READ).unwrap_or(body));
-    let begun = text.contains(&format!("<{action}Response"));
-    let what = call.describe();
-    if begun && !text.contains(&format!("</{action}Response>")) {
-        let message = format!("{what} failed: the answer broke off; it is tried again soon");
+    let begun = text.contains(&format!("<{operation}Response"));
+    if begun && !text.contains(&format!("</{operation}Response>")) {
+        let message = format!("{attempt} failed: the answer broke off; it is tried again soon");
         return FetchError::new(FailureKind::Unavailable, message);
     }
     let message = format!(
-        "{what} failed: the answer is not an STS answer that can be read ({why}); see that the \
+        "{attempt} failed: the answer is not an STS answer that can be read ({why}); see that the \
          account's `endpoint` is an STS and its `dialect` the right one"
     );
     FetchError::new(FailureKind::Misconfigured, message)
 }
 
-fn kind(status: u16, error: &UpstreamError, action: Action) -> FailureKind {
+fn kind(status: u16, error: &UpstreamError, by_token: bool) -> FailureKind {
     match error.code.as_str() {
         "AccessDenied"
         | "AccessDeniedException"
@@ -163,13 +179,13 @@ fn kind(status: u16, error: &UpstreamError, action: Action) -> FailureKind {
         "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => {
             FailureKind::Misconfigured
         }
-        _ => by_status(status, action),
+        _ => by_status(status, by_token),
     }
 }
 
-fn by_status(status: u16, action: Action) -> FailureKind {
+fn by_status(status: u16, by_token: bool) -> FailureKind {
     match status {
-        401 if action == Action::AssumeRoleWithWebIdentity => FailureKind::Denied,
+        401 if by_token => FailureKind::Denied,
         401 => FailureKind::BaseCredentials,
         403 => FailureKind::Denied,
         408 | 425 | 500..=599 => FailureKind::Unavailable,
@@ -192,12 +208,12 @@ pub(super) fn missing_permission(message: &str) -> Option<&str> {
     action.contains(':').then_some(action)
 }
 
-fn advice(kind: FailureKind, error: &UpstreamError, call: &Call) -> String {
+fn advice(kind: FailureKind, error: &UpstreamError, attempt: &Attempt<'_>) -> String {
     match kind {
-        FailureKind::Denied => denied(error, call),
+        FailureKind::Denied => denied(error, attempt),
         FailureKind::Throttled => "fewer calls are made until it recovers".to_owned(),
         FailureKind::Unavailable => "it is tried again soon".to_owned(),
-        FailureKind::BaseCredentials if call.action == Action::AssumeRoleWithWebIdentity => {
+        FailureKind::BaseCredentials if attempt.by_token => {
             "the web identity token is not (or no longer) accepted: see that its file is renewed, \
              and that its issuer and audience are registered"
                 .to_owned()
@@ -205,11 +221,11 @@ fn advice(kind: FailureKind, error: &UpstreamError, call: &Call) -> String {
         FailureKind::BaseCredentials => "the account's base credentials are wrong, expired or \
              deleted: see its `credentials`"
             .to_owned(),
-        FailureKind::Misconfigured => misconfigured(error, call),
+        FailureKind::Misconfigured => misconfigured(error, attempt),
     }
 }
 
-fn denied(error: &UpstreamError, call: &Call) -> String {
+fn denied(error: &UpstreamError, attempt: &Attempt<'_>) -> String {
     match missing_permission(&error.message) {
         Some("sts:TagSession") => "the role's trust policy does not allow sts:TagSession, which \
              session tags need: allow it there, or drop `tags`"
@@ -226,7 +242,7 @@ fn denied(error: &UpstreamError, call: &Call) -> String {
             "there is no such role: see the role's name or `arn`".to_owned()
         }
         None => {
-            let external_id = if call.external_id.is_some() {
+            let external_id = if attempt.with_external_id {
                 " (and its external id)"
             } else {
                 ""
@@ -234,13 +250,13 @@ fn denied(error: &UpstreamError, call: &Call) -> String {
             format!(
                 "see that the role exists, that its trust policy{external_id} names the base \
                  credentials, and that they may call {}",
-                call.action.as_str()
+                attempt.operation
             )
         }
     }
 }
 
-fn misconfigured(error: &UpstreamError, call: &Call) -> String {
+fn misconfigured(error: &UpstreamError, attempt: &Attempt<'_>) -> String {
     match error.code.as_str() {
         "RequestExpired"
         | "RequestTimeTooSkewed"
@@ -255,7 +271,7 @@ fn misconfigured(error: &UpstreamError, call: &Call) -> String {
         }
         "MethodNotAllowed" | "InvalidAction" | "NotImplemented" => format!(
             "this server does not know {}: see the account's `dialect` and the role's `kind`",
-            call.action.as_str()
+            attempt.operation
         ),
         _ if error.message.contains("MaxSessionDuration") => {
             "shorten the role's `duration`, or raise its maximum".to_owned()
@@ -297,4 +313,101 @@ pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
         at = cause.source();
     }
     texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ATTEMPT: Attempt<'_> = Attempt {
+        operation: "AssumeRole",
+        role_arn: Some("arn:aws:iam::123456789012:role/web"),
+        with_external_id: true,
+        by_token: false,
+    };
+
+    fn error(code: &str, message: &str) -> Option<UpstreamError> {
+        Some(UpstreamError {
+            code: code.to_owned(),
+            message: message.to_owned(),
+        })
+    }
+
+    #[test]
+    fn the_error_is_found_below_every_root() {
+        for body in [
+            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender\
+             </Type><Code>C</Code><Message>a &lt;b&gt; &#38; c</Message></Error><RequestId>r\
+             </RequestId></ErrorResponse>",
+            "<?xml version=\"1.0\"?><Error><Code>C</Code><Message>a &lt;b> &amp; c</Message></Error>",
+            "<Response><Errors><Error><Code>C</Code><Message><![CDATA[a <b> & c]]></Message></Error>\
+             <Error><Code>D</Code></Error></Errors></Response>",
+            "<a:ErrorResponse xmlns:a=\"x\"><a:Error>\n<a:Code>\n C \n</a:Code>\n<a:Message>a \
+             &lt;b&gt; &amp; c</a:Message></a:Error></a:ErrorResponse>",
+        ] {
+            assert_eq!(read(body.as_bytes()), error("C", "a <b> & c"), "{body}");
+        }
+        assert_eq!(read(b"<Error><Code>C</Code><Mess"), error("C", ""));
+    }
+
+    #[test]
+    fn a_body_that_is_no_error_has_none() {
+        for body in [
+            "",
+            "{}",
+            "<html><body>Error</body></html>",
+            "<Error><Code/></Error>",
+            "<",
+        ] {
+            assert_eq!(read(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn upstreams_words_end_at_the_line_and_are_cut() {
+        assert_eq!(printable("first\nx-amz-security-token:canary"), "first");
+        assert_eq!(printable("  a\u{7}b\u{1b}[31m"), "a b [31m");
+        assert_eq!(printable(&"x".repeat(1000)).chars().count(), MESSAGE + 1);
+    }
+
+    #[test]
+    fn the_missing_permission_is_named() {
+        let message = "User: x is not authorized to perform: sts:TagSession on resource: y";
+        assert_eq!(missing_permission(message), Some("sts:TagSession"));
+        assert_eq!(missing_permission("not authorized to perform: this"), None);
+        assert_eq!(missing_permission("Access denied"), None);
+    }
+
+    #[test]
+    fn an_external_id_is_mentioned_where_one_is_sent() {
+        let failed = classify(403, b"<Error><Code>AccessDenied</Code></Error>", &ATTEMPT);
+        assert!(failed.message.contains("and its external id"), "{failed}");
+    }
+
+    #[test]
+    fn half_an_answer_is_tried_again() {
+        let half = b"<AssumeRoleResponse><AssumeRoleResult><Credentials><Acc";
+        assert_eq!(
+            unreadable(half, &ATTEMPT, "").kind,
+            FailureKind::Unavailable
+        );
+        let other = b"<html></html>";
+        assert_eq!(
+            unreadable(other, &ATTEMPT, "").kind,
+            FailureKind::Misconfigured
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_is_too_odd(status in 100_u16..600, body: Vec<u8>, text in "[<>/&;A-Za-z!\\[\\]]*") {
+            for body in [body.as_slice(), text.as_bytes()] {
+                let failed = classify(status, body, &ATTEMPT);
+                prop_assert!(failed.message.starts_with("AssumeRole of arn"));
+                prop_assert!(!failed.message.contains('\n'));
+            }
+        }
+    }
 }

@@ -30,7 +30,7 @@ type Known<K> = Mutex<HashMap<K, Weak<Request>>>;
 
 /// How the roles of an account are obtained.
 #[derive(Debug)]
-enum AccountPlan {
+pub(super) enum AccountPlan {
     Sts(Box<StsAccount>),
     Local,
 }
@@ -63,6 +63,22 @@ impl Plans {
             asked,
             in_use: Known::default(),
         })
+    }
+
+    /// The accounts, by alias.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = (&AccountAlias, &AccountPlan)> {
+        self.accounts.iter()
+    }
+
+    /// All declared roles, in order.
+    pub(super) fn roles(&self) -> Vec<RoleRef> {
+        let mut roles: Vec<_> = self.asked.keys().cloned().collect();
+        roles.sort();
+        roles
+    }
+
+    pub(super) const fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     fn make(&self, role: &RoleRef, names: &Names) -> Option<Arc<Request>> {

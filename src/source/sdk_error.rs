@@ -6,14 +6,13 @@ use aws_sdk_sts::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use http_body_util::LengthLimitError;
 
-use super::call::Call;
-use super::failure::{self, causes};
+use super::failure::{self, Attempt, causes};
 use super::sts::CALL_TIMEOUT;
 use super::transport::{BODY_LIMIT, LeadsHere};
 use crate::sessions::{FailureKind, FetchError};
 
 /// The failure in the daemon's words.
-pub(super) fn failed<E>(error: &SdkError<E, HttpResponse>, call: &Call) -> FetchError
+pub(super) fn failed<E>(error: &SdkError<E, HttpResponse>, attempt: &Attempt<'_>) -> FetchError
 where
     E: Error + 'static,
 {
@@ -23,45 +22,49 @@ where
             let raw = answer.raw();
             let body = raw.body().bytes().unwrap_or_default();
             match raw.status().as_u16() {
-                200..=299 => failure::unreadable(body, call, &why),
-                status => failure::classify(status, body, call),
+                200..=299 => failure::unreadable(body, attempt, &why),
+                status => failure::classify(status, body, attempt),
             }
         }
         SdkError::TimeoutError(_) => {
             let seconds = CALL_TIMEOUT.as_secs();
-            unavailable(call, &format!("no answer within {seconds} s"))
+            unavailable(attempt, &format!("no answer within {seconds} s"))
         }
         SdkError::ResponseError(_) if cause::<LengthLimitError>(error).is_some() => {
             let what = format!("the answer is larger than {} KiB", BODY_LIMIT / 1024);
-            misconfigured(call, &what, "see that the account's `endpoint` is an STS")
+            misconfigured(
+                attempt,
+                &what,
+                "see that the account's `endpoint` is an STS",
+            )
         }
         SdkError::ResponseError(_) => {
-            unavailable(call, &format!("the answer could not be read ({why})"))
+            unavailable(attempt, &format!("the answer could not be read ({why})"))
         }
         SdkError::DispatchFailure(_) => {
             if let Some(own) = cause::<LeadsHere>(error) {
-                return misconfigured(call, &own.to_string(), "name another `endpoint`");
+                return misconfigured(attempt, &own.to_string(), "name another `endpoint`");
             }
             if why.contains("invalid peer certificate") {
                 let advice = "install the authority's certificate on this host, or see the \
                               account's `endpoint`";
-                return misconfigured(call, &why, advice);
+                return misconfigured(attempt, &why, advice);
             }
-            unavailable(call, &why)
+            unavailable(attempt, &why)
         }
         SdkError::ConstructionFailure(_) | _ => {
-            misconfigured(call, &why, "see the account's `endpoint` and `region`")
+            misconfigured(attempt, &why, "see the account's `endpoint` and `region`")
         }
     }
 }
 
-fn unavailable(call: &Call, why: &str) -> FetchError {
-    let message = format!("{} failed: {why}; it is tried again soon", call.describe());
+fn unavailable(attempt: &Attempt<'_>, why: &str) -> FetchError {
+    let message = format!("{attempt} failed: {why}; it is tried again soon");
     FetchError::new(FailureKind::Unavailable, message)
 }
 
-fn misconfigured(call: &Call, why: &str, advice: &str) -> FetchError {
-    let message = format!("{} failed: {why}; {advice}", call.describe());
+fn misconfigured(attempt: &Attempt<'_>, why: &str, advice: &str) -> FetchError {
+    let message = format!("{attempt} failed: {why}; {advice}");
     FetchError::new(FailureKind::Misconfigured, message)
 }
 

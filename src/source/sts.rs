@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use super::base::{self, Base, TokenFile};
 use super::call::{Action, CHAINED_LIFE, Call};
 use super::engine::SdkTime;
+use super::failure::Attempt;
 use super::sdk_error::failed;
 use super::transport::CONNECT_TIMEOUT;
 use super::{Engine, answer};
@@ -173,7 +174,7 @@ impl Fetch {
             let message = format!(
                 "{} was not tried: it takes long-term keys only, and the account's base \
                  credentials are a session's; see its `credentials`",
-                self.call.describe()
+                self.call.attempt()
             );
             return Err(FetchError::new(FailureKind::Misconfigured, message));
         }
@@ -267,7 +268,7 @@ async fn send(
             let answer = request.send().await;
             answer
                 .map(|answer| answer.credentials)
-                .map_err(|error| failed(&error, call))
+                .map_err(|error| failed(&error, &call.attempt()))
         }};
     }
     match (call.action, proof) {
@@ -310,6 +311,26 @@ async fn send(
         (Action::GetSessionToken, _) => {
             send!(client.get_session_token().duration_seconds(seconds))
         }
+    }
+}
+
+/// Who signs with these credentials: an ARN, or nothing where this STS does not tell.
+pub(super) async fn identity(
+    engine: &Engine,
+    endpoint: &Endpoint,
+    keys: &Credentials,
+) -> Result<Option<String>, FetchError> {
+    let attempt = Attempt {
+        operation: "GetCallerIdentity",
+        role_arn: None,
+        with_external_id: false,
+        by_token: false,
+    };
+    let signed = aws_sdk_sts::Config::builder().credentials_provider(keys.clone());
+    let request = endpoint.client(engine).get_caller_identity();
+    match request.customize().config_override(signed).send().await {
+        Ok(answer) => Ok(answer.arn),
+        Err(error) => Err(Proof::Keys(keys).redact(failed(&error, &attempt))),
     }
 }
 

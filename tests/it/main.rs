@@ -6,3 +6,7 @@ mod support;
 
 mod cli;
 mod upstream;
+mod upstream_base;
+mod upstream_keys;
+mod upstream_probe;
+mod upstream_real;

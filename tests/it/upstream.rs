@@ -19,7 +19,7 @@ use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
 
 /// A catalogue without a role: there is no built-in authority here.
 #[derive(Debug)]
-struct NoLocalRoles;
+pub(crate) struct NoLocalRoles;
 
 impl Catalogue for NoLocalRoles {
     fn request(&self, _: &RoleRef, _: &Names) -> Option<Arc<Request>> {

@@ -7,6 +7,7 @@ mod document;
 mod process;
 mod token;
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -219,7 +220,7 @@ async fn find(
     let found = tokio::time::timeout(FINDING, from.ask(&region, &engine))
         .await
         .map_err(|_elapsed| failed(&format!("no answer within {} s", FINDING.as_secs())))?
-        .map_err(|error| failed(&causes(&error)))?;
+        .map_err(|error| failed(&error.source().map(causes).unwrap_or_default()))?;
     let now = engine.clock().now();
     let kept = match found.expiry().map(|expiry| expiry.duration_since(now)) {
         Some(Ok(life)) => life.saturating_sub(RENEWED_BEFORE.min(life / 2)),

@@ -53,6 +53,10 @@ impl Process {
         let (output, errors) = (child.stdout.take(), child.stderr.take());
         let (output, errors) = tokio::join!(read(output), read(errors));
         let output = output.map_err(|e| failed("could not be read", e))?;
+        if u64::try_from(output.len()).is_ok_and(|length| length >= OUTPUT) {
+            let message = format!("{program} printed more than {} KiB", OUTPUT / 1024);
+            return Err(CredentialsError::provider_error(message));
+        }
         let status = child
             .wait()
             .await
