@@ -328,11 +328,11 @@ mod tests {
         by_token: false,
     };
 
-    fn error(code: &str, message: &str) -> Option<UpstreamError> {
-        Some(UpstreamError {
+    fn error(code: &str, message: &str) -> UpstreamError {
+        UpstreamError {
             code: code.to_owned(),
             message: message.to_owned(),
-        })
+        }
     }
 
     #[test]
@@ -347,9 +347,13 @@ mod tests {
             "<a:ErrorResponse xmlns:a=\"x\"><a:Error>\n<a:Code>\n C \n</a:Code>\n<a:Message>a \
              &lt;b&gt; &amp; c</a:Message></a:Error></a:ErrorResponse>",
         ] {
-            assert_eq!(read(body.as_bytes()), error("C", "a <b> & c"), "{body}");
+            assert_eq!(
+                read(body.as_bytes()),
+                Some(error("C", "a <b> & c")),
+                "{body}"
+            );
         }
-        assert_eq!(read(b"<Error><Code>C</Code><Mess"), error("C", ""));
+        assert_eq!(read(b"<Error><Code>C</Code><Mess"), Some(error("C", "")));
     }
 
     #[test]
