@@ -46,7 +46,6 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
             instance: Instance::default(),
             minio_js_alias: false,
             tokenless: false,
-            select_only: false,
             tokens: Vec::new(),
         }],
         accounts: BTreeMap::from([(account.alias.clone(), account)]),

@@ -63,15 +63,7 @@ pub enum Origin {
 }
 
 /// One `[[listener]]`.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one switch of the file"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own in the file"
-)]
 pub struct Listener {
     /// Its name, in logs and metrics.
     pub name: Arc<str>,
@@ -89,8 +81,6 @@ pub struct Listener {
     pub minio_js_alias: bool,
     /// Whether the container API is served without `Authorization`.
     pub tokenless: bool,
-    /// Two different roles are none.
-    pub select_only: bool,
     /// Authorization tokens written to files.
     pub tokens: Vec<TokenFile>,
 }

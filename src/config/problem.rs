@@ -152,20 +152,16 @@ impl Problems {
     pub(super) fn into_list(self, sources: &Sources) -> Vec<Problem> {
         let mut found = self.0.into_inner();
         found.sort_by_key(|found| (found.severity, found.at.place));
-        let mut list: Vec<Problem> = Vec::new();
-        for one in found {
-            let problem = Problem {
-                severity: one.severity,
-                message: one.message,
-                position: one.at.place.and_then(|place| sources.position(place)),
-                key: one.at.key,
-                other: one.other.and_then(|place| sources.position(place)),
-                hint: one.hint,
-            };
-            if !list.contains(&problem) {
-                list.push(problem);
-            }
-        }
+        let problem = |one: Found| Problem {
+            severity: one.severity,
+            message: one.message,
+            position: one.at.place.and_then(|place| sources.position(place)),
+            key: one.at.key,
+            other: one.other.and_then(|place| sources.position(place)),
+            hint: one.hint,
+        };
+        let mut list: Vec<Problem> = found.into_iter().map(problem).collect();
+        list.dedup();
         list
     }
 }

@@ -46,16 +46,11 @@ pub(super) const LISTENER: Shape = Shape::new(
         )
         .default("false"),
         Key::new(
-            "select",
-            Kind::Word(&[now("first"), now("only")]),
-            "`first`: a caller's first matching grant; `only`: two different roles are none",
-        )
-        .default("\"first\""),
-        Key::new(
             "token",
             Kind::Tables(&TOKEN),
             "authorization tokens of the container API, written to files at start",
         ),
+        Key::later("select"),
         Key::later("peers"),
         Key::later("public-url"),
         Key::later("tls"),

@@ -16,7 +16,7 @@ pub(super) fn check(root: &Reader<'_>, config: &Config) {
         let BaseCredentials::Role(base) = &account.base else {
             continue;
         };
-        let Some(table) = account_table(root, account.alias.as_str()) else {
+        let Some(table) = root.named_one("account", account.alias.as_str()) else {
             continue;
         };
         let at = table
@@ -114,12 +114,4 @@ fn check_durations(table: &Reader<'_>, account: &Account, base: &Role) {
                 ));
         }
     }
-}
-
-/// The table of this account.
-pub(super) fn account_table<'a>(root: &Reader<'a>, alias: &str) -> Option<Reader<'a>> {
-    root.named("account")
-        .into_iter()
-        .find(|(name, _)| *name == alias)
-        .map(|(_, table)| table)
 }

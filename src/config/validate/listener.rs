@@ -69,9 +69,6 @@ pub(super) fn listener(reader: &Reader<'_>) -> Option<Listener> {
         },
         minio_js_alias: reader.flag("minio-js-alias").unwrap_or_default(),
         tokenless: reader.flag("tokenless").unwrap_or_default(),
-        select_only: reader
-            .text("select")
-            .is_some_and(|spot| spot.value == "only"),
         tokens: reader.tables("token").iter().filter_map(token).collect(),
     };
     check_apis(reader, &listener);
@@ -170,9 +167,13 @@ fn owner(reader: &Reader<'_>) -> Option<u32> {
     if reader.own("owner").is_none() {
         return Some(surroundings.uid);
     }
-    match reader.text("owner") {
-        Some(spot) => super::grant::uid_of(reader.context(), &spot),
-        None => u32::try_from(reader.whole("owner")?.value).ok(),
+    let Some(spot) = reader.text("owner") else {
+        return u32::try_from(reader.whole("owner")?.value).ok();
+    };
+    let number = spot.value.parse().ok();
+    match surroundings.user(spot.value).or(number) {
+        Some(uid) => Some(uid),
+        None => super::grant::uid_of(reader.context(), &spot),
     }
 }
 

@@ -1,10 +1,15 @@
 //! Grants and roles together: what is never reached, and what cannot be fetched ahead.
 
-use super::chains::account_table;
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::reader::Reader;
 use crate::config::problem::At;
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::grants::{Grant, Placeholder, Template, When};
+use crate::grants::{Grant, Placeholder, Template, UserIds, When};
+use crate::types::RoleRef;
+
+/// How many hidden grants are named.
+const SHOWN: usize = 5;
 
 pub(super) fn check(root: &Reader<'_>, config: &Config) {
     check_order(root, config);
@@ -13,40 +18,73 @@ pub(super) fn check(root: &Reader<'_>, config: &Config) {
     check_tokens(root, config);
 }
 
-/// A grant before which another one takes every caller.
+/// Grants before which another one takes every caller.
 fn check_order(root: &Reader<'_>, config: &Config) {
+    let mut hiders = Hiders::default();
+    let mut hidden: BTreeMap<usize, Vec<&Grant>> = BTreeMap::new();
+    for grant in &config.grants {
+        match hiders.of(&grant.when) {
+            Some(wider) => hidden.entry(wider.number).or_default().push(grant),
+            None => hiders.add(grant),
+        }
+    }
     let tables = root.tables("grant");
-    let at = |grant: &Grant| {
+    let at = |number: usize| {
         tables
-            .get(grant.number.saturating_sub(1))
-            .map_or_else(At::default, |t| t.at.clone())
+            .get(number.saturating_sub(1))
+            .map_or_else(At::default, |table| table.at.clone())
     };
-    for (index, grant) in config.grants.iter().enumerate() {
-        let earlier = config.grants.iter().take(index);
-        let Some(wider) = earlier.into_iter().find(|e| covers(&e.when, &grant.when)) else {
+    for (wider, grants) in hidden {
+        let Some(first) = grants.first() else {
             continue;
         };
-        let (what, hint) = if wider.role == grant.role {
-            (
-                "gives the same callers the same role",
-                "remove one of the two",
-            )
-        } else {
-            (
-                "takes all of its callers first",
-                "they get this role only by asking for it by name; give it a higher `priority`, or put it first",
-            )
-        };
+        let numbers = grants
+            .iter()
+            .take(SHOWN)
+            .map(|grant| grant.number.to_string());
+        let mut numbers = numbers.collect::<Vec<_>>().join(", ");
+        if grants.len() > SHOWN {
+            numbers = format!("{numbers} and {} more", grants.len() - SHOWN);
+        }
+        let plural = if grants.len() == 1 { "" } else { "s" };
         root.problems()
             .warning(
-                &at(grant),
-                format!(
-                    "grant {} is hidden: grant {} {what}",
-                    grant.number, wider.number
-                ),
+                &at(first.number),
+                format!("grant {wider} takes all callers of grant{plural} {numbers} first"),
             )
             .and(&at(wider))
-            .hint(hint);
+            .hint(
+                "they get a later role only by asking for it by name; `priority` changes the order",
+            );
+    }
+}
+
+/// The grants that may hide later ones, found by a user that they name.
+#[derive(Default)]
+struct Hiders<'a> {
+    for_anyone: Vec<&'a Grant>,
+    by_uid: BTreeMap<u32, Vec<&'a Grant>>,
+}
+
+impl<'a> Hiders<'a> {
+    fn add(&mut self, grant: &'a Grant) {
+        if grant.when.anyone {
+            self.for_anyone.push(grant);
+        }
+        for uid in grant.when.users.iter().flat_map(UserIds::iter) {
+            self.by_uid.entry(uid).or_default().push(grant);
+        }
+    }
+
+    /// The first that matches every caller whom this pattern matches.
+    fn of(&self, when: &When) -> Option<&'a Grant> {
+        let some_uid = when.users.as_ref().and_then(|users| users.iter().next());
+        let for_uid = some_uid
+            .and_then(|uid| self.by_uid.get(&uid))
+            .into_iter()
+            .flatten();
+        let mut candidates = self.for_anyone.iter().chain(for_uid);
+        candidates.find(|grant| covers(&grant.when, when)).copied()
     }
 }
 
@@ -131,23 +169,30 @@ fn fixes(grant: &Grant, placeholder: Placeholder) -> bool {
 
 /// Roles that nobody can ask for.
 fn check_unused(root: &Reader<'_>, config: &Config) {
-    let is_base = |role: &Role| {
-        config.accounts.values().any(
-            |account| matches!(&account.base, BaseCredentials::Role(base) if *base == role.reference),
-        )
-    };
+    let bases = config
+        .accounts
+        .values()
+        .filter_map(|account| match &account.base {
+            BaseCredentials::Role(base) => Some(base),
+            BaseCredentials::Environment
+            | BaseCredentials::Profile(_)
+            | BaseCredentials::Key { .. }
+            | BaseCredentials::WebIdentity { .. }
+            | BaseCredentials::Process(_)
+            | BaseCredentials::Endpoint { .. }
+            | BaseCredentials::Imds
+            | BaseCredentials::Local => None,
+        });
+    let granted = config.grants.iter().map(|grant| &grant.role);
+    let wanted: BTreeSet<&RoleRef> = bases.chain(granted).collect();
     if root.tables("grant").len() != config.grants.len() {
         return;
     }
     for (_, role) in roles(config) {
-        let granted = config
-            .grants
-            .iter()
-            .any(|grant| grant.role == role.reference);
-        if !granted
-            && !is_base(role)
-            && let Some(table) = role_table(root, role)
-        {
+        if wanted.contains(&role.reference) {
+            continue;
+        }
+        if let Some(table) = role_table(root, role) {
             root.problems().note(
                 &table.at,
                 format!("no grant gives {} to anybody", role.reference),
@@ -194,9 +239,6 @@ fn roles(config: &Config) -> impl Iterator<Item = (&Account, &Role)> {
 }
 
 fn role_table<'a>(root: &Reader<'a>, role: &Role) -> Option<Reader<'a>> {
-    let account = account_table(root, role.reference.account.as_str())?;
-    let mut roles = account.named("role").into_iter();
-    roles
-        .find(|(name, _)| *name == role.reference.role.as_str())
-        .map(|(_, table)| table)
+    let account = root.named_one("account", role.reference.account.as_str())?;
+    account.named_one("role", role.reference.role.as_str())
 }

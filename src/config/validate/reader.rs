@@ -245,6 +245,19 @@ impl<'a> Reader<'a> {
         names.table.entries.iter().filter_map(one).collect()
     }
 
+    /// One of the tables under names that the user chose.
+    pub(super) fn named_one(&self, key: &str, name: &str) -> Option<Self> {
+        let names = self.table(key)?;
+        let entry = names.table.get(name)?;
+        let at = names.at.below(name, entry.place);
+        Some(Self {
+            cx: self.cx,
+            table: table(&entry.value.data)?,
+            fallback: None,
+            at,
+        })
+    }
+
     /// Parses the text of this key; what is wrong with it is a problem there.
     pub(super) fn parsed<T, E: fmt::Display>(
         &self,

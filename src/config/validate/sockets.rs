@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::chains::account_table;
 use super::reader::Reader;
 use super::url::Url;
 use crate::config::problem::At;
@@ -18,7 +17,7 @@ pub(super) fn check(root: &Reader<'_>, config: &Config) {
     check_binds(root, config);
     check_files(root);
     for account in config.accounts.values() {
-        let Some(table) = account_table(root, account.alias.as_str()) else {
+        let Some(table) = root.named_one("account", account.alias.as_str()) else {
             continue;
         };
         if let Some(url) = &account.endpoint {
