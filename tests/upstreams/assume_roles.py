@@ -77,11 +77,10 @@ directory = "{place}/state"
 
     def __enter__(self):
         self._process.start(self._configuration)
-        (address,) = {
-            record["address"] for record in self._process.records() if record.get("message") == "listening"
-            and record["address"].startswith("127.")
-        }
-        self._base = f"http://{address}/latest"
+        listening = self._process.await_record(lambda record: record.get("message") == "listening")
+        if listening is None:
+            raise AssertionError("the daemon did not tell where it listens")
+        self._base = f"http://{listening['address']}/latest"
         put = urllib.request.Request(
             f"{self._base}/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "300"}
         )

@@ -84,20 +84,24 @@ class DaemonProcess:
 
     def records(self):
         """The log of this start."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        if not self.log.exists():
+            return []
+        whole = self.log.read_text().rpartition("\n")[0]  # a last line may still be being written
+        return [json.loads(line) for line in whole.splitlines()]
 
     def audit(self, event):
         """The audit events of this kind since this start."""
-        return [
-            record for record in self.records()
-            if record.get("target") == "rolecall::audit" and record.get("event") == event
-        ]
+        return [record for record in self.records() if _is_audit(record, event)]
 
     def await_audit(self, event, wanted, seconds=5):
         """The first audit event of this kind that fulfils `wanted`; None if none comes."""
+        return self.await_record(lambda record: _is_audit(record, event) and wanted(record), seconds)
+
+    def await_record(self, wanted, seconds=5):
+        """The first record of the log that fulfils `wanted`; None if none comes."""
         deadline = time.monotonic() + seconds
         while True:
-            for record in self.audit(event):
+            for record in self.records():
                 if wanted(record):
                     return record
             if time.monotonic() > deadline:
@@ -118,6 +122,10 @@ class DaemonProcess:
     def _output(self):
         text = (self.directory / f"daemon-{self._starts}.out").read_text(errors="replace")
         return " ".join(text.split())[-600:]
+
+
+def _is_audit(record, event):
+    return record.get("target") == "rolecall::audit" and record.get("event") == event
 
 
 def _binary():

@@ -36,10 +36,11 @@ up() {
     echo $! >"$state/pid"
     until port=$(port_of "$(cat "$state/pid")") && [ -n "$port" ] &&
         curl -sf -o /dev/null "http://127.0.0.1:$port/moto-api/"; do
-        if ! alive || [ $SECONDS -ge $deadline ]; then
+        if ! kill -0 "$(cat "$state/pid")" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
             cat "$state/log" >&2
             exit 1
         fi
+        sleep 0.05
     done
     {
         echo "export AWS_ENDPOINT_URL=http://127.0.0.1:$port"

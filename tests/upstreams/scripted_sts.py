@@ -18,6 +18,7 @@ import json
 import secrets
 import socket
 import struct
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -132,12 +133,14 @@ class ScriptedSts:
     def _listen(self):
         if self._server is None:
             self.ended.clear()
-            self._server = _Server(self._address, _Handler)
+            self._server = Server(self._address, _Handler)
             self._server.sts = self
             threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """An HTTP server for tests: impatient clients are no error, and it can end what is open."""
+
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 1024
@@ -154,6 +157,10 @@ class _Server(ThreadingHTTPServer):
     def shutdown_request(self, request):
         self._open.discard(request)
         super().shutdown_request(request)
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def end_connections(self):
         """Ends kept connections too: a server that is gone answers on none."""
@@ -316,7 +323,7 @@ def main():
     options.add_argument("--control", type=address, default=("127.0.0.1", 0))
     chosen = options.parse_args()
     sts = ScriptedSts(chosen.listen)
-    control = _Server(chosen.control, Control)
+    control = Server(chosen.control, Control)
     control.sts = sts
     print("export SCRIPTED_STS=%s SCRIPTED_STS_CONTROL=http://%s:%d" % (sts.url, *control.server_address), flush=True)
     control.serve_forever()

@@ -4,11 +4,12 @@ call GetCallerIdentity, whose UserId is the access key id."""
 
 import hashlib
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import signature
+from scripted_sts import Server
 
 DATE = "Fri, 01 Jan 2021 00:00:00 GMT"
 
@@ -17,8 +18,7 @@ class Witness:
     """The server; `secrets` is asked for the keys that may sign."""
 
     def __init__(self, secrets, listen=("127.0.0.1", 0)):
-        self._server = ThreadingHTTPServer(listen, _Handler)
-        self._server.daemon_threads = True
+        self._server = Server(listen, _Handler)
         self._server.witness = self
         self.secrets = secrets
         self.objects = {}

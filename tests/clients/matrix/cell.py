@@ -105,7 +105,7 @@ class Cell:
             answer, signed = self.ask(program)
             if self.client.proof == "identity":
                 return self._right_identity(answer)
-            if answer.word in ("error", "late", "identity"):
+            if answer.word not in ("key", "signed", "done"):
                 raise Failed(
                     f"wanted credentials, got {answer.word} after {answer.seconds:.1f} s: {answer.text}"
                 )
@@ -146,7 +146,7 @@ class Cell:
         if answer.word == "late":
             raise Failed(f"no answer within {self.client.patience:.0f} s")
         if answer.word != "error" or signed:
-            raise Failed(f"wanted a failure, got {answer.word} {answer.key or answer.text} {signed}")
+            raise Failed(f"wanted a plain failure, got {answer.word} {answer.key or answer.text} {signed}")
         if self.daemon.audit("hand-out"):
             raise Failed(f"credentials were handed out: {self.daemon.audit('hand-out')}")
         caller = f"uid {self.uid}"

@@ -11,25 +11,36 @@ CLOCK = "{clock}"  # in a command: what follows has the moved clock; without it,
 @dataclass(frozen=True)
 class Client:
     name: str
-    version: tuple  # how the installed version is found: see versions.py
-    command: list  # {mount}, {s3}, {s3host} stand for places of the cell
-    steady: bool = True  # one process for all asks; False: a new process for each
-    proof: str = "key"  # key: prints id and digest; signed: prints the id an upstream saw;
-    # recorded: the S3 server knows it; identity: prints the instance id
-    imds: str | None = "v2"  # v2, v1, or None: it does not ask the metadata address
-    endpoint: str = "link-local"  # or "variable": AWS_EC2_METADATA_SERVICE_ENDPOINT names another
-    container: str | None = None  # full: FULL_URI and token; relative: RELATIVE_URI on 169.254.170.2
-    token_by: str = "variable"  # or "file": how a container client is told its token
-    held_token: str = "fresh"  # between fetches it holds: fresh (no token), renewed (a token that it
-    # replaces on 401), next (at the ask after it), later (some minutes after it), kept (never),
-    # path (an unguessable path instead of a token)
-    token_retry: int = 0  # seconds of held_token = "later"
-    clock: str = "wall"  # what is moved to make it ask again: wall, all (the monotonic too), or
-    # real (Go asks the kernel itself: short sessions and waiting instead)
-    life: int = 3600  # of its first session, in seconds
-    asks_again_at: int = 5  # this many seconds before its session ends it asks again; negative: after
-    bears_slow: bool = True  # its first ask outlasts an upstream of 1.5 s
-    patience: float = 20.0  # it must have given up by then
+    version: tuple  # where the installed version is found: see versions.py
+    command: list  # {mount}, {s3}, {s3host} and {ask} stand for things of the cell
+    # One process for all asks; False: a new process for each.
+    steady: bool = True
+    # key: it prints id and digest; signed: it prints the id that signed its call; recorded: the witness
+    # knows who signed; identity: it has no credentials and prints the instance id.
+    proof: str = "key"
+    # v2, v1, or None: it does not ask the metadata address.
+    imds: str | None = "v2"
+    # link-local: it knows 169.254.169.254; variable: it is told another address.
+    endpoint: str = "link-local"
+    # full: FULL_URI and a token; relative: RELATIVE_URI on 169.254.170.2; None: it knows no such protocol.
+    container: str | None = None
+    # How it is told its container token: in a variable or by a file.
+    token_by: str = "variable"
+    # Between fetches it holds: fresh, no token; renewed, one that it replaces on 401; next, one that it
+    # replaces at the ask after a 401; later, one that it replaces `token_retry` seconds after a 401; kept,
+    # one that it never replaces; path, an unguessable path.
+    held_token: str = "fresh"
+    token_retry: int = 0
+    # What makes it ask again: wall, its wall clock is moved; all, its monotonic clock too; none, nothing is
+    # needed; real, time must pass (Go asks the kernel for the time), so its sessions are short.
+    clock: str = "wall"
+    # The life of its first session in seconds, and how long before the end it asks again (negative: after).
+    life: int = 3600
+    asks_again_at: int = 5
+    # Its first ask outlasts an upstream that takes 1.5 s.
+    bears_slow: bool = True
+    # Seconds after which it must have given up.
+    patience: float = 20.0
     root: bool = False
     listener: dict = field(default_factory=dict)  # further keys of the listener
     environment: dict = field(default_factory=dict)
@@ -44,8 +55,8 @@ class Client:
         return {"debian", own} | built
 
 
-def python(environment, program, *arguments):
-    return [str(CACHE / environment / "bin" / "python"), str(PROGRAMS / program), *arguments]
+def python(environment, program):
+    return [str(CACHE / environment / "bin" / "python"), str(PROGRAMS / program)]
 
 
 def node(program):

@@ -8,6 +8,7 @@ from daemon_process import DaemonProcess
 ACCOUNT = "prod"
 ROLE = "prod/web"
 OTHER_ROLE = "prod/other"
+NOBODYS_UID = 4344
 METADATA_URL = "http://127.0.0.1:1338/"
 CONTAINER_URL = "http://127.0.0.1:8170"
 
@@ -59,7 +60,7 @@ apis = ["container"]
 role = "{ROLE}"
 file = "{self.token_file}"
 uri-file = "{self.uri_file}"
-owner = "{granted}"
+owner = {granted}
 
 [account.{ACCOUNT}]
 id = "123456789012"
@@ -79,6 +80,11 @@ session-name = "other"
 role = "{ROLE}"
 when = {{ uid = {granted} }}
 reason = "the client under test"
+
+[[grant]]
+role = "{OTHER_ROLE}"
+when = {{ uid = {NOBODYS_UID} }}
+reason = "nobody's"
 
 [state]
 directory = "{self.directory}/state"

@@ -1,6 +1,7 @@
 """A client in its own process without privilege, asked line by line, every answer with a deadline."""
 
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -11,14 +12,14 @@ from matrix.clients import CLOCK
 from matrix.places import PROGRAMS
 
 UID = 4242
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+FAKETIME = f"/usr/lib/{platform.machine()}-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
 @dataclass(frozen=True)
 class Answer:
     """One line of a client program: see programs/asking.py."""
 
-    word: str  # key, signed, identity, done, error, or late
+    word: str  # key, signed, identity, done, error; late or died if there was none
     key: str = ""
     digest: str = ""
     text: str = ""
@@ -26,6 +27,8 @@ class Answer:
 
 
 class Program:
+    """One process of a client, or one for each ask; see `Client.steady`."""
+
     def __init__(self, client, cell_directory, places, environment, clock=False):
         self._client = client
         self._directory = cell_directory
@@ -75,6 +78,7 @@ class Program:
         replacement.rename(self._clock)
 
     def ask(self, patience):
+        """One ask; an answer that takes longer than `patience` seconds is `late`."""
         started = time.monotonic()
         answer = self._ask_steady(patience) if self._client.steady else self._ask_once(patience)
         seconds = time.monotonic() - started
@@ -98,7 +102,7 @@ class Program:
             self._process.stdin.write(b"ask\n")
             self._process.stdin.flush()
         except OSError:
-            return Answer("error", text="the client's process has ended")
+            return Answer("died", text="before it was asked")
         line = self._read_line(patience)
         if line is None:
             return Answer("late")
@@ -113,6 +117,8 @@ class Program:
         finally:
             self._end(process)
         text = output.decode(errors="replace").strip()
+        if process.returncode < 0:
+            return Answer("died", text=f"with exit code {process.returncode}: {text}")
         if process.returncode != 0:
             return Answer("error", text=" ".join(text.split()))
         if self._client.proof == "identity":
@@ -148,7 +154,7 @@ class Program:
             read = os.read(descriptor, 65536)
             if not read:
                 self._process.wait(5)
-                return line + b"error the client's process ended with %d" % self._process.returncode
+                return b"died with exit code %d" % self._process.returncode
             line += read
         return line
 
