@@ -1,5 +1,6 @@
 //! The only place that knows all parts: a configuration becomes a bound daemon, which then runs.
 
+mod control;
 mod reload;
 mod serve;
 mod state;
@@ -25,7 +26,7 @@ use crate::api::{Deps, Mounted, Patience, container};
 use crate::authority::Authority;
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
-use crate::config::{self, Api, Config};
+use crate::config::{self, Api, Bind, Config};
 use crate::listener::{
     self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
 };
@@ -88,6 +89,7 @@ pub enum StartError {
 pub struct Bound {
     daemon: Arc<Daemon>,
     listeners: Vec<Listener<Mounted>>,
+    admin: BoundSocket,
     shared: Arc<Shared>,
     imds: Arc<Tokens>,
 }
@@ -118,10 +120,12 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let desk = Arc::new(Desk::open(clock.clone()).map_err(StartError::Desk)?);
     let keyed = state::open(&config, &clock)?;
     let sockets = bind_sockets(&config, &mut outside.passed)?;
+    let admin = bind_admin(&config)?;
     let addresses = sockets
         .iter()
         .map(|(listener, socket)| (Arc::clone(&listener.name), socket.address.clone()));
-    let addresses: Vec<_> = addresses.collect();
+    let mut addresses: Vec<_> = addresses.collect();
+    addresses.push((Arc::from(control::NAME), admin.address.clone()));
     let own: OwnAddresses = addresses
         .iter()
         .filter_map(|(_, address)| address.parse::<SocketAddr>().ok())
@@ -160,6 +164,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     Ok(Bound {
         daemon,
         listeners,
+        admin,
         shared,
         imds,
     })
@@ -199,6 +204,22 @@ fn bind_sockets(
         );
     }
     Ok(sockets)
+}
+
+/// The admin socket is always there: reload, status and health depend on it.
+fn bind_admin(config: &Config) -> Result<BoundSocket, StartError> {
+    let bind = Bind::Unix(config.admin_socket.clone());
+    let mut bound =
+        listener::bind(&bind, Kind::Other, &mut Passed::default()).map_err(|source| {
+            StartError::Bind {
+                listener: control::NAME.to_owned(),
+                source,
+            }
+        })?;
+    bound.pop().ok_or_else(|| StartError::Bind {
+        listener: control::NAME.to_owned(),
+        source: BindError::NotPassed(control::NAME.to_owned()),
+    })
 }
 
 /// The decisions of a configuration.
@@ -293,12 +314,14 @@ impl Bound {
         let Self {
             daemon,
             listeners,
+            admin,
             shared,
             imds,
         } = self;
-        let made: Vec<_> = listeners
-            .iter()
-            .filter_map(|l| l.bound.made.clone())
+        let sockets = listeners.iter().map(|listener| &listener.bound);
+        let made: Vec<_> = sockets
+            .chain([&admin])
+            .filter_map(|s| s.made.clone())
             .collect();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -306,6 +329,14 @@ impl Bound {
             tracing::info!(listener = %listener.name, address = %listener.bound.address, "listening");
             drop(tasks.spawn(listener.run(Arc::clone(&shared))));
         }
+        let admin = Listener {
+            name: Arc::from(control::NAME),
+            bound: admin,
+            elsewhere: false,
+            handler: control::admin(&daemon, reloader.ask()),
+        };
+        tracing::info!(listener = %admin.name, address = %admin.bound.address, "listening");
+        drop(tasks.spawn(admin.run(Arc::clone(&shared))));
         let background = background(Arc::clone(&daemon), Arc::clone(&shared), imds, stop.clone());
         drop(tasks.spawn(background));
         loop {

@@ -44,20 +44,28 @@ struct Event {
 
 impl Options {
     pub(super) fn run(&self, socket: Option<PathBuf>) -> Result<(), Failure> {
-        let path = if self.follow {
-            "/v1/audit?follow=1"
-        } else {
-            "/v1/audit"
-        };
-        Daemon::find(socket)?.lines(path, |line| {
-            if self.json {
-                return print_bytes(line);
+        let daemon = Daemon::find(socket)?;
+        let mut path = "/v1/audit".to_owned();
+        loop {
+            let (events, next) = daemon.events(&path)?;
+            for line in events.split_inclusive(|&byte| byte == b'\n') {
+                self.show(line)?;
             }
-            let event: Event = serde_json::from_slice(line).map_err(|error| {
-                Failure::new(Exit::Fault, "an event is not understood").because(&error)
-            })?;
-            print(&readable(&event))
-        })
+            if !self.follow {
+                return Ok(());
+            }
+            path = format!("/v1/audit?after={next}&wait=1");
+        }
+    }
+
+    fn show(&self, line: &[u8]) -> Result<(), Failure> {
+        if self.json {
+            return print_bytes(line);
+        }
+        let event: Event = serde_json::from_slice(line).map_err(|error| {
+            Failure::new(Exit::Fault, "an event is not understood").because(&error)
+        })?;
+        print(&readable(&event))
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::failure::{Exit, Failure};
+use crate::api::admin::NEXT;
 use crate::api::admin::wire::Problem;
 use crate::config::{Config, Purpose, Surroundings};
 
@@ -76,25 +77,13 @@ impl Daemon {
         parse(&self.bytes(Method::POST, path, Bytes::from(body), limit)?)
     }
 
-    /// Asks and gives each line of the answer to `each`, until it or the daemon ends.
-    pub(super) fn lines(
-        &self,
-        path: &str,
-        mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    /// The audit events that this path names, one a line, and the number to go on from.
+    pub(super) fn events(&self, path: &str) -> Result<(Bytes, u64), Failure> {
         self.runtime.block_on(async {
-            let response = self.ask(Method::GET, path, Bytes::new(), AT_ONCE).await?;
-            let mut body = response.into_body();
-            let mut rest = Vec::new();
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| self.broken(&error))?;
-                rest.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-                while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-                    let line: Vec<u8> = rest.drain(..=end).collect();
-                    each(&line)?;
-                }
-            }
-            Ok(())
+            let response = self.ask(Method::GET, path, Bytes::new(), UPSTREAM).await?;
+            let next = response.headers().get(NEXT);
+            let next = next.and_then(|next| next.to_str().ok()?.parse().ok());
+            Ok((self.body(response, UPSTREAM).await?, next.unwrap_or(0)))
         })
     }
 
@@ -112,13 +101,17 @@ impl Daemon {
     ) -> Result<Bytes, Failure> {
         self.runtime.block_on(async {
             let response = self.ask(method, path, body, limit).await?;
-            let answer = Limited::new(response.into_body(), LARGEST).collect();
-            match timeout(limit, answer).await {
-                Ok(Ok(answer)) => Ok(answer.to_bytes()),
-                Ok(Err(error)) => Err(self.broken(&*error)),
-                Err(_elapsed) => Err(self.late(limit)),
-            }
+            self.body(response, limit).await
         })
+    }
+
+    async fn body(&self, response: Response<Incoming>, limit: Duration) -> Result<Bytes, Failure> {
+        let body = Limited::new(response.into_body(), LARGEST).collect();
+        match timeout(limit, body).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) => Err(self.broken(&*error)),
+            Err(_elapsed) => Err(self.late(limit)),
+        }
     }
 
     /// A response that says that all is well; others are failures.

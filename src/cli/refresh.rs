@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::daemon::{Daemon, UPSTREAM};
 use super::failure::{Exit, Failure};
-use super::output::{print, span};
+use super::output::print;
 use crate::api::admin::wire::{Refresh, Refreshed};
 use crate::types::RoleRef;
 
@@ -30,30 +30,34 @@ impl Options {
             role: self.role.as_ref().map(ToString::to_string),
         };
         let done: Refreshed = Daemon::find(socket)?.post("/v1/refresh", &asked, UPSTREAM)?;
-        if done.sessions.is_empty() {
-            return print("nothing is held, nothing was fetched\n");
+        if done.fetches.is_empty() {
+            return self.nothing();
         }
         let mut failed = 0;
-        for session in &done.sessions {
-            let name = session.session_name.as_deref().unwrap_or_default();
-            let line = match (&session.failure, session.remaining_seconds) {
-                (Some(failure), _) => {
+        for fetch in &done.fetches {
+            let line = match &fetch.failure {
+                Some(failure) => {
                     failed += 1;
                     let message = failure.message.as_deref().unwrap_or_default();
-                    format!("{} {name}: {}: {message}\n", session.role, failure.kind)
+                    format!("{}: {}: {message}\n", fetch.role, failure.kind)
                 }
-                (None, Some(seconds)) => {
-                    let key = session.access_key_id.as_deref().unwrap_or_default();
-                    format!("{} {name}: {key}, {} left\n", session.role, span(seconds))
-                }
-                (None, None) => format!("{} {name}: nothing is held\n", session.role),
+                None => format!("{}: fetched\n", fetch.role),
             };
             print(&line)?;
         }
         if failed > 0 {
-            let what = format!("{failed} of {} could not be fetched", done.sessions.len());
+            let what = format!("{failed} of {} could not be fetched", done.fetches.len());
             return Err(Failure::new(Exit::No, what));
         }
         Ok(())
+    }
+
+    /// All of nothing is done; one role that is not there is not.
+    fn nothing(&self) -> Result<(), Failure> {
+        let Some(role) = &self.role else {
+            return print("nothing is held, nothing was fetched\n");
+        };
+        let what = format!("no session of {role} is held");
+        Err(Failure::new(Exit::No, what).remedy("it is fetched when its first caller asks"))
     }
 }

@@ -1,3 +1,308 @@
 //! The admin socket: what the command line asks of a running daemon, as JSON over HTTP/1.1.
+//!
+//! The kernel's peer credentials say who asks. The daemon's own user and root, on the host itself,
+//! may do everything; anybody else sees itself, and gets its own credentials by the same grants as
+//! everywhere, through [`vending`](crate::vending).
 
+mod answer;
+mod control;
+mod route;
+mod token;
+mod view;
 pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::body::Body as _;
+use nix::unistd::Uid;
+use serde::de::DeserializeOwned;
+
+pub use answer::NEXT;
+pub use control::{Control, ReloadFuture};
+pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
+
+use super::container::AuthorizationTokens;
+use super::{Guest, date};
+use crate::caller::Caller;
+use crate::grants::{Container, Known, Wanted};
+use crate::http::{Connection, Guard, Handler, Request, Response, read_body};
+use crate::secret::{ExposeSecret as _, SecretString};
+use crate::sessions::Selector;
+use crate::telemetry::metrics::{Metrics, RequestCounters};
+use crate::types::RoleRef;
+use crate::vending::{Handout, Proof, Refusal, Vending, Visit, Want};
+use answer::{Answers, Failure};
+use view::Viewer;
+
+/// The protocol's name, in audit and metrics.
+const API: &str = "admin";
+
+/// How long credentials are waited for: somebody sits there, and SDKs give a credential_process a
+/// minute.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a question for the next audit event is held.
+const AUDIT_WAIT: Duration = Duration::from_secs(20);
+
+/// Answers the admin socket.
+#[derive(Debug)]
+pub struct Admin {
+    vending: Arc<Vending>,
+    tokens: AuthorizationTokens,
+    control: Box<dyn Control>,
+    guard: Guard,
+    answers: Answers,
+    counters: RequestCounters,
+    own_uid: u32,
+}
+
+impl Admin {
+    /// The admin API of a daemon.
+    pub fn new(
+        vending: Arc<Vending>,
+        tokens: AuthorizationTokens,
+        control: Box<dyn Control>,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            vending,
+            tokens,
+            control,
+            guard: Guard::default(),
+            answers: Answers::new(),
+            counters: metrics.requests(API, LABELS),
+            own_uid: Uid::effective().as_raw(),
+        }
+    }
+
+    async fn answer(&self, guest: &Guest, route: Route, body: &[u8]) -> Result<Response, Failure> {
+        let viewer = self.viewer(guest).await;
+        match route {
+            Route::Health => {
+                let ready = self.control.is_ready();
+                Ok(self.answers.value(&wire::Health { ready }))
+            }
+            Route::Status => Ok(self.answers.value(&self.status(&viewer))),
+            Route::Credentials(role) => {
+                let handout = self.ask(guest, &viewer, role).await?;
+                Ok(self.answers.value(&credentials(&handout)))
+            }
+            Route::Token(role) => {
+                let token = self.token(guest, &viewer, role).await?;
+                Ok(self.answers.value(&token))
+            }
+            Route::Refresh => {
+                only_administrators(&viewer, "refresh roles")?;
+                Ok(self.answers.value(&self.refresh(&parse(body)?).await?))
+            }
+            Route::Forget => {
+                only_administrators(&viewer, "drop sessions")?;
+                let asked: wire::Forget = parse(body)?;
+                let sessions = self.vending.sessions().forget(&role(&asked.role)?);
+                Ok(self.answers.value(&wire::Forgotten { sessions }))
+            }
+            Route::Reload => {
+                only_administrators(&viewer, "reload the configuration")?;
+                let reloaded = self.control.reload().await;
+                let changes = reloaded.map_err(|errors| {
+                    let message =
+                        "the configuration was refused; the daemon goes on with the old one";
+                    Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message).reason(Some(errors))
+                })?;
+                Ok(self.answers.value(&wire::Reloaded { changes }))
+            }
+            Route::Audit { after, wait } => Ok(self.audit(&viewer, after, wait).await),
+        }
+    }
+
+    /// Administrators are only known on the host itself: uid 0 of a container is somebody else.
+    async fn viewer(&self, guest: &Guest) -> Viewer {
+        let caller = guest.visit.caller();
+        self.vending.identify(caller).await;
+        let facts = caller.facts();
+        let here = facts.container == Known::Yes(Container::None);
+        match facts.uid {
+            Known::Yes(uid) if here && (uid == 0 || uid == self.own_uid) => Viewer::Administrator,
+            Known::Yes(_) | Known::No | Known::NotYet => Viewer::User(Arc::from(caller.name())),
+        }
+    }
+
+    fn status(&self, viewer: &Viewer) -> wire::Status {
+        let reports = self.vending.sessions().report();
+        let handed_out = self.vending.audit().handed_out();
+        wire::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uid: self.own_uid,
+            uptime_seconds: self.control.uptime().as_secs(),
+            ready: self.control.is_ready(),
+            configuration: self.control.configuration(),
+            listeners: self.control.sockets(),
+            upstreams: match viewer {
+                Viewer::Administrator => view::upstreams(&reports),
+                Viewer::User(_) => Vec::new(),
+            },
+            sessions: view::sessions(viewer, reports, &handed_out),
+            callers: view::callers(viewer, &handed_out),
+        }
+    }
+
+    async fn ask(
+        &self,
+        guest: &Guest,
+        viewer: &Viewer,
+        role: Option<RoleRef>,
+    ) -> Result<Handout, Failure> {
+        let want = want(role, PATIENCE);
+        let asked = self.vending.ask(&guest.visit, &want).await;
+        asked.map_err(|refusal| self.refused(guest.visit.caller(), viewer, &want, refusal))
+    }
+
+    /// What upstream said is told to administrators.
+    fn refused(&self, caller: &Caller, viewer: &Viewer, want: &Want, refusal: Refusal) -> Failure {
+        let role = match &want.role {
+            Wanted::Chosen(role) => Some(role),
+            Wanted::First | Wanted::ChosenName(_) => None,
+        };
+        let reports = match viewer {
+            Viewer::Administrator => self.vending.sessions().report(),
+            Viewer::User(_) => Vec::new(),
+        };
+        let failure = reports
+            .iter()
+            .filter(|report| role.is_some_and(|role| report.role == *role))
+            .find_map(|report| report.failure.as_ref());
+        let reason = failure.map(|failure| failure.error.message.to_string());
+        let name = role.map_or_else(|| "your role".to_owned(), ToString::to_string);
+        Failure::refused(refusal, caller.name(), &name).reason(reason)
+    }
+
+    async fn refresh(&self, asked: &wire::Refresh) -> Result<wire::Refreshed, Failure> {
+        let selector = match &asked.role {
+            Some(text) => Selector::Role(role(text)?),
+            None => Selector::All,
+        };
+        let fetches = self.vending.sessions().refresh(&selector).await;
+        let fetches = fetches.into_iter().map(|(role, result)| wire::Fetch {
+            role: role.to_string(),
+            failure: result.err().map(|error| wire::Failure {
+                kind: error.kind.as_str().to_owned(),
+                message: Some(error.message.to_string()),
+                seconds_ago: 0,
+            }),
+        });
+        Ok(wire::Refreshed {
+            fetches: fetches.collect(),
+        })
+    }
+
+    async fn audit(&self, viewer: &Viewer, after: u64, wait: bool) -> Response {
+        let audit = self.vending.audit();
+        let mut newest = audit.watch();
+        if wait {
+            // Whether an event came or not, what is there is the answer.
+            drop(tokio::time::timeout(AUDIT_WAIT, newest.wait_for(|newest| *newest > after)).await);
+        }
+        let events = audit.events_after(after);
+        let next = events.last().map_or(after, |event| event.sequence);
+        let seen = events.iter().filter(|event| viewer.sees(event.caller()));
+        self.answers.lines(seen.map(|event| &**event), next)
+    }
+}
+
+impl Handler for Admin {
+    type Visit = Guest;
+
+    fn visit(&self, connection: Connection) -> Guest {
+        let listener = Arc::clone(&connection.listener);
+        let visit = Visit::new(listener, Arc::clone(&connection.caller));
+        Guest { connection, visit }
+    }
+
+    async fn handle(&self, guest: &Guest, request: Request) -> Response {
+        let guarded = self.guard.check(&guest.connection.local, &request);
+        let route = Route::parse(request.method(), request.uri());
+        let label = route.as_ref().map_or(NO_ROUTE, Route::label);
+        let body = request.into_body();
+        let body = if body.is_end_stream() {
+            Ok(Bytes::new())
+        } else {
+            read_body(body).await
+        };
+        let answered = match (guarded, body, route) {
+            (Err(_), _, _) => Err(Failure::new(StatusCode::FORBIDDEN, "refused")),
+            (_, Err(error), _) => Err(Failure::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                error.to_string(),
+            )),
+            (_, _, Err(no_route)) => Err(Failure::from(no_route)),
+            (Ok(()), Ok(body), Ok(route)) => self.answer(guest, route, &body).await,
+        };
+        let response = answered.unwrap_or_else(|failure| self.answers.failure(&failure));
+        self.counters.count(label, response.status().as_u16());
+        response
+    }
+}
+
+impl From<NoRoute> for Failure {
+    fn from(no_route: NoRoute) -> Self {
+        match no_route {
+            NoRoute::NotFound => Self::new(StatusCode::NOT_FOUND, "there is no such question"),
+            NoRoute::Method(allow) => Self::Method(allow),
+            NoRoute::Query(wrong) => Self::new(StatusCode::BAD_REQUEST, wrong),
+        }
+    }
+}
+
+fn only_administrators(viewer: &Viewer, what: &str) -> Result<(), Failure> {
+    match viewer {
+        Viewer::Administrator => Ok(()),
+        Viewer::User(_) => {
+            let message = format!("only the daemon's user and root may {what}");
+            let remedy = "run the command with sudo, on the host itself";
+            Err(Failure::new(StatusCode::FORBIDDEN, message).remedy(remedy))
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = "the question is not understood";
+        Failure::new(StatusCode::BAD_REQUEST, message).reason(Some(error.to_string()))
+    })
+}
+
+fn role(text: &str) -> Result<RoleRef, Failure> {
+    RoleRef::parse(text).map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// A unix socket's peer chose to ask.
+fn want(role: Option<RoleRef>, patience: Duration) -> Want {
+    Want {
+        role: role.map_or(Wanted::First, Wanted::Chosen),
+        proof: Proof::Shown,
+        patience,
+        api: API,
+    }
+}
+
+fn credentials(handout: &Handout) -> wire::Credentials {
+    let (session, account) = (&handout.session, handout.account());
+    let keys = &session.credentials;
+    let secret = |secret: &SecretString| {
+        wire::Secret::new(SecretString::from(secret.expose_secret().to_owned()))
+    };
+    wire::Credentials {
+        version: 1,
+        access_key_id: keys.access_key_id.to_string(),
+        secret_access_key: secret(&keys.secret_access_key),
+        session_token: secret(&keys.session_token),
+        expiration: date(session.expires_at),
+        account_id: account.id.as_ref().map(ToString::to_string),
+        role: handout.role().to_string(),
+        region: account.region.as_ref().map(ToString::to_string),
+    }
+}

@@ -172,8 +172,18 @@ pub struct Refresh {
 /// Answer of `/v1/refresh`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refreshed {
-    /// What was fetched.
-    pub sessions: Vec<Session>,
+    /// One for each session that was held, or asked for and not had.
+    pub fetches: Vec<Fetch>,
+}
+
+/// What came of one upstream call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetch {
+    /// `account/role`.
+    pub role: String,
+    /// Why there is no new session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// Body of `/v1/forget`.

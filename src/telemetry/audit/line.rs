@@ -55,6 +55,19 @@ impl Denial {
     }
 }
 
+/// A key that a caller was handed.
+#[derive(Clone, Debug)]
+pub struct HandedOut {
+    /// Who got it.
+    pub caller: Arc<str>,
+    /// How we know.
+    pub evidence: &'static str,
+    /// `account/role`.
+    pub role: Arc<str>,
+    /// Which key.
+    pub access_key_id: AccessKeyId,
+}
+
 /// What makes two hand-outs, or two denials, the same.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
@@ -153,6 +166,16 @@ impl AuditLine {
     /// The same again.
     pub fn again(&self) {
         self.untold.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn handed_out(&self) -> Option<HandedOut> {
+        let of = &self.subject;
+        Some(HandedOut {
+            caller: Arc::clone(&of.caller),
+            evidence: of.evidence,
+            role: Arc::clone(of.role.as_ref()?),
+            access_key_id: of.access_key_id.clone()?,
+        })
     }
 
     pub(super) fn has_count(&self) -> bool {

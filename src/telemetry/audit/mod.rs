@@ -12,7 +12,7 @@ mod line;
 mod tests;
 mod trail;
 
-pub use line::{AuditLine, Denial, HandOut};
+pub use line::{AuditLine, Denial, HandOut, HandedOut};
 pub use trail::{AuditEvent, Kind};
 
 use std::collections::HashMap;
@@ -188,6 +188,13 @@ impl Audit {
             keep(held, over)
         });
         counted
+    }
+
+    /// Which keys were handed to whom, as far as it is remembered: until the keys expire.
+    pub fn handed_out(&self) -> Vec<HandedOut> {
+        let lines = self.lock();
+        let held = lines.hand_outs.values();
+        held.filter_map(|held| held.line.handed_out()).collect()
     }
 
     /// The newest events after this sequence number, oldest first; at most a thousand are kept.

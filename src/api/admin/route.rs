@@ -1,0 +1,204 @@
+//! The paths of the admin socket.
+
+use hyper::{Method, Uri};
+use percent_encoding::percent_decode_str;
+
+use crate::types::RoleRef;
+
+/// A question or an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /v1/health`
+    Health,
+    /// `GET /v1/status`
+    Status,
+    /// `GET /v1/credentials[?role=account/role]`
+    Credentials(Option<RoleRef>),
+    /// `POST /v1/token[?role=account/role]`
+    Token(Option<RoleRef>),
+    /// `POST /v1/refresh`
+    Refresh,
+    /// `POST /v1/forget`
+    Forget,
+    /// `POST /v1/reload`
+    Reload,
+    /// `GET /v1/audit[?after=SEQUENCE[&wait=1]]`
+    Audit {
+        /// Only events after this one.
+        after: u64,
+        /// Whether to wait for one.
+        wait: bool,
+    },
+}
+
+/// A request for which there is no route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+    /// Nothing is there.
+    NotFound,
+    /// It is there for this method.
+    Method(&'static str),
+    /// The query is not understood.
+    Query(String),
+}
+
+/// What metrics call the routes.
+pub const LABELS: &[&str] = &[
+    "health",
+    "status",
+    "credentials",
+    "token",
+    "refresh",
+    "forget",
+    "reload",
+    "audit",
+    "none",
+];
+/// The label of requests that have no route.
+pub const NO_ROUTE: usize = 8;
+
+impl Route {
+    /// Parses a request's method and target.
+    pub fn parse(method: &Method, uri: &Uri) -> Result<Self, NoRoute> {
+        let query = Query(uri.query().unwrap_or_default());
+        let (route, expected) = match uri.path() {
+            "/v1/health" => (Self::Health, Method::GET),
+            "/v1/status" => (Self::Status, Method::GET),
+            "/v1/credentials" => (Self::Credentials(query.role()?), Method::GET),
+            "/v1/token" => (Self::Token(query.role()?), Method::POST),
+            "/v1/refresh" => (Self::Refresh, Method::POST),
+            "/v1/forget" => (Self::Forget, Method::POST),
+            "/v1/reload" => (Self::Reload, Method::POST),
+            "/v1/audit" => (query.audit()?, Method::GET),
+            _ => return Err(NoRoute::NotFound),
+        };
+        if *method == expected {
+            Ok(route)
+        } else if expected == Method::GET {
+            Err(NoRoute::Method("GET"))
+        } else {
+            Err(NoRoute::Method("POST"))
+        }
+    }
+
+    /// Its place in [`LABELS`].
+    pub const fn label(&self) -> usize {
+        match self {
+            Self::Health => 0,
+            Self::Status => 1,
+            Self::Credentials(_) => 2,
+            Self::Token(_) => 3,
+            Self::Refresh => 4,
+            Self::Forget => 5,
+            Self::Reload => 6,
+            Self::Audit { .. } => 7,
+        }
+    }
+}
+
+struct Query<'a>(&'a str);
+
+impl Query<'_> {
+    fn value(&self, name: &str) -> Result<Option<String>, NoRoute> {
+        let pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
+        let mut values = pairs.filter(|(key, _)| *key == name);
+        let Some((_, value)) = values.next() else {
+            return Ok(None);
+        };
+        let decoded = percent_decode_str(value).decode_utf8();
+        let decoded = decoded.map_err(|_not_utf8| NoRoute::Query(format!("{name} is no text")))?;
+        Ok(Some(decoded.into_owned()))
+    }
+
+    fn role(&self) -> Result<Option<RoleRef>, NoRoute> {
+        let role = self.value("role")?;
+        let role = role.as_deref().map(RoleRef::parse).transpose();
+        role.map_err(|error| NoRoute::Query(error.to_string()))
+    }
+
+    fn audit(&self) -> Result<Route, NoRoute> {
+        let after = match self.value("after")? {
+            Some(text) => text.parse().map_err(|_no_number| {
+                NoRoute::Query("`after` is the number of an event".to_owned())
+            })?,
+            None => 0,
+        };
+        let wait = self.value("wait")?.is_some_and(|value| value == "1");
+        Ok(Route::Audit { after, wait })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: Method, target: &str) -> Result<Route, NoRoute> {
+        Route::parse(&method, &target.parse().unwrap())
+    }
+
+    #[test]
+    fn questions_are_read_and_orders_are_posted() {
+        let role = RoleRef::parse("prod/a+b").unwrap();
+        for (method, target, route) in [
+            (Method::GET, "/v1/status", Route::Status),
+            (Method::GET, "/v1/credentials", Route::Credentials(None)),
+            (
+                Method::GET,
+                "/v1/credentials?role=prod%2Fa%2Bb",
+                Route::Credentials(Some(role)),
+            ),
+            (Method::POST, "/v1/token", Route::Token(None)),
+            (Method::POST, "/v1/reload", Route::Reload),
+            (
+                Method::GET,
+                "/v1/audit",
+                Route::Audit {
+                    after: 0,
+                    wait: false,
+                },
+            ),
+            (
+                Method::GET,
+                "/v1/audit?after=7&wait=1",
+                Route::Audit {
+                    after: 7,
+                    wait: true,
+                },
+            ),
+        ] {
+            assert_eq!(parse(method, target), Ok(route), "{target}");
+        }
+        assert_eq!(
+            parse(Method::GET, "/v1/reload"),
+            Err(NoRoute::Method("POST"))
+        );
+        assert_eq!(
+            parse(Method::POST, "/v1/status"),
+            Err(NoRoute::Method("GET"))
+        );
+        for target in ["/", "/v1", "/v1/status/", "/v2/status", "/v1/%73tatus"] {
+            assert_eq!(
+                parse(Method::GET, target),
+                Err(NoRoute::NotFound),
+                "{target}"
+            );
+        }
+        for target in [
+            "/v1/credentials?role=x",
+            "/v1/credentials?role=%ff",
+            "/v1/audit?after=x",
+        ] {
+            let refused = parse(Method::GET, target);
+            assert!(matches!(refused, Err(NoRoute::Query(_))), "{target}");
+        }
+    }
+
+    #[test]
+    fn every_route_has_its_label() {
+        for (target, label) in [("/v1/health", "health"), ("/v1/audit", "audit")] {
+            let route = parse(Method::GET, target).unwrap();
+            assert_eq!(LABELS[route.label()], label);
+        }
+        assert_eq!(LABELS[NO_ROUTE], "none");
+    }
+}

@@ -1,0 +1,87 @@
+//! The daemon as its admin socket steers it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{AskReload, Daemon};
+use crate::api::admin::wire::Socket;
+use crate::api::admin::{Admin, Control, ReloadFuture};
+use crate::clock::BootTime;
+use crate::config::{Api, Config, Origin};
+
+/// The admin socket's name, where listeners have theirs.
+pub(super) const NAME: &str = "admin";
+
+/// A running daemon, with the way to have it reloaded.
+#[derive(Debug)]
+struct Running {
+    daemon: Arc<Daemon>,
+    reload: AskReload,
+    since: BootTime,
+}
+
+/// The handler of the admin socket.
+pub(super) fn admin(daemon: &Arc<Daemon>, reload: AskReload) -> Arc<Admin> {
+    let running = Running {
+        daemon: Arc::clone(daemon),
+        reload,
+        since: daemon.clock.boot(),
+    };
+    Arc::new(Admin::new(
+        Arc::clone(&daemon.vending),
+        daemon.authorization.clone(),
+        Box::new(running),
+        &daemon.metrics,
+    ))
+}
+
+impl Control for Running {
+    fn is_ready(&self) -> bool {
+        self.daemon.readiness.is_ready()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.daemon.clock.boot().since(self.since)
+    }
+
+    fn configuration(&self) -> String {
+        match &self.daemon.config.load().origin {
+            Origin::Embedded => "built in".to_owned(),
+            Origin::File(path) => path.display().to_string(),
+        }
+    }
+
+    fn sockets(&self) -> Vec<Socket> {
+        let config = self.daemon.config.load();
+        let addresses = self.daemon.addresses.iter();
+        addresses
+            .map(|(name, address)| Socket {
+                name: name.to_string(),
+                address: address.clone(),
+                apis: apis(&config, name),
+            })
+            .collect()
+    }
+
+    fn reload(&self) -> ReloadFuture<'_> {
+        Box::pin(async {
+            let reloaded = self.reload.reload().await;
+            reloaded.map_err(|error| error.to_string())
+        })
+    }
+}
+
+fn apis(config: &Config, listener: &str) -> Vec<String> {
+    if listener == NAME {
+        return vec![NAME.to_owned()];
+    }
+    let listeners = config.listeners.iter();
+    let mut named = listeners.filter(|known| *known.name == *listener);
+    let apis = named.next().map(|known| known.apis.as_slice());
+    let apis = apis.unwrap_or_default().iter().map(|api| match api {
+        Api::Imds => "imds",
+        Api::Container => "container",
+        Api::Metrics => "metrics",
+    });
+    apis.map(str::to_owned).collect()
+}
