@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
-pub use serve::{ServeError, serve};
+pub use serve::{Fault, ServeError, serve};
 pub use state::StateError;
 pub use token_files::TokenFileError;
 

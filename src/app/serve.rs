@@ -6,6 +6,7 @@ use tokio::runtime::Builder;
 
 use super::{Bound, Outside, Reloader, StartError, bind};
 use crate::config::Config;
+use crate::listener::BindError;
 use crate::shutdown::Signals;
 
 /// Why the daemon did not serve.
@@ -17,6 +18,37 @@ pub enum ServeError {
     /// The daemon could not start.
     #[error(transparent)]
     Start(#[from] StartError),
+}
+
+/// What kind of thing kept the daemon from serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The configuration asks for what cannot be.
+    Configuration,
+    /// The daemon may not do what it must.
+    Permission,
+    /// Anything else.
+    Other,
+}
+
+impl ServeError {
+    /// What kind of thing it is.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Start(StartError::Bind { source, .. }) => match source {
+                BindError::Permission(_) => Fault::Permission,
+                BindError::NotPassed(_) | BindError::NotAListener(_) => Fault::Configuration,
+                BindError::InUse(_) | BindError::NoIpv6(_) | BindError::Other { .. } => {
+                    Fault::Other
+                }
+            },
+            Self::Start(StartError::Plan(_)) => Fault::Configuration,
+            Self::Process(_)
+            | Self::Start(StartError::Desk(_) | StartError::State(_) | StartError::TokenFile(_)) => {
+                Fault::Other
+            }
+        }
+    }
 }
 
 /// Serves until a signal asks for an end. `bound` is told what was bound before anything runs.

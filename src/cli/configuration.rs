@@ -14,13 +14,16 @@ pub(super) fn load(file: Option<&Path>, purpose: Purpose) -> Result<Config, Fail
             tell(&problems);
             Ok(config)
         }
-        Err(error) => {
-            if let LoadError::Invalid(refused) = &error {
-                tell(&refused.problems);
-            }
-            Err(refusal(&error))
-        }
+        Err(error) => Err(refused(&error)),
     }
+}
+
+/// The failure of a command whose configuration is not used, its problems told.
+pub(super) fn refused(error: &LoadError) -> Failure {
+    if let LoadError::Invalid(found) = error {
+        tell(&found.problems);
+    }
+    refusal(error)
 }
 
 /// Writes problems on standard error, an empty line after each.
@@ -32,7 +35,7 @@ fn tell(problems: &[Problem]) {
     }
 }
 
-/// The failure of a command whose configuration is not used.
+/// The failure alone.
 pub(super) fn refusal(error: &LoadError) -> Failure {
     let exit = if error.exit_code() == 77 {
         Exit::Permission

@@ -1,48 +1,42 @@
-//! `rolecall check --live`: obtains every role once.
+//! `rolecall check --live`: asks every account, and obtains every role once.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use nix::unistd::{Uid, User, gethostname};
 
 use super::configuration::count;
 use super::failure::{Exit, Failure};
-use super::output::{print, span};
+use super::output::print;
 use crate::authority::{Authority, KeyRing};
 use crate::clock::Clock;
 use crate::config::{Bind, Config};
 use crate::grants::Names;
-use crate::sessions::{Catalogue as _, FailureKind, FetchError, Request, Session};
 use crate::source::local::LocalPlans;
-use crate::source::{Engine, Environment, OwnAddresses, Plans};
-use crate::types::RoleRef;
+use crate::source::{Engine, Environment, OwnAddresses, Plans, probe};
 
-/// Tells what came of each role; fails if one could not be obtained.
+/// Tells what came of it; fails if something does not work.
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
     let plans = plans(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Fault, "cannot start").because(&error))?;
-    let names = own_names();
-    let roles = config
-        .accounts
-        .values()
-        .flat_map(|account| account.roles.values());
-    let (mut tried, mut failed) = (0, 0);
-    for role in roles {
-        tried += 1;
-        let obtained = runtime.block_on(obtain_role(&plans, &role.reference, &names));
-        failed += usize::from(obtained.is_err());
-        print(&told(&role.reference, &obtained))?;
+    let findings = runtime.block_on(probe(&plans, &own_names()));
+    for finding in &findings {
+        let mark = if finding.works { "works" } else { "FAILS" };
+        print(&format!(
+            "{mark}  {}: {}\n",
+            finding.subject, finding.sentence
+        ))?;
     }
+    let failed = findings.iter().filter(|finding| !finding.works).count();
     if failed > 0 {
-        let what = format!(
-            "{} of {} could not be obtained",
-            failed,
-            count(tried, "role", "roles")
+        let tried = count(
+            findings.len(),
+            "thing that was tried",
+            "things that were tried",
         );
+        let what = format!("{failed} of {tried} failed");
         return Err(Failure::new(Exit::No, what).remedy("what stands above says what is missing"));
     }
     Ok(())
@@ -77,36 +71,5 @@ fn own_names() -> Names {
         user: user.map(|user| user.name),
         place: None,
         hostname: hostname.unwrap_or_default(),
-    }
-}
-
-async fn obtain_role(plans: &Plans, role: &RoleRef, names: &Names) -> Result<Session, FetchError> {
-    let undeclared = || {
-        let message = "the role of its base credentials is not declared";
-        FetchError::new(FailureKind::Misconfigured, message)
-    };
-    let request = plans.request(role, names).ok_or_else(undeclared)?;
-    obtain(&request).await
-}
-
-/// A chain is obtained from its end.
-fn obtain(request: &Request) -> Pin<Box<dyn Future<Output = Result<Session, FetchError>> + '_>> {
-    Box::pin(async move {
-        let base = match &request.base {
-            Some(base) => Some(obtain(base).await?),
-            None => None,
-        };
-        let fetched = request.source.fetch(base.as_ref()).await?;
-        Ok(Session::obtained(fetched, request.duration, &Clock::System))
-    })
-}
-
-fn told(role: &RoleRef, obtained: &Result<Session, FetchError>) -> String {
-    match obtained {
-        Ok(session) => {
-            let (key, life) = (&session.credentials.access_key_id, session.life.as_secs());
-            format!("{role}: obtained, key {key}, {} of life\n", span(life))
-        }
-        Err(error) => format!("{role}: {}: {error}\n", error.kind.as_str()),
     }
 }

@@ -112,7 +112,7 @@ impl Cli {
     fn run(self) -> Result<(), Failure> {
         let socket = self.socket;
         match self.command {
-            Command::Serve(options) => options.run(),
+            Command::Serve(options) => options.run(socket),
             Command::Check(options) => options.run(),
             Command::Status(options) => options.run(socket),
             Command::Credentials(options) => options.run(socket),

@@ -7,20 +7,24 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::configuration;
 use super::failure::{Exit, Failure};
-use crate::app::{self, Bound, Outside, Reloader};
+use crate::app::{self, Bound, Fault, Outside, Reloader};
 use crate::clock::Clock;
 use crate::config::{Config, LoadError, Origin, Purpose, Surroundings};
 use crate::source::Environment;
 use crate::systemd;
-use crate::telemetry::log::{Logging, StandardError};
+use crate::telemetry::log::{LogError, Logging, StandardError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{FetchRecorder, count_panics};
 
 /// Run the daemon
 ///
 /// Without --config it reads /etc/rolecall/rolecall.toml. Where there is none it serves the built-in
-/// default: a demo role of the built-in authority, for this user only, on 127.0.0.1:1338.
+/// default: a demo role of no cloud at all, for you alone, on 127.0.0.1:1338.
+///
+/// SIGHUP has it read its configuration again and reopen its log files; SIGTERM and SIGINT end it,
+/// the second one at once.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The configuration file; drop-ins are read from rolecall.d beside it
@@ -28,27 +32,39 @@ pub(super) struct Options {
     config: Option<PathBuf>,
 }
 
+/// What a configuration is read from, now and at each reload.
+#[derive(Debug)]
+struct Origins {
+    file: Option<PathBuf>,
+    /// From the command line: goes before what the file says.
+    socket: Option<PathBuf>,
+    surroundings: Surroundings,
+}
+
 impl Options {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        let clock = Clock::System;
+    pub(super) fn run(self, socket: Option<PathBuf>) -> Result<(), Failure> {
         let surroundings = Surroundings::process(Purpose::Serve);
         let variable = |name: &str| surroundings.variable(name);
+        // Before the log starts its thread: it takes the variables out of the environment.
+        let passed = systemd::passed_sockets(variable("LISTEN_FDNAMES").as_deref());
         let (journal, no_color) = (variable("JOURNAL_STREAM"), variable("NO_COLOR"));
         let standard_error = StandardError::detect(
             journal.as_deref().map(OsStr::new),
             no_color.as_deref().map(OsStr::new),
         );
+        let clock = Clock::System;
         let logging = Logging::start(standard_error, clock.clone());
-        let logging = logging.map_err(|error| fault("the log cannot be set up", &error))?;
-        let passed = systemd::passed_sockets(variable("LISTEN_FDNAMES").as_deref());
-        let (config, problems) =
-            Config::load(self.config.as_deref(), &surroundings).map_err(|error| refused(&error))?;
-        logging
-            .configure(&config.log)
-            .map_err(|error| fault("the log cannot be set up", &error))?;
-        for problem in &problems {
-            tracing::warn!(%problem, "configuration");
-        }
+        let logging = logging.map_err(|error| log_failure(&error))?;
+        let origins = Origins {
+            file: self.config,
+            socket,
+            surroundings,
+        };
+        let config = origins
+            .load()
+            .map_err(|error| configuration::refused(&error))?;
+        let configured = logging.configure(&config.log);
+        configured.map_err(|error| log_failure(&error))?;
         let metrics = Arc::new(Metrics::new(logging.lost()));
         count_panics(metrics.panics.clone());
         let outside = Outside {
@@ -58,28 +74,38 @@ impl Options {
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
         };
-        let load = {
-            let file = self.config.clone();
-            move || Config::load(file.as_deref(), &surroundings).map(|(config, _)| config)
-        };
-        let reloader = Reloader::new(Box::new(load), Some(logging.clone()));
+        let reloader = Reloader::new(Box::new(move || origins.load()), Some(logging.clone()));
         let served = app::serve(config, outside, reloader, greet);
         logging.flush();
-        served.map_err(|error| fault("the daemon cannot start", &error))
+        served.map_err(|error| {
+            let exit = match error.fault() {
+                Fault::Configuration => Exit::Configuration,
+                Fault::Permission => Exit::Permission,
+                Fault::Other => Exit::Fault,
+            };
+            Failure::new(exit, "the daemon cannot start").because(&error)
+        })
     }
 }
 
-fn fault(what: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Fault, what).because(error)
+impl Origins {
+    /// Warnings and notes go to the log.
+    fn load(&self) -> Result<Config, LoadError> {
+        let (mut config, problems) = Config::load(self.file.as_deref(), &self.surroundings)?;
+        for problem in &problems {
+            tracing::warn!(%problem, "the configuration can be used, but");
+        }
+        if let Some(socket) = &self.socket {
+            config.admin_socket.clone_from(socket);
+        }
+        Ok(config)
+    }
 }
 
-fn refused(error: &LoadError) -> Failure {
-    let exit = if error.exit_code() == 77 {
-        Exit::Permission
-    } else {
-        Exit::Configuration
-    };
-    Failure::new(exit, error.to_string())
+fn log_failure(error: &LogError) -> Failure {
+    Failure::new(Exit::Configuration, "the log cannot be set up")
+        .because(error)
+        .remedy("mend [log] in the configuration")
 }
 
 /// Tells a person at a terminal how to try the built-in default.

@@ -132,8 +132,8 @@ impl Query<'_> {
 mod tests {
     use super::*;
 
-    fn parse(method: Method, target: &str) -> Result<Route, NoRoute> {
-        Route::parse(&method, &target.parse().unwrap())
+    fn parse(method: &Method, target: &str) -> Result<Route, NoRoute> {
+        Route::parse(method, &target.parse().unwrap())
     }
 
     #[test]
@@ -166,19 +166,19 @@ mod tests {
                 },
             ),
         ] {
-            assert_eq!(parse(method, target), Ok(route), "{target}");
+            assert_eq!(parse(&method, target), Ok(route), "{target}");
         }
         assert_eq!(
-            parse(Method::GET, "/v1/reload"),
+            parse(&Method::GET, "/v1/reload"),
             Err(NoRoute::Method("POST"))
         );
         assert_eq!(
-            parse(Method::POST, "/v1/status"),
+            parse(&Method::POST, "/v1/status"),
             Err(NoRoute::Method("GET"))
         );
         for target in ["/", "/v1", "/v1/status/", "/v2/status", "/v1/%73tatus"] {
             assert_eq!(
-                parse(Method::GET, target),
+                parse(&Method::GET, target),
                 Err(NoRoute::NotFound),
                 "{target}"
             );
@@ -188,7 +188,7 @@ mod tests {
             "/v1/credentials?role=%ff",
             "/v1/audit?after=x",
         ] {
-            let refused = parse(Method::GET, target);
+            let refused = parse(&Method::GET, target);
             assert!(matches!(refused, Err(NoRoute::Query(_))), "{target}");
         }
     }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn every_route_has_its_label() {
         for (target, label) in [("/v1/health", "health"), ("/v1/audit", "audit")] {
-            let route = parse(Method::GET, target).unwrap();
+            let route = parse(&Method::GET, target).unwrap();
             assert_eq!(LABELS[route.label()], label);
         }
         assert_eq!(LABELS[NO_ROUTE], "none");
