@@ -52,12 +52,12 @@ LATER = [
          " npm ci --ignore-scripts --no-audit --no-fund"),
     Part("go", [CLIENTS / "go/go.sum", *sorted(CLIENTS.glob("go*/**/*.go"))],
          f"""mkdir -p '{CACHE}/go'
-         (cd go && go build -mod=readonly -o '{CACHE}/go/' ./aws-sdk-go ./minio-go)
+         (cd go && go build -buildvcs=false -mod=readonly -o '{CACHE}/go/' ./aws-sdk-go ./minio-go)
          mkdir -p '{CACHE}/gopath/src'
          ln -sfn "$PWD/go" '{CACHE}/gopath/src/clients'
          ln -sfn "$PWD/go-debian" '{CACHE}/gopath/src/aws-sdk-go-v2'
          GO111MODULE=off GOPATH='{CACHE}/gopath:/usr/share/gocode' \
-             go build -o '{CACHE}/go/aws-sdk-go-v2' aws-sdk-go-v2"""),
+             go build -buildvcs=false -o '{CACHE}/go/aws-sdk-go-v2' aws-sdk-go-v2"""),
     Part("java", [CLIENTS / "java/pom.xml", CLIENTS / "java/Asking.java"],
          f"""rm -rf '{CACHE}/java'
          mvn -q -B -f java/pom.xml -Dmaven.repo.local='{CACHE}/maven' \

@@ -28,6 +28,7 @@ from matrix.work import work  # noqa: E402
 
 NETNS = places.UPSTREAMS / "netns.sh"
 CELL_SECONDS = 600
+QUIET_JOBS = 2
 # These wait for real time to pass or run into a client's own retries: they begin first.
 SLOW = ("minio-go", "object_store", "AWS SDK for Go", "minio-py", "CRT")
 
@@ -51,8 +52,11 @@ def main():
     for client, why in missing.items():
         failures.update({(client, row.name): why for row in rows})
         print(f"FAIL  {client}: not installed: {why}", flush=True)
-    cells = [(client.name, row.name) for client in clients if client.name in found for row in rows]
-    run_cells(sorted(cells, key=lambda cell: not cell[0].startswith(SLOW)), chosen, outcomes, failures)
+    there = [client.name for client in clients if client.name in found]
+    for timed, jobs in ((False, chosen.jobs), (True, QUIET_JOBS)):
+        cells = [(client, row.name) for client in there for row in rows if row.timed == timed]
+        cells.sort(key=lambda cell: not cell[0].startswith(SLOW))
+        run_cells(cells, min(jobs, len(cells)), chosen.keep, outcomes, failures)
     if not chosen.client and not chosen.row:
         places.TABLE.parent.mkdir(exist_ok=True)
         places.TABLE.write_text(table.text(CLIENTS, ROWS, found, outcomes))
@@ -73,28 +77,30 @@ def installed(clients, failed_parts):
     return found, missing
 
 
-def run_cells(cells, chosen, outcomes, failures):
+def run_cells(cells, jobs, keep, outcomes, failures):
     """Hands the cells to workers, each in a network namespace of its own."""
+    if not cells:
+        return
     waiting = queue.SimpleQueue()
     for cell in cells:
         waiting.put(cell)
     directory = Path(tempfile.mkdtemp(prefix="rolecall-clients-"))
     directory.chmod(0o755)
     workers = [
-        threading.Thread(target=run_worker, args=(number, directory, waiting, chosen, outcomes, failures))
-        for number in range(max(1, min(chosen.jobs, len(cells))))
+        threading.Thread(target=run_worker, args=(number, directory, waiting, outcomes, failures))
+        for number in range(jobs)
     ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    if chosen.keep:
+    if keep:
         print(f"kept: {directory}", flush=True)
     else:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def run_worker(number, directory, waiting, chosen, outcomes, failures):
+def run_worker(number, directory, waiting, outcomes, failures):
     """Feeds one worker process until no cell is left; a worker that dies is replaced."""
     name = f"rolecall-clients-{os.getpid()}-{number}"
     subprocess.run([NETNS, "up", name], check=True)

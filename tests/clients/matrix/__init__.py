@@ -2,6 +2,6 @@
 
 import sys
 
-from matrix.places import UPSTREAMS
+from matrix.places import CLIENTS, UPSTREAMS
 
-sys.path.insert(0, str(UPSTREAMS))
+sys.path[:0] = [str(UPSTREAMS), str(CLIENTS / "programs")]

@@ -1,11 +1,11 @@
 """The world of one cell: a scripted STS, a service that checks signatures, one daemon, one client. Nothing
 here decides what a row wants; it starts things, asks, and proves where an answer came from."""
 
-import hashlib
 import secrets
 import threading
 import time
 
+import asking
 import scripted_sts
 import witness
 
@@ -117,7 +117,7 @@ class Cell:
         issued = self.sts.issued.get(key)
         if issued is None:
             raise Failed(f"the client has {key!r}, which the upstream never issued")
-        if answer.word == "key" and answer.digest != _digest(issued):
+        if answer.word == "key" and answer.digest != asking.digest(issued.secret_access_key, issued.session_token):
             raise Failed(f"secret or session token of {key} changed on the way")
         caller = f"uid {self.uid}"
         if not self.daemon.await_audit(
@@ -177,8 +177,3 @@ class Cell:
         if answer.word != "identity" or answer.text != self.instance_id:
             raise Failed(f"wanted {self.instance_id}, got {answer.word} {answer.text!r}")
         return answer.text
-
-
-def _digest(issued):
-    whole = f"{issued.secret_access_key}\n{issued.session_token}"
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
