@@ -2,6 +2,7 @@
 //! which the rest of the daemon uses. Whatever reaches these types is right.
 
 mod describe;
+mod diff;
 mod duration;
 mod embedded;
 mod load;
@@ -13,6 +14,7 @@ mod surroundings;
 mod validate;
 
 pub use describe::{reference, schema};
+pub use diff::{Changes, diff};
 pub use embedded::embedded;
 pub use load::{DEFAULT_FILE, LoadError, Refused, parse_text};
 pub use problem::{Problem, Severity};

@@ -1,5 +1,7 @@
 //! Whole configurations, read from text and from files.
 
+mod changes;
+mod effect;
 mod files;
 mod refused;
 
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::grants::UserIds;
+use effect::FULL;
 
 /// Users `www-data` (33) and `ann` (1000), the variable `SECRET`, and no files.
 fn surroundings() -> Surroundings {
@@ -15,6 +18,8 @@ fn surroundings() -> Surroundings {
     surroundings.with_user("www-data", 33);
     surroundings.with_user("ann", 1000);
     surroundings.with_variable("SECRET", "canary-secret");
+    surroundings.with_variable("TOKEN", "canary-token");
+    surroundings.with_variable("KEY", &"0a".repeat(32));
     surroundings
 }
 

@@ -1,0 +1,280 @@
+//! What a new configuration changes, in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Account, BaseCredentials, Config, Limits, Listener, Role};
+use crate::grants::Grant;
+use crate::secret::same_secret;
+
+/// What lies between two configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What can be applied while the daemon runs, in words.
+    pub applied: Vec<String>,
+    /// The keys whose change needs a restart.
+    pub restart: Vec<String>,
+}
+
+/// What `new` changes.
+pub fn diff(old: &Config, new: &Config) -> Changes {
+    let mut changes = Changes::default();
+    listeners(&old.listeners, &new.listeners, &mut changes.restart);
+    fixed_at_start(old, new, &mut changes.restart);
+    let applied = &mut changes.applied;
+    if old.origin != new.origin {
+        applied.push("the configuration comes from another file".to_owned());
+    }
+    let aliases = old.accounts.keys().chain(new.accounts.keys());
+    let mut aliases: Vec<_> = aliases.collect();
+    aliases.sort_unstable();
+    aliases.dedup();
+    for alias in aliases {
+        match (old.accounts.get(alias), new.accounts.get(alias)) {
+            (Some(_), None) => applied.push(format!("account {alias} is gone")),
+            (None, Some(_)) => applied.push(format!("account {alias} is new")),
+            (Some(old), Some(new)) => account(old, new, applied),
+            (None, None) => {}
+        }
+    }
+    grants(&old.grants, &new.grants, applied);
+    if old.log != new.log {
+        applied.push("[log] changed".to_owned());
+    }
+    if old.limits.ready_deadline != new.limits.ready_deadline {
+        applied.push("limits.ready-deadline changed".to_owned());
+    }
+    if old.limits.drain != new.limits.drain {
+        applied.push("limits.drain changed".to_owned());
+    }
+    changes
+}
+
+fn listeners(old: &[Listener], new: &[Listener], restart: &mut Vec<String>) {
+    let by_name = |listeners: &'_ [Listener]| -> BTreeMap<Arc<str>, Listener> {
+        listeners
+            .iter()
+            .map(|one| (Arc::clone(&one.name), one.clone()))
+            .collect()
+    };
+    let (old, mut new) = (by_name(old), by_name(new));
+    for (name, was) in &old {
+        let Some(is) = new.remove(name) else {
+            restart.push(format!("[[listener]] {name} (removed)"));
+            continue;
+        };
+        let keys = [
+            ("bind", was.binds != is.binds),
+            ("apis", was.apis != is.apis),
+            ("imdsv1", was.imdsv1 != is.imdsv1),
+            ("hosts", was.hosts != is.hosts),
+            ("instance-id", was.instance.id != is.instance.id),
+            (
+                "availability-zone",
+                was.instance.availability_zone != is.instance.availability_zone,
+            ),
+            ("instance-type", was.instance.kind != is.instance.kind),
+            ("minio-js-alias", was.minio_js_alias != is.minio_js_alias),
+            ("tokenless", was.tokenless != is.tokenless),
+            ("token", was.tokens != is.tokens),
+        ];
+        restart.extend(changed(&keys).map(|key| format!("[[listener]] {name}: {key}")));
+    }
+    restart.extend(
+        new.keys()
+            .map(|name| format!("[[listener]] {name} (added)")),
+    );
+}
+
+fn fixed_at_start(old: &Config, new: &Config, restart: &mut Vec<String>) {
+    let (was, is): (&Limits, &Limits) = (&old.limits, &new.limits);
+    let keys = [
+        (
+            "state.directory",
+            old.state.directory != new.state.directory,
+        ),
+        (
+            "state.key",
+            !same(old.state.key.as_ref(), new.state.key.as_ref()),
+        ),
+        ("admin.socket", old.admin_socket != new.admin_socket),
+        ("limits.connections", was.connections != is.connections),
+        (
+            "limits.connections-per-caller",
+            was.connections_per_caller != is.connections_per_caller,
+        ),
+        ("limits.sessions", was.sessions != is.sessions),
+        ("limits.patience", was.patience != is.patience),
+    ];
+    restart.extend(changed(&keys).map(str::to_owned));
+}
+
+fn account(was: &Account, is: &Account, applied: &mut Vec<String>) {
+    let keys = [
+        ("id", was.id != is.id),
+        ("partition", was.partition != is.partition),
+        ("region", was.region != is.region),
+        ("dialect", was.dialect != is.dialect),
+        ("endpoint", was.endpoint != is.endpoint),
+        ("credentials", !same_base(&was.base, &is.base)),
+        ("rate-limit", was.rate_limit != is.rate_limit),
+    ];
+    let keys: Vec<&str> = changed(&keys).collect();
+    if !keys.is_empty() {
+        applied.push(format!("account {} changed: {}", is.alias, keys.join(", ")));
+    }
+    for (name, role) in &was.roles {
+        let Some(new) = is.roles.get(name) else {
+            applied.push(format!("role {} is gone", role.reference));
+            continue;
+        };
+        let of_role = changed_keys(role, new);
+        if !of_role.is_empty() {
+            applied.push(format!(
+                "role {} changed: {}",
+                role.reference,
+                of_role.join(", ")
+            ));
+        }
+    }
+    let added = is
+        .roles
+        .iter()
+        .filter(|(name, _)| !was.roles.contains_key(*name));
+    applied.extend(added.map(|(_, role)| format!("role {} is new", role.reference)));
+}
+
+fn changed_keys(was: &Role, is: &Role) -> Vec<&'static str> {
+    let keys = [
+        ("arn", was.arn != is.arn),
+        ("kind", was.kind != is.kind),
+        ("duration", was.duration != is.duration),
+        ("prefetch", was.prefetch != is.prefetch),
+        ("session-name", was.session_name != is.session_name),
+        ("source-identity", was.source_identity != is.source_identity),
+        ("external-id", was.external_id != is.external_id),
+        ("policy-file", was.policy != is.policy),
+        ("policy-arns", was.policy_arns != is.policy_arns),
+        ("tags", was.tags != is.tags),
+        ("transitive-tags", was.transitive_tags != is.transitive_tags),
+        ("idle", was.idle != is.idle),
+        ("not-before", was.not_before != is.not_before),
+    ];
+    changed(&keys).collect()
+}
+
+fn grants(old: &[Arc<Grant>], new: &[Arc<Grant>], applied: &mut Vec<String>) {
+    let texts = |grants: &[Arc<Grant>]| -> Vec<String> {
+        grants.iter().map(|grant| without_number(grant)).collect()
+    };
+    let (was, is) = (texts(old), texts(new));
+    let known: BTreeSet<&String> = was.iter().collect();
+    let wanted: BTreeSet<&String> = is.iter().collect();
+    for (grant, _) in old
+        .iter()
+        .zip(&was)
+        .filter(|(_, text)| !wanted.contains(text))
+    {
+        applied.push(format!(
+            "a grant of {} is gone ({})",
+            grant.role, grant.reason
+        ));
+    }
+    for (grant, _) in new
+        .iter()
+        .zip(&is)
+        .filter(|(_, text)| !known.contains(text))
+    {
+        applied.push(format!(
+            "grant {} is new: {} ({})",
+            grant.number, grant.role, grant.reason
+        ));
+    }
+    let before = was.iter().filter(|text| wanted.contains(text));
+    let after = is.iter().filter(|text| known.contains(text));
+    if !before.eq(after) {
+        applied.push("the grants are tried in another order".to_owned());
+    }
+}
+
+/// All of a grant but its number, which others before it change.
+fn without_number(grant: &Grant) -> String {
+    let Grant {
+        number: _,
+        role,
+        when,
+        priority,
+        reason,
+        imdsv1,
+    } = grant;
+    format!("{role} {when:?} {priority} {reason} {imdsv1:?}")
+}
+
+fn same_base(a: &BaseCredentials, b: &BaseCredentials) -> bool {
+    use BaseCredentials::{
+        Endpoint, Environment, Imds, Key, Local, Process, Profile, Role, WebIdentity,
+    };
+    match (a, b) {
+        (Environment, Environment) | (Imds, Imds) | (Local, Local) => true,
+        (Profile(a), Profile(b)) => a == b,
+        (Process(a), Process(b)) => a == b,
+        (Role(a), Role(b)) => a == b,
+        (WebIdentity { token_file: a }, WebIdentity { token_file: b }) => a == b,
+        (
+            Key {
+                id: a,
+                secret: a_secret,
+                token: a_token,
+            },
+            Key {
+                id: b,
+                secret: b_secret,
+                token: b_token,
+            },
+        ) => {
+            a == b
+                && same(Some(a_secret), Some(b_secret))
+                && same(a_token.as_ref(), b_token.as_ref())
+        }
+        (
+            Endpoint {
+                url: a,
+                token: a_token,
+            },
+            Endpoint {
+                url: b,
+                token: b_token,
+            },
+        ) => a == b && same(a_token.as_ref(), b_token.as_ref()),
+        (
+            Environment
+            | Imds
+            | Local
+            | Profile(_)
+            | Process(_)
+            | Role(_)
+            | WebIdentity { .. }
+            | Key { .. }
+            | Endpoint { .. },
+            _,
+        ) => false,
+    }
+}
+
+fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            same_secret(a.expose_secret().as_bytes(), b.expose_secret().as_bytes())
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn changed<'a>(keys: &'a [(&'static str, bool)]) -> impl Iterator<Item = &'static str> + 'a {
+    keys.iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(key, _)| *key)
+}

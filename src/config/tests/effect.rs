@@ -1,0 +1,227 @@
+//! No key is accepted without effect.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::config::describe::{ROOT, walk};
+use crate::config::problem::{At, Problems};
+use crate::config::raw::{Data, Sources, Table, parse};
+use crate::config::validate::validate;
+
+/// Every key that this version serves, set to what is not its default. The base credentials of
+/// each kind have an account of their own.
+pub(super) const FULL: &str = r#"
+[[listener]]
+name = "metadata"
+bind = ["127.0.0.1:80", "unix:/run/imds.sock", "passed:metadata"]
+apis = ["imds", "container"]
+imdsv1 = true
+hosts = ["imds.internal"]
+instance-id = "i-1"
+availability-zone = "eu-central-1a"
+instance-type = "metal"
+minio-js-alias = true
+tokenless = true
+
+[[listener.token]]
+role = "prod/web"
+file = "/run/token"
+uri-file = "/run/uri"
+owner = 33
+
+[account.prod]
+id = "123456789012"
+partition = "aws-cn"
+region = "eu-central-1"
+dialect = "generic"
+endpoint = "http://127.0.0.1:5000"
+credentials = { from = "profile", profile = "x" }
+rate-limit = { per-second = 2.5, burst = 3 }
+
+[account.prod.defaults]
+duration = "2h"
+session-name = "default"
+source-identity = "default"
+external-id = "default"
+policy-arns = ["arn:aws-cn:iam::aws:policy/Default"]
+tags = { host = "{hostname}" }
+transitive-tags = ["host"]
+idle = "1h"
+
+[account.prod.role.plain]
+
+[account.prod.role.web]
+arn = "arn:aws-cn:iam::123456789012:role/team/web"
+duration = "3h"
+prefetch = true
+session-name = "web"
+source-identity = "web-server"
+external-id = "outside"
+policy-arns = ["arn:aws-cn:iam::aws:policy/ReadOnlyAccess"]
+tags = { unit = "{user}" }
+transitive-tags = ["unit"]
+idle = "30m"
+
+[account.key]
+id = "123456789012"
+credentials = { from = "key", access-key-id = "AKIAEXAMPLE", secret-access-key = "env:SECRET", session-token = "env:TOKEN" }
+
+[account.keys]
+id = "123456789012"
+credentials = { from = "key", access-key-id = "AKIAEXAMPLE", secret-access-key = "env:SECRET" }
+role.user = { kind = "federation-token", policy-arns = ["arn:aws:iam::aws:policy/Default"] }
+
+[account.endpoint]
+id = "123456789012"
+credentials = { from = "endpoint", url = "http://127.0.0.1:9000/", token = "env:TOKEN" }
+
+[account.process]
+id = "123456789012"
+credentials = { from = "process", command = ["/bin/program", "argument"] }
+
+[account.token]
+id = "123456789012"
+credentials = { from = "web-identity", token-file = "/run/identity" }
+
+[account.chained]
+id = "123456789012"
+credentials = { from = "role", role = "prod/web" }
+
+[account.local]
+id = "000000000001"
+credentials = { from = "local" }
+role.demo.not-before = 2026-01-01T00:00:00Z
+
+[[grant]]
+role = "prod/web"
+when = { uid = [33, 7], user = ["www-data", "ann"], container = "any", listener = "metadata" }
+priority = 3
+reason = "the web server"
+imdsv1 = true
+
+[[grant]]
+role = "prod/plain"
+when = { anyone = true }
+
+[state]
+directory = "/state"
+key = "env:KEY"
+sessions = "memory"
+
+[log]
+to = ["json", "file:/var/log/rolecall.log"]
+level = "debug"
+
+[limits]
+connections = 100
+connections-per-caller = 10
+sessions = 50
+ready-deadline = "1s"
+drain = "2s"
+patience = "3s"
+
+[admin]
+socket = "/run/admin.sock"
+"#;
+
+/// The paths of all values in this table, and of all tables.
+fn paths(table: &Table, at: &[String], all: &mut Vec<Vec<String>>) {
+    for (name, entry) in &table.entries {
+        let path = [at, &[name.clone()]].concat();
+        all.push(path.clone());
+        if let Data::Table(inner) = &entry.value.data {
+            paths(inner, &path, all);
+        }
+        let Data::List(list) = &entry.value.data else {
+            continue;
+        };
+        for (index, value) in list.iter().enumerate() {
+            if let Data::Table(inner) = &value.data {
+                paths(
+                    inner,
+                    &[path.as_slice(), &[index.to_string()]].concat(),
+                    all,
+                );
+            }
+        }
+    }
+}
+
+/// Takes the value of this path away.
+fn remove(table: &mut Table, path: &[String]) {
+    let (name, rest) = path.split_first().unwrap();
+    let Some((index, inner_path)) = rest.split_first() else {
+        table.entries.remove(name);
+        return;
+    };
+    let data = &mut table.entries.get_mut(name).unwrap().value.data;
+    if let Data::Table(inner) = data {
+        remove(inner, rest);
+    } else if let Data::List(list) = data
+        && let Data::Table(inner) = &mut list[index.parse::<usize>().unwrap()].data
+    {
+        remove(inner, inner_path);
+    }
+}
+
+/// What a tree becomes: the configuration, or what is wrong with it.
+fn outcome(tree: &Table) -> String {
+    let problems = Problems::default();
+    walk(&ROOT, tree, &At::default(), &problems);
+    let config = validate(tree, Origin::Embedded, false, &surroundings(), &problems);
+    if problems.refused() {
+        return format!("{:#?}", problems.into_list(&Sources::default()));
+    }
+    format!("{config:#?}")
+}
+
+#[test]
+fn every_key_that_is_served_changes_something() {
+    let tree = parse(0, FULL, &Problems::default()).unwrap();
+    let whole = outcome(&tree);
+    assert!(whole.starts_with("Config {"), "{whole}");
+    let mut all = Vec::new();
+    paths(&tree, &[], &mut all);
+    assert!(all.len() > 100);
+    // The only value of this one is its default.
+    all.retain(|path| *path != ["state", "sessions"]);
+    all.retain(|path| {
+        let mut less = tree.clone();
+        remove(&mut less, path);
+        outcome(&less) == whole
+    });
+    assert!(all.is_empty(), "these have no effect: {all:?}");
+}
+
+#[test]
+fn every_key_that_is_served_is_in_that_test() {
+    let page = reference();
+    let keys = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    // This one needs a file, and has a test below.
+    for key in keys.filter(|key| *key != "policy-file") {
+        let mut words = FULL.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        assert!(words.any(|word| word == key), "{key} is missing");
+    }
+}
+
+#[test]
+fn a_policy_file_is_read_and_made_compact() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("p.json");
+    fs::write(&file, "{ \"Statement\": [] }\n").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let surroundings = Surroundings::empty(root.path());
+    let text = "[account.a]\nid = 1\n[account.a.role.web]\npolicy-file = '/p.json'\n";
+    let (config, _) = parse_text("f.toml", text, &surroundings).unwrap();
+    let (_, role) = config.role(&RoleRef::parse("a/web").unwrap()).unwrap();
+    assert_eq!(role.policy.as_deref(), Some("{\"Statement\":[]}"));
+    let missing = text.replace("p.json", "q.json");
+    let error = parse_text("f.toml", &missing, &surroundings).unwrap_err();
+    assert!(
+        error.to_string().contains("/q.json: cannot read it"),
+        "{error}"
+    );
+}
