@@ -128,7 +128,7 @@ socket = "/run/admin.sock"
 /// The paths of all values in this table, and of all tables.
 fn paths(table: &Table, at: &[String], all: &mut Vec<Vec<String>>) {
     for (name, entry) in &table.entries {
-        let path = [at, &[name.clone()]].concat();
+        let path = [at, std::slice::from_ref(name)].concat();
         all.push(path.clone());
         if let Data::Table(inner) = &entry.value.data {
             paths(inner, &path, all);
