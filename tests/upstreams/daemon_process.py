@@ -42,8 +42,9 @@ class DaemonProcess:
             open(self.directory / f"daemon-{self._starts}.out", "wb") as output,
         ):
             ready.bind(str(notify))
+            # Should this process be killed, the daemon goes with it.
             self._process = subprocess.Popen(
-                [_binary(), "serve", "--config", file],
+                ["setpriv", "--pdeathsig=KILL", _binary(), "serve", "--config", file],
                 env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify)},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )

@@ -127,11 +127,11 @@ class Program:
 
     def _start(self, stdin, stderr):
         privilege = [] if self._client.root else [
-            "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all",
-            "--bounding-set=-all", "--no-new-privs",
+            f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
+            "--no-new-privs",
         ]
         return subprocess.Popen(
-            [*privilege, *self._command()], env=self._environment, cwd=self._directory / "home",
+            ["setpriv", "--pdeathsig=KILL", *privilege, *self._command()], env=self._environment, cwd=self._directory / "home",
             stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
         )
 
