@@ -18,7 +18,7 @@ pub use patience::Patience;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::http::{Connection, Guard, Handler, Request, Response};
+use crate::http::{Connection, Guard, Handler, LoopMark, Request, Response};
 use crate::sessions::Slot;
 use crate::telemetry::metrics::Metrics;
 use crate::vending::{Vending, Visit};
@@ -48,6 +48,8 @@ pub struct Deps {
     pub clock: Clock,
     /// How long clients can be let wait.
     pub patience: Patience,
+    /// How the daemon's own requests are known.
+    pub own: LoopMark,
 }
 
 /// The protocols of one listener.
@@ -79,7 +81,7 @@ impl Mounted {
         metrics: Option<metrics::Exposition>,
     ) -> Self {
         Self {
-            guard: Guard::new(&listener.hosts),
+            guard: Guard::new(&listener.hosts, deps.own.clone()),
             deps,
             imds,
             container,

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,13 +28,14 @@ use crate::authority::Authority;
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
 use crate::config::{self, Api, Bind, Config};
+use crate::http::LoopMark;
 use crate::listener::{
     self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
 };
 use crate::sessions::{Observer, Sessions};
 use crate::shutdown::{Asked, Signals};
 use crate::source::local::LocalPlans;
-use crate::source::{Engine, Environment, OwnAddresses, PlanError, Plans};
+use crate::source::{Engine, Environment, LOOP_HEADER, OwnAddresses, PlanError, Plans};
 use crate::systemd;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
@@ -258,6 +260,10 @@ impl Daemon {
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
             patience: patience.map_or(Patience::Known, Patience::Fixed),
+            own: LoopMark {
+                name: HeaderName::from_static(LOOP_HEADER),
+                value: Arc::clone(self.engine.mark()),
+            },
         };
         let since = self.clock.now();
         let metadata =

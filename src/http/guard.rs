@@ -4,6 +4,7 @@
 //! passed on speaks for somebody else) and browsers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Uri, Version};
@@ -32,16 +33,28 @@ pub enum Refused {
     Browser,
 }
 
-/// What a listener's guard accepts beyond the fixed rules.
-#[derive(Clone, Debug, Default)]
+/// What this daemon's own requests carry where a firewall rule may turn them back to it.
+#[derive(Clone, Debug)]
+pub struct LoopMark {
+    /// The header.
+    pub name: HeaderName,
+    /// Its value, this process's own.
+    pub value: Arc<str>,
+}
+
+/// What a listener's guard accepts and refuses beyond the fixed rules.
+#[derive(Clone, Debug)]
 pub struct Guard {
     hosts: Vec<Box<str>>,
+    own: LoopMark,
 }
 
 impl Guard {
-    /// Accepts these further `Host` names.
-    pub fn new(hosts: &[String]) -> Self {
+    /// Accepts these further `Host` names, and refuses requests with this mark: what redirects
+    /// them speaks for somebody else, as a proxy does.
+    pub fn new(hosts: &[String], own: LoopMark) -> Self {
         Self {
+            own,
             hosts: hosts
                 .iter()
                 .map(|host| host.to_ascii_lowercase().into())
@@ -67,6 +80,8 @@ impl Guard {
                 if host.replace(value).is_some() {
                     return Err(Refused::Malformed);
                 }
+            } else if *name == self.own.name && value.as_bytes() == self.own.value.as_bytes() {
+                return Err(Refused::Forwarded);
             } else {
                 refuse_by_name(name)?;
             }
@@ -158,7 +173,11 @@ mod tests {
     use super::*;
 
     fn check(uri: &str, headers: &[(&str, &str)]) -> Result<(), Refused> {
-        let guard = Guard::new(&["IMDS.internal".to_owned()]);
+        let own = LoopMark {
+            name: HeaderName::from_static("x-loop"),
+            value: Arc::from("ours"),
+        };
+        let guard = Guard::new(&["IMDS.internal".to_owned()], own);
         let local = Local::Tcp {
             address: "127.0.0.1:1338".parse().unwrap(),
             original: Some("10.1.2.3:80".parse().unwrap()),
@@ -191,6 +210,16 @@ mod tests {
         ] {
             assert_eq!(check("/", &[("host", host)]), Ok(()), "{host}");
         }
+    }
+
+    #[test]
+    fn our_own_requests_are_refused_and_another_daemons_are_not() {
+        let host = ("host", "127.0.0.1");
+        assert_eq!(
+            check("/", &[host, ("x-loop", "ours")]),
+            Err(Refused::Forwarded)
+        );
+        assert_eq!(check("/", &[host, ("x-loop", "theirs")]), Ok(()));
     }
 
     #[test]

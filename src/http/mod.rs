@@ -16,7 +16,7 @@ pub use hyper::{Method, StatusCode};
 
 use crate::caller::Caller;
 
-pub use guard::{Guard, Refused};
+pub use guard::{Guard, LoopMark, Refused};
 pub use path::{PathError, Segments};
 pub use response::{CachedHeaders, json_error, not_allowed, text};
 
