@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{Bind, Config};
 use crate::grants::Names;
 use crate::source::local::LocalPlans;
-use crate::source::{Engine, Environment, OwnAddresses, Plans, probe};
+use crate::source::{Engine, Environment, Finding, OwnAddresses, Plans, probe};
 
 /// Tells what came of it; fails if something does not work.
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
@@ -21,22 +21,19 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Fault, "cannot start").because(&error))?;
-    let findings = runtime.block_on(probe(&plans, &own_names()));
-    for finding in &findings {
-        let mark = if finding.works { "works" } else { "FAILS" };
-        print(&format!(
-            "{mark}  {}: {}\n",
-            finding.subject, finding.sentence
-        ))?;
-    }
-    let failed = findings.iter().filter(|finding| !finding.works).count();
+    let (mut tried, mut failed) = (0, 0);
+    let mut printed = Ok(());
+    runtime.block_on(probe(&plans, &own_names(), |found| {
+        tried += 1;
+        failed += usize::from(found.outcome.is_err());
+        if printed.is_ok() {
+            printed = print(&told(&found));
+        }
+    }));
+    printed?;
     if failed > 0 {
-        let tried = count(
-            findings.len(),
-            "thing that was tried",
-            "things that were tried",
-        );
-        let what = format!("{failed} of {tried} failed");
+        let of = count(tried, "thing that was tried", "things that were tried");
+        let what = format!("{failed} of {of} failed");
         return Err(Failure::new(Exit::No, what).remedy("what stands above says what is missing"));
     }
     Ok(())
@@ -59,6 +56,14 @@ fn plans(config: &Config) -> Result<Plans, Failure> {
     let authority = Authority::new(ring, None, clock).map_err(|error| unusable(&error))?;
     let local = Arc::new(LocalPlans::new(Arc::new(authority), config));
     Plans::build(config, &engine, local).map_err(|error| unusable(&error))
+}
+
+fn told(found: &Finding) -> String {
+    let subject = &found.subject;
+    match &found.outcome {
+        Ok(sentence) => format!("works  {subject}: {sentence}\n"),
+        Err(error) => format!("FAILS  {subject}: {error}\n"),
+    }
 }
 
 /// Names for the roles' texts, as if this user asked.

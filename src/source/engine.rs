@@ -166,3 +166,68 @@ impl TimeSource for SdkTime {
         self.0.now()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine() -> Engine {
+        Engine::new(
+            Clock::System,
+            Environment::default(),
+            OwnAddresses::default(),
+        )
+    }
+
+    #[tokio::test]
+    async fn work_runs_on_the_upstream_thread_and_goes_on_when_nobody_waits() {
+        let engine = engine();
+        let thread = engine.run(async { Ok(thread::current().name().map(str::to_owned)) });
+        assert_eq!(thread.await.unwrap().as_deref(), Some("upstream"));
+        let (done, seen) = oneshot::channel();
+        let (start, started) = oneshot::channel::<()>();
+        let mut work = Box::pin(engine.run(async move {
+            started.await.unwrap();
+            done.send(()).unwrap();
+            Ok(())
+        }));
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(work.as_mut().poll(context).is_pending())
+        });
+        assert!(polled.await);
+        drop(work);
+        start.send(()).unwrap();
+        seen.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_thread_ends_with_the_last_engine() {
+        let engine = engine();
+        let (held, dropped) = oneshot::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let other = engine.clone();
+        let work = tokio::spawn(async move {
+            let hangs = async move {
+                let _held = held;
+                begun.send(()).unwrap();
+                std::future::pending::<Result<(), FetchError>>().await
+            };
+            other.run(hangs).await
+        });
+        begins.await.unwrap();
+        work.abort();
+        assert!(work.await.unwrap_err().is_cancelled());
+        drop(engine);
+        dropped.await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_fails_alone() {
+        let engine = engine();
+        let failed = engine
+            .run::<()>(async { panic!("a fault of the SDK") })
+            .await;
+        assert_eq!(failed.unwrap_err().kind, FailureKind::Unavailable);
+        engine.run(async { Ok(()) }).await.unwrap();
+    }
+}

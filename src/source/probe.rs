@@ -17,14 +17,12 @@ use crate::types::RoleRef;
 const SKEW: Duration = Duration::from_mins(1);
 
 /// One thing that was tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Finding {
     /// What was tried: an account's alias, or a role.
     pub subject: String,
-    /// Whether it works.
-    pub works: bool,
     /// What came of it, in a sentence.
-    pub sentence: String,
+    pub outcome: Result<String, FetchError>,
 }
 
 /// A session that was obtained to see whether it can be.
@@ -35,32 +33,24 @@ struct Obtained {
 }
 
 /// Asks each account's STS who signs with its base credentials, and obtains each role once, for a
-/// caller of these names. Nothing is kept.
-pub async fn probe(plans: &Plans, names: &Names) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// caller of these names; tells each finding as it comes. Nothing is kept.
+pub async fn probe(plans: &Plans, names: &Names, mut tell: impl FnMut(Finding)) {
     for (alias, plan) in plans.accounts() {
         if let AccountPlan::Sts(account) = plan
             && let Signer::Base(base) = account.own_signer()
         {
-            let told = who(plans, account, Arc::clone(base)).await;
-            findings.push(finding(alias.to_string(), told));
+            tell(Finding {
+                subject: alias.to_string(),
+                outcome: who(plans, account, Arc::clone(base)).await,
+            });
         }
     }
     let mut tried = HashMap::new();
     for role in plans.roles() {
-        let told = obtain(plans, &role, names, &mut tried).await;
-        findings.push(finding(role.to_string(), told));
-    }
-    findings
-}
-
-fn finding(subject: String, told: Result<String, FetchError>) -> Finding {
-    let works = told.is_ok();
-    let sentence = told.unwrap_or_else(|error| error.message.to_string());
-    Finding {
-        subject,
-        works,
-        sentence,
+        tell(Finding {
+            subject: role.to_string(),
+            outcome: obtain(plans, &role, names, &mut tried).await,
+        });
     }
 }
 

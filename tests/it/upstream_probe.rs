@@ -2,7 +2,8 @@
 
 use rolecall::config::{BaseCredentials, Dialect};
 use rolecall::grants::Names;
-use rolecall::source::{Finding, probe};
+use rolecall::sessions::FetchError;
+use rolecall::source::{self, Plans};
 use rolecall::types::RoleRef;
 
 use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
@@ -20,6 +21,16 @@ fn script(request: &Received) -> Reply {
     }
 }
 
+/// Everything that was found, in order.
+pub(crate) async fn probe(plans: &Plans) -> Vec<(String, Result<String, FetchError>)> {
+    let mut findings = Vec::new();
+    source::probe(plans, &Names::default(), |found| {
+        findings.push((found.subject, found.outcome));
+    })
+    .await;
+    findings
+}
+
 #[tokio::test]
 async fn accounts_say_who_they_are_and_roles_are_obtained_once() {
     let sts = ScriptedSts::start(script).await;
@@ -29,23 +40,17 @@ async fn accounts_say_who_they_are_and_roles_are_obtained_once() {
     let mut prod = account("prod", &sts.url(), role("prod/web"));
     prod.base = BaseCredentials::Role(RoleRef::parse("hub/base").unwrap());
     let plans = plans(&config([hub, prod]), &engine(&[]));
-    let findings = probe(&plans, &Names::default()).await;
-    let [who, base, denied, web]: [Finding; 4] = findings.try_into().unwrap();
-    assert_eq!(who.subject, "hub");
-    assert!(
-        who.works && who.sentence.contains("arn:aws:iam::123456789012:user/base"),
-        "{who:?}"
-    );
-    assert_eq!(base.subject, "hub/base");
-    assert!(
-        base.works && base.sentence.contains("for 60 minutes"),
-        "{base:?}"
-    );
-    assert!(
-        !denied.works && denied.sentence.contains("trust policy"),
-        "{denied:?}"
-    );
-    assert!(web.works, "{web:?}");
+    let found = probe(&plans).await;
+    let subjects: Vec<_> = found.iter().map(|(subject, _)| subject.as_str()).collect();
+    assert_eq!(subjects, ["hub", "hub/base", "hub/denied", "prod/web"]);
+    let [who, base, denied, web] = found
+        .try_into()
+        .map(|found: [_; 4]| found.map(|(_, o)| o))
+        .unwrap();
+    assert!(who.unwrap().contains("arn:aws:iam::123456789012:user/base"));
+    assert!(base.unwrap().contains("for 60 minutes"));
+    assert!(denied.unwrap_err().message.contains("trust policy"));
+    web.unwrap();
     assert_eq!(sts.received().len(), 4, "the base role is obtained once");
 }
 
@@ -63,10 +68,10 @@ async fn a_server_that_does_not_tell_who_is_calling_is_no_fault() {
         let sts = sts.await;
         let mut prod = account("prod", &sts.url(), role("prod/web"));
         prod.dialect = dialect;
-        let found = probe(&plans(&config([prod]), &engine(&[])), &Names::default()).await;
-        let who = found.first().unwrap();
-        assert_eq!(who.works, works, "{dialect:?} {who:?}");
-        assert!(found.last().unwrap().works, "{found:?}");
+        let found = probe(&plans(&config([prod]), &engine(&[]))).await;
+        let who = &found.first().unwrap().1;
+        assert_eq!(who.is_ok(), works, "{dialect:?} {who:?}");
+        assert!(found.last().unwrap().1.is_ok(), "{found:?}");
     }
 }
 
@@ -84,12 +89,10 @@ async fn a_short_session_and_a_wrong_clock_are_told() {
     let sts = sts.await;
     let mut prod = account("prod", &sts.url(), role("prod/web"));
     prod.dialect = Dialect::Minio;
-    let found = probe(&plans(&config([prod]), &engine(&[])), &Names::default()).await;
-    let web = found.last().unwrap();
-    assert!(web.sentence.contains("obtained for 15 minutes"), "{web:?}");
-    assert!(
-        web.sentence.contains("60 minutes were asked for"),
-        "{web:?}"
-    );
-    assert!(web.sentence.contains("the clocks differ"), "{web:?}");
+    let mut found = probe(&plans(&config([prod]), &engine(&[]))).await;
+    let (_, web) = found.pop().unwrap();
+    let web = web.unwrap();
+    assert!(web.contains("obtained for 15 minutes"), "{web}");
+    assert!(web.contains("60 minutes were asked for"), "{web}");
+    assert!(web.contains("the clocks differ"), "{web}");
 }
