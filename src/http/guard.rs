@@ -42,11 +42,17 @@ pub struct LoopMark {
     pub value: Arc<str>,
 }
 
+impl LoopMark {
+    fn is(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        *name == self.name && value.as_bytes() == self.value.as_bytes()
+    }
+}
+
 /// What a listener's guard accepts and refuses beyond the fixed rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Guard {
     hosts: Vec<Box<str>>,
-    own: LoopMark,
+    own: Option<LoopMark>,
 }
 
 impl Guard {
@@ -54,7 +60,7 @@ impl Guard {
     /// them speaks for somebody else, as a proxy does.
     pub fn new(hosts: &[String], own: LoopMark) -> Self {
         Self {
-            own,
+            own: Some(own),
             hosts: hosts
                 .iter()
                 .map(|host| host.to_ascii_lowercase().into())
@@ -80,7 +86,7 @@ impl Guard {
                 if host.replace(value).is_some() {
                     return Err(Refused::Malformed);
                 }
-            } else if *name == self.own.name && value.as_bytes() == self.own.value.as_bytes() {
+            } else if self.own.as_ref().is_some_and(|own| own.is(name, value)) {
                 return Err(Refused::Forwarded);
             } else {
                 refuse_by_name(name)?;
