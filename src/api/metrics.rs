@@ -8,6 +8,7 @@ use hyper::{Method, StatusCode};
 
 use crate::http::{CachedHeaders, Refused, Request, Response, not_allowed, text};
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
+use crate::vending::Vending;
 
 /// Whether the daemon is ready to hand out what it was told to prefetch.
 #[derive(Clone, Debug, Default)]
@@ -29,15 +30,17 @@ impl Readiness {
 #[derive(Debug)]
 pub struct Exposition {
     metrics: Arc<Metrics>,
+    vending: Arc<Vending>,
     readiness: Readiness,
     headers: CachedHeaders,
 }
 
 impl Exposition {
     /// Shows these.
-    pub fn new(metrics: Arc<Metrics>, readiness: Readiness) -> Self {
+    pub fn new(metrics: Arc<Metrics>, vending: Arc<Vending>, readiness: Readiness) -> Self {
         Self {
             metrics,
+            vending,
             readiness,
             headers: CachedHeaders::new(CONTENT_TYPE, None),
         }
@@ -60,13 +63,20 @@ impl Exposition {
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/readyz" if self.readiness.is_ready() => text(StatusCode::OK, "ready\n"),
             "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            _ => match self.metrics.encode() {
-                Ok(page) => self.headers.answer(StatusCode::OK, Bytes::from(page)),
-                Err(error) => {
-                    tracing::error!(%error, "the metrics could not be written");
-                    text(StatusCode::INTERNAL_SERVER_ERROR, "")
-                }
-            },
+            _ => self.page(),
+        }
+    }
+
+    fn page(&self) -> Response {
+        let held = self.vending.sessions().held();
+        let held = i64::try_from(held).unwrap_or(i64::MAX);
+        self.metrics.sessions_held.set(held);
+        match self.metrics.encode() {
+            Ok(page) => self.headers.answer(StatusCode::OK, Bytes::from(page)),
+            Err(error) => {
+                tracing::error!(%error, "the metrics could not be written");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "")
+            }
         }
     }
 }

@@ -18,9 +18,10 @@ pub use patience::Patience;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::grants::Known;
 use crate::http::{Connection, Guard, Handler, LoopMark, Request, Response};
 use crate::sessions::Slot;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, OpenConnection};
 use crate::vending::{Vending, Visit};
 
 /// Where each protocol keeps its rendering of a session.
@@ -69,6 +70,20 @@ pub struct Guest {
     pub connection: Connection,
     /// What vending remembers of it.
     pub visit: Visit,
+    _counted: OpenConnection,
+}
+
+impl Guest {
+    /// A connection of this listener, counted for as long as it is open.
+    pub(crate) fn new(connection: Connection, metrics: &Metrics) -> Self {
+        let identified = connection.caller.facts().uid != Known::No;
+        let listener = Arc::clone(&connection.listener);
+        Self {
+            visit: Visit::new(listener, Arc::clone(&connection.caller)),
+            connection,
+            _counted: metrics.connection(identified),
+        }
+    }
 }
 
 impl Mounted {
@@ -94,9 +109,7 @@ impl Handler for Mounted {
     type Visit = Guest;
 
     fn visit(&self, connection: Connection) -> Guest {
-        let listener = Arc::clone(&connection.listener);
-        let visit = Visit::new(listener, Arc::clone(&connection.caller));
-        Guest { connection, visit }
+        Guest::new(connection, &self.deps.metrics)
     }
 
     async fn handle(&self, guest: &Guest, request: Request) -> Response {

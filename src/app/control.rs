@@ -31,7 +31,7 @@ pub(super) fn admin(daemon: &Arc<Daemon>, reload: AskReload) -> Arc<Admin> {
         Arc::clone(&daemon.vending),
         daemon.authorization.clone(),
         Box::new(running),
-        &daemon.metrics,
+        Arc::clone(&daemon.metrics),
     ))
 }
 

@@ -271,8 +271,13 @@ impl Daemon {
         let container = serves(Api::Container).then(|| {
             container::Container::new(listener, self.authorization.clone(), &self.metrics)
         });
-        let exposition = serves(Api::Metrics)
-            .then(|| Exposition::new(Arc::clone(&self.metrics), self.readiness.clone()));
+        let exposition = serves(Api::Metrics).then(|| {
+            Exposition::new(
+                Arc::clone(&self.metrics),
+                Arc::clone(&self.vending),
+                self.readiness.clone(),
+            )
+        });
         Mounted::new(listener, deps, metadata, container, exposition)
     }
 

@@ -203,6 +203,13 @@ impl Sessions {
         None
     }
 
+    /// How many sessions are held.
+    pub fn held(&self) -> usize {
+        let registry = self.lock();
+        let records = registry.records.values();
+        records.filter(|record| record.holds()).count()
+    }
+
     /// What is held, under way and remembered, by role.
     pub fn report(&self) -> Vec<Report> {
         let now = self.clock().boot();

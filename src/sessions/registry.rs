@@ -104,7 +104,7 @@ impl Record {
         self.awake
     }
 
-    fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         self.entry.held.load().is_some()
     }
 

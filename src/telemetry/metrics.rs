@@ -153,11 +153,30 @@ impl Metrics {
         self.fetches.get_or_create_owned(&labels)
     }
 
+    /// Counts a connection for as long as it is open.
+    pub fn connection(&self, identified: bool) -> OpenConnection {
+        if !identified {
+            self.callers_unidentified.inc();
+        }
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+
     /// All metrics as text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut page = String::with_capacity(4096);
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+}
+
+/// One open connection in the gauge.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -219,6 +238,22 @@ mod tests {
         for (code, text) in CODES {
             assert_eq!(code.to_string(), text);
         }
+    }
+
+    #[test]
+    fn connections_are_counted_while_they_are_open() {
+        let metrics = Metrics::new(Counter::default());
+        let open = metrics.connection(true);
+        drop(metrics.connection(false));
+        assert_eq!(
+            (
+                metrics.connections.get(),
+                metrics.callers_unidentified.get()
+            ),
+            (1, 1)
+        );
+        drop(open);
+        assert_eq!(metrics.connections.get(), 0);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::Selector;
 use crate::telemetry::metrics::{Metrics, RequestCounters};
 use crate::types::RoleRef;
-use crate::vending::{Handout, Proof, Refusal, Vending, Visit, Want};
+use crate::vending::{Handout, Proof, Refusal, Vending, Want};
 use answer::{Answers, Failure};
 use view::Viewer;
 
@@ -56,6 +56,7 @@ pub struct Admin {
     guard: Guard,
     answers: Answers,
     counters: RequestCounters,
+    metrics: Arc<Metrics>,
     own_uid: u32,
 }
 
@@ -65,7 +66,7 @@ impl Admin {
         vending: Arc<Vending>,
         tokens: AuthorizationTokens,
         control: Box<dyn Control>,
-        metrics: &Metrics,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             vending,
@@ -74,6 +75,7 @@ impl Admin {
             guard: Guard::default(),
             answers: Answers::new(),
             counters: metrics.requests(API, LABELS),
+            metrics,
             own_uid: Uid::effective().as_raw(),
         }
     }
@@ -217,9 +219,7 @@ impl Handler for Admin {
     type Visit = Guest;
 
     fn visit(&self, connection: Connection) -> Guest {
-        let listener = Arc::clone(&connection.listener);
-        let visit = Visit::new(listener, Arc::clone(&connection.caller));
-        Guest { connection, visit }
+        Guest::new(connection, &self.metrics)
     }
 
     async fn handle(&self, guest: &Guest, request: Request) -> Response {
