@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::HeaderName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -260,10 +259,7 @@ impl Daemon {
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
             patience: patience.map_or(Patience::Known, Patience::Fixed),
-            own: LoopMark {
-                name: HeaderName::from_static(LOOP_HEADER),
-                value: Arc::clone(self.engine.mark()),
-            },
+            own: LoopMark::new(LOOP_HEADER, Arc::clone(self.engine.mark())),
         };
         let since = self.clock.now();
         let metadata =

@@ -36,13 +36,17 @@ pub enum Refused {
 /// What this daemon's own requests carry where a firewall rule may turn them back to it.
 #[derive(Clone, Debug)]
 pub struct LoopMark {
-    /// The header.
-    pub name: HeaderName,
-    /// Its value, this process's own.
-    pub value: Arc<str>,
+    name: HeaderName,
+    value: Arc<str>,
 }
 
 impl LoopMark {
+    /// The header of this name (in lower case) with this value, which is the process's own.
+    pub const fn new(name: &'static str, value: Arc<str>) -> Self {
+        let name = HeaderName::from_static(name);
+        Self { name, value }
+    }
+
     fn is(&self, name: &HeaderName, value: &HeaderValue) -> bool {
         *name == self.name && value.as_bytes() == self.value.as_bytes()
     }
@@ -179,10 +183,7 @@ mod tests {
     use super::*;
 
     fn check(uri: &str, headers: &[(&str, &str)]) -> Result<(), Refused> {
-        let own = LoopMark {
-            name: HeaderName::from_static("x-loop"),
-            value: Arc::from("ours"),
-        };
+        let own = LoopMark::new("x-loop", Arc::from("ours"));
         let guard = Guard::new(&["IMDS.internal".to_owned()], own);
         let local = Local::Tcp {
             address: "127.0.0.1:1338".parse().unwrap(),

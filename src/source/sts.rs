@@ -211,6 +211,9 @@ impl Fetch {
     }
 }
 
+/// Shorter texts are no secrets; they stand in messages by chance.
+const SECRET: usize = 8;
+
 /// What proves to STS who is calling.
 #[derive(Clone, Copy)]
 enum Proof<'a> {
@@ -223,7 +226,7 @@ enum Proof<'a> {
 impl Proof<'_> {
     /// The message of an upstream that repeats secrets is not for the log.
     fn redact(&self, error: FetchError) -> FetchError {
-        let tells = |secret: &str| !secret.is_empty() && error.message.contains(secret);
+        let tells = |secret: &str| secret.len() >= SECRET && error.message.contains(secret);
         let told = match self {
             Self::Keys(keys) => {
                 tells(keys.secret_access_key()) || tells(keys.session_token().unwrap_or_default())
