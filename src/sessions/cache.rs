@@ -65,6 +65,16 @@ impl Sessions {
     pub fn new(clock: Clock, capacity: usize, observer: Arc<dyn Observer>) -> Self {
         // Without randomness hosts only renew in step with each other.
         let seed = secret::random().map_or(0, u64::from_le_bytes);
+        Self::seeded(clock, capacity, observer, seed)
+    }
+
+    /// An empty cache whose moments and jitter follow from `seed`.
+    pub(super) fn seeded(
+        clock: Clock,
+        capacity: usize,
+        observer: Arc<dyn Observer>,
+        seed: u64,
+    ) -> Self {
         Self(Arc::new(Shared {
             clock,
             capacity,

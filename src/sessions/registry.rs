@@ -422,3 +422,22 @@ impl Registry {
         Look::Nothing
     }
 }
+
+#[cfg(test)]
+impl Registry {
+    /// Panics unless every key is in flight or on the agenda, once, and the sums are right.
+    pub(super) fn assert_sound(&self) {
+        for (key, record) in &self.records {
+            assert_eq!(record.due.is_none(), record.flight.is_some(), "{key:?}");
+            if let Some(due) = record.due {
+                assert!(self.agenda.contains(&(due, *key)), "{key:?}");
+            }
+            let dormant = !record.holds() && record.flight.is_none() && record.failure.is_none();
+            assert!(record.awake || dormant, "{key:?} is not counted");
+        }
+        let due = self.records.values().filter(|record| record.due.is_some());
+        assert_eq!(self.agenda.len(), due.count());
+        let awake = self.records.values().filter(|record| record.awake);
+        assert_eq!(self.awake, awake.count());
+    }
+}

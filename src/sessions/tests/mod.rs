@@ -11,3 +11,4 @@ mod keeping;
 mod paced;
 mod renewal;
 mod script;
+mod stories;

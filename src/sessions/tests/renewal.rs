@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tokio::time::{Instant, sleep};
+use tokio::task::yield_now;
+use tokio::time::{Instant, advance, sleep};
 
 use super::script::*;
 
@@ -74,6 +75,33 @@ async fn ten_thousand_roles_obtained_together_are_not_renewed_together() {
     for lease in leases {
         assert!(lease.held().is_some());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_roles_that_are_due_together_leave_the_thread_to_others() {
+    let world = World::new();
+    let source = Script::new(&world);
+    source.takes(Duration::ZERO);
+    let mut leases = Vec::new();
+    for n in 0..10_000 {
+        let lease = world.lease(&request(&format!("prod/role{n:05}"), &source));
+        lease.begin();
+        leases.push(lease);
+    }
+    sleep(SECOND).await;
+    assert_eq!(source.calls(), 10_000);
+    world.suspend(MINUTE * 50);
+    advance(MINUTE).await;
+    // Another task, such as a caller's connection, has its turn after at most a few batches.
+    let mut before = source.calls();
+    let mut longest = 0;
+    while before < 20_000 {
+        yield_now().await;
+        let calls = source.calls();
+        longest = longest.max(calls - before);
+        before = calls;
+    }
+    assert!(longest <= 256, "{longest} fetches began in one turn");
 }
 
 #[tokio::test(start_paused = true)]

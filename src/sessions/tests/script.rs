@@ -163,11 +163,25 @@ impl Script {
 impl Source for Script {
     fn fetch<'a>(&'a self, base: Option<&'a Session>) -> FetchFuture<'a> {
         Box::pin(async move {
-            self.running.fetch_add(1, Ordering::Relaxed);
-            let result = self.act(base).await;
-            self.running.fetch_sub(1, Ordering::Relaxed);
-            result
+            let _running = Running::new(&self.running);
+            self.act(base).await
         })
+    }
+}
+
+/// Counts a call while it runs, however it ends.
+struct Running<'a>(&'a AtomicUsize);
+
+impl<'a> Running<'a> {
+    fn new(running: &'a AtomicUsize) -> Self {
+        running.fetch_add(1, Ordering::Relaxed);
+        Self(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -233,10 +247,14 @@ impl World {
     }
 
     pub(super) fn holding(capacity: usize) -> Self {
+        Self::seeded(capacity, 0x5EED)
+    }
+
+    pub(super) fn seeded(capacity: usize, seed: u64) -> Self {
         let clock = Clock::simulated(new_year());
         let told = Arc::new(Told::default());
         let observer: Arc<dyn Observer> = Arc::<Told>::clone(&told);
-        let sessions = Sessions::new(clock.clone(), capacity, observer);
+        let sessions = Sessions::seeded(clock.clone(), capacity, observer, seed);
         let stop = CancellationToken::new();
         let (scheduler, stopped) = (sessions.clone(), stop.clone());
         tokio::spawn(async move { scheduler.run(stopped).await });
