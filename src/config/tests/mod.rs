@@ -1,9 +1,13 @@
 //! Whole configurations, read from text and from files.
 
+mod accounts;
+mod anything;
 mod changes;
 mod effect;
+mod examples;
 mod files;
 mod refused;
+mod serving;
 
 use std::time::Duration;
 
@@ -25,6 +29,40 @@ fn surroundings() -> Surroundings {
 
 fn load(text: &str) -> (Config, Vec<Problem>) {
     parse_text("rolecall.toml", text, &surroundings()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// All that is told of a text that is refused.
+fn refused(text: &str) -> String {
+    match parse_text("rolecall.toml", text, &surroundings()) {
+        Ok((_, warnings)) => panic!("accepted, with {warnings:?}:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// All that is told of a text that is accepted.
+fn told(text: &str) -> String {
+    let (_, problems) = load(text);
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+fn each_refused(before: &str, cases: &[(&str, &str)]) {
+    for (case, said) in cases {
+        let told = refused(&format!("{before}\n{case}\n"));
+        assert!(told.contains(said), "{case}\nmisses `{said}`:\n{told}");
+        assert!(told.ends_with(": 1 error"), "{case}\n{told}");
+    }
+}
+
+fn each_warned(before: &str, cases: &[(&str, &str)]) {
+    for (case, said) in cases {
+        let text = format!("{before}\n{case}\n");
+        let told = told(&text);
+        assert!(told.contains(said), "{case}\nmisses `{said}`:\n{told}");
+    }
 }
 
 const SMALL: &str = r#"

@@ -2,14 +2,6 @@
 
 use super::*;
 
-/// The configuration that is refused, as its user reads it.
-fn refused(text: &str) -> String {
-    match parse_text("rolecall.toml", text, &surroundings()) {
-        Ok((config, _)) => panic!("accepted: {config:#?}"),
-        Err(error) => error.to_string(),
-    }
-}
-
 #[test]
 fn ten_different_mistakes_are_told_in_one_run() {
     let text = r#"

@@ -73,11 +73,23 @@ pub(super) fn log(root: &Reader<'_>) -> Log {
             .filter_map(|spot| spot.parse(log.problems(), target))
             .collect(),
         level: log.parsed("level", |text| {
-            text.parse::<Targets>().map(|_| text.to_owned()).map_err(
-                |_no_level| "a level is error, warn, info, debug or trace, a filter `target=level`",
-            )
+            if is_filter(text) {
+                Ok(text.to_owned())
+            } else {
+                Err("a level is error, warn, info, debug or trace, a filter `target=level`")
+            }
         }),
     }
+}
+
+/// A level, or levels of targets; a target alone would let everything of it through.
+fn is_filter(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let parts = text
+        .split(',')
+        .map(|part| part.rsplit('=').next().unwrap_or_default());
+    let mut levels = parts.map(|level| level.trim().to_ascii_lowercase());
+    text.parse::<Targets>().is_ok() && levels.all(|level| LEVELS.contains(&level.as_str()))
 }
 
 fn target(text: &str) -> Result<LogTarget, TargetError> {

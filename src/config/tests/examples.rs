@@ -1,0 +1,72 @@
+//! The files of `config/` are what they show.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const WHOLE: &str = include_str!("../../../config/rolecall.toml");
+const MINIMAL: &str = include_str!("../../../config/minimal.toml");
+const SIDECAR: &str = include_str!("../../../config/sidecar.toml");
+const CEPH: &str = include_str!("../../../config/ceph.toml");
+
+/// Loads an example on a host that has what it names.
+fn example(text: &str) -> (Config, Vec<Problem>) {
+    let root = tempfile::tempdir().unwrap();
+    let policy = root.path().join("etc/rolecall/backup-policy.json");
+    fs::create_dir_all(policy.parent().unwrap()).unwrap();
+    fs::write(&policy, r#"{"Version": "2012-10-17", "Statement": []}"#).unwrap();
+    fs::set_permissions(&policy, Permissions::from_mode(0o644)).unwrap();
+    fs::create_dir(root.path().join("credentials")).unwrap();
+    fs::write(root.path().join("credentials/ceph-secret"), "secret\n").unwrap();
+    let mut surroundings = Surroundings::empty(root.path());
+    surroundings.with_variable("CREDENTIALS_DIRECTORY", "/credentials");
+    surroundings.with_user("www-data", 33);
+    surroundings.with_user("backup", 34);
+    parse_text("example.toml", text, &surroundings).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_example_loads_without_a_warning() {
+    for text in [MINIMAL, SIDECAR, CEPH, WHOLE] {
+        let (config, problems) = example(text);
+        assert_eq!(problems, [], "{:?}", config.origin);
+        assert!(!config.listeners.is_empty() && !config.grants.is_empty());
+    }
+}
+
+#[test]
+fn what_the_whole_example_comments_out_as_defaults_is_right() {
+    let (config, _) = example(WHOLE);
+    let defaults = [
+        "imdsv1",
+        "tokenless",
+        "dialect",
+        "rate-limit",
+        "idle",
+        "connections",
+        "drain",
+    ];
+    let mut written = String::new();
+    for line in WHOLE.lines() {
+        let plain = line.strip_prefix("# ").unwrap_or(line);
+        let key = plain.split(' ').next().unwrap_or_default();
+        written.push_str(if defaults.contains(&key) { plain } else { line });
+        written.push('\n');
+    }
+    assert_ne!(written, WHOLE);
+    let same = example(&written).0;
+    assert_eq!(diff(&config, &same), Changes::default());
+}
+
+#[test]
+fn the_whole_example_shows_every_key() {
+    let page = reference();
+    for key in page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+    {
+        let mut words = WHOLE.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        assert!(words.any(|word| word == key), "{key} is missing");
+    }
+}

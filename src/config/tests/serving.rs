@@ -1,0 +1,385 @@
+//! Listeners, grants and the daemon's own settings: each rule with a text that breaks it.
+
+use super::*;
+
+fn listener(name: &str, keys: &str) -> String {
+    format!("[[listener]]\nname = '{name}'\n{keys}\n")
+}
+
+#[test]
+fn listeners_do_not_collide() {
+    let first = listener(
+        "one",
+        "bind = ['127.0.0.1:80', 'unix:/run/a']\napis = 'imds'",
+    );
+    each_refused(
+        &first,
+        &[
+            (
+                &listener("one", "bind = '127.0.0.1:81'\napis = 'imds'"),
+                "two listeners of the name `one`",
+            ),
+            (
+                &listener("two", "bind = '127.0.0.1:80'\napis = 'imds'"),
+                "`127.0.0.1:80` is bound already",
+            ),
+            (
+                &listener("two", "bind = '0.0.0.0:80'\napis = 'metrics'"),
+                "`0.0.0.0:80` is bound already",
+            ),
+            (
+                &listener("two", "bind = 'unix:/run/a'\napis = 'imds'"),
+                "`unix:/run/a` is bound already",
+            ),
+            (
+                &listener("two", "bind = []\napis = 'imds'"),
+                "a listener has one address at least",
+            ),
+            (
+                &listener("two", "bind = 'unix:/run/b'\napis = []"),
+                "a listener serves one API at least",
+            ),
+            (
+                &listener("a b", "bind = 'unix:/run/b'\napis = 'imds'"),
+                "a listener's name is",
+            ),
+            (
+                "[admin]\nsocket = '/run/a'",
+                "this is the admin socket's path",
+            ),
+            (
+                &listener(
+                    "two",
+                    "bind = 'unix:/run/b'\napis = 'imds'\nhosts = ['a:80']",
+                ),
+                "it is no host name",
+            ),
+            (
+                &listener(
+                    "two",
+                    "bind = 'unix:/run/b'\napis = 'imds'\ninstance-id = \"a\\nb\"",
+                ),
+                "letters, digits",
+            ),
+        ],
+    );
+    load(
+        &(first
+            + &listener(
+                "two",
+                "bind = ['127.0.0.1:0', '[::1]:0', '[::1]:80']\napis = 'imds'",
+            )),
+    );
+}
+
+#[test]
+fn listeners_of_this_host_stay_on_it() {
+    each_warned(
+        "",
+        &[
+            (
+                &listener("a", "bind = '0.0.0.0:80'\napis = 'imds'"),
+                "0.0.0.0 can be reached from elsewhere",
+            ),
+            (
+                &listener("a", "bind = '10.0.0.1:80'\napis = 'container'"),
+                "10.0.0.1 can be reached",
+            ),
+            (
+                &listener(
+                    "a",
+                    "bind = '127.0.0.1:80'\napis = 'metrics'\nimdsv1 = true",
+                ),
+                "`imdsv1` does nothing",
+            ),
+            (
+                &listener(
+                    "a",
+                    "bind = '127.0.0.1:80'\napis = 'container'\ntokenless = true",
+                ),
+                "without a token",
+            ),
+        ],
+    );
+    let metrics = listener("a", "bind = '0.0.0.0:80'\napis = 'metrics'");
+    assert_eq!(told(&metrics), "");
+}
+
+#[test]
+fn the_daemon_is_not_its_own_upstream() {
+    let own = listener(
+        "a",
+        "bind = ['127.0.0.1:80', '169.254.169.254:80', '[::]:8080']\napis = 'imds'",
+    );
+    each_refused(
+        &own,
+        &[
+            (
+                "[account.a]\nendpoint = 'http://localhost/'",
+                "this endpoint is our own listener `a`",
+            ),
+            (
+                "[account.a]\nendpoint = 'http://[::1]:8080/'",
+                "this endpoint is our own listener `a`",
+            ),
+            (
+                "[account.a]\ncredentials = { from = 'endpoint', url = 'http://127.0.0.1:80/x' }",
+                "our own listener `a`",
+            ),
+            (
+                "[account.a]\ncredentials = { from = 'imds' }",
+                "would be this daemon itself",
+            ),
+        ],
+    );
+    load(&(own + "[account.a]\nendpoint = 'http://127.0.0.1:5000/'\n"));
+}
+
+const ROLES: &str = "[account.a]\nid = 1\nrole.one = {}\nrole.two = {}\n\
+                     [[listener]]\nname = 'one'\nbind = '127.0.0.1:80'\napis = 'container'\n";
+
+#[test]
+fn grants_say_whom_and_what() {
+    let grant = |keys: &str| format!("[[grant]]\n{keys}");
+    each_refused(
+        ROLES,
+        &[
+            (&grant("role = 'a/one'"), "`when` is missing"),
+            (&grant("when = 'anyone'"), "`role` is missing"),
+            (
+                &grant("role = 'a/one'\nwhen = {}"),
+                "this says nothing about the caller",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { listener = 'one' }"),
+                "this says nothing about the caller",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { container = 'any' }"),
+                "this says nothing about the caller",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { anyone = true, uid = 1 }"),
+                "say two things",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = 'everyone'"),
+                "known: `anyone`",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = [] }"),
+                "this names nobody",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = -1 }"),
+                "is not between",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { user = 'ann*' }"),
+                "patterns of user names are not served",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { user = '1000' }"),
+                "a number is written as `uid`",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 1, unit = 'x.service' }"),
+                "`unit` is not served",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 1, container = { image = 'x' } }"),
+                "`image` is not served",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 1, listener = 'on' }"),
+                "did you mean `one`?",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 1, uer = 'ann' }"),
+                "did you mean `user`?",
+            ),
+            (
+                &grant("role = '{account}/{role}'\nwhen = { uid = 1 }"),
+                "roles from named groups are not served",
+            ),
+            (
+                &grant("role = 'one'\nwhen = { uid = 1 }"),
+                "written as account/role",
+            ),
+            (
+                &grant("role = 'b/one'\nwhen = { uid = 1 }"),
+                "did you mean `a`?",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 1 }\nduration = '1h'"),
+                "`duration` is not served",
+            ),
+        ],
+    );
+    each_warned(
+        ROLES,
+        &[
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 1, user = 'ann' }"),
+                "this grant can never match",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 65534 }"),
+                "this grant can never match",
+            ),
+            (
+                &grant("role = 'a/one'\nwhen = { uid = 1 }"),
+                "note: no grant gives a/two to anybody",
+            ),
+        ],
+    );
+}
+
+/// Whether the second of two grants with these `when`s is hidden.
+fn hides(first: &str, second: &str) -> bool {
+    told(&format!(
+        "{ROLES}[[grant]]\nrole = 'a/one'\nwhen = {first}\n[[grant]]\nrole = 'a/two'\nwhen = {second}\n"
+    ))
+    .contains("grant 1 takes all callers of grant 2 first")
+}
+
+#[test]
+fn a_wider_grant_before_a_narrow_one_is_told() {
+    assert!(hides("'anyone'", "{ uid = 1 }"));
+    assert!(hides("{ anyone = true }", "{ uid = 1, container = 'any' }"));
+    assert!(hides("{ uid = [1, 2] }", "{ uid = 2 }"));
+    assert!(hides("{ uid = 1 }", "{ uid = 1, listener = 'one' }"));
+    assert!(!hides("{ uid = 1 }", "{ uid = [1, 2] }"));
+    assert!(!hides("{ uid = 1 }", "{ uid = 1, container = 'any' }"));
+    assert!(!hides("{ uid = 1, listener = 'one' }", "{ uid = 1 }"));
+    assert!(!hides("{ uid = 1 }", "'anyone'"));
+    let raised = told(&format!(
+        "{ROLES}[[grant]]\nrole = 'a/one'\nwhen = 'anyone'\n\
+         [[grant]]\nrole = 'a/two'\nwhen = {{ uid = 1 }}\npriority = 1\n"
+    ));
+    assert!(!raised.contains("takes all callers"), "{raised}");
+}
+
+#[test]
+fn a_prefetched_role_has_every_name_fixed() {
+    let with = |role: &str, when: &str| {
+        format!(
+            "[account.a]\nid = 1\nrole.one = {{ prefetch = true, {role} }}\n\
+             [[grant]]\nrole = 'a/one'\nwhen = {when}\n"
+        )
+    };
+    for (role, when) in [
+        ("session-name = 'fixed'", "'anyone'"),
+        ("session-name = '{hostname}'", "'anyone'"),
+        ("", "{ uid = 7 }"),
+        (
+            "session-name = '{user}'",
+            "{ user = 'ann', container = 'any' }",
+        ),
+    ] {
+        load(&with(role, when));
+    }
+    for (role, when, name) in [
+        ("", "'anyone'", "{caller}"),
+        ("", "{ uid = [7, 8] }", "{caller}"),
+        ("", "{ uid = 7, container = 'any' }", "{caller}"),
+        (
+            "session-name = 'x1', tags = { a = '{user}' }",
+            "{ uid = [7, 8] }",
+            "{user}",
+        ),
+        (
+            "session-name = 'x1', source-identity = '{uid}'",
+            "'anyone'",
+            "{uid}",
+        ),
+    ] {
+        let told = refused(&with(role, when));
+        let said = format!("this role cannot be fetched ahead: no grant fixes its {name}");
+        assert!(told.contains(&said), "{role} {when}: {told}");
+    }
+    let base = with("session-name = 'fixed'", "'anyone'") + "[account.hub]\nid = 1\nrole.it = {}\n";
+    let chained = base.replace(
+        "id = 1\nrole.one",
+        "id = 1\ncredentials = { from = 'role', role = 'hub/it' }\nrole.one",
+    );
+    assert!(refused(&chained).contains("no grant fixes its {caller}"));
+}
+
+#[test]
+fn token_files_are_somebody_s() {
+    let token = |keys: &str| format!("[[listener.token]]\n{keys}");
+    each_refused(
+        ROLES,
+        &[
+            (&token("owner = 'ann'"), "`file` is missing"),
+            (
+                &token("file = '/t'\nowner = 'bob'"),
+                "there is no user `bob`",
+            ),
+            (&token("file = 't'"), "`t` is no absolute path"),
+            (
+                &token("file = '/t'\nrole = 'a/three'"),
+                "account `a` has no role `three`",
+            ),
+            (
+                &token("file = '/t'\nuri-file = '/t'"),
+                "another token is written to this file",
+            ),
+        ],
+    );
+    let imds = ROLES.replace("'container'", "'imds'");
+    each_refused(
+        &imds,
+        &[(
+            &token("file = '/t'"),
+            "belong to a listener that serves `container`",
+        )],
+    );
+    each_warned(
+        ROLES,
+        &[(
+            &token("file = '/t'\nowner = 'ann'"),
+            "no grant gives anything to uid 1000",
+        )],
+    );
+    let (config, _) = load(&format!("{ROLES}{}", token("file = '/t'\nowner = '1001'")));
+    assert_eq!(config.listeners[0].tokens[0].owner, 1001);
+}
+
+#[test]
+fn limits_logs_and_state_keep_to_sense() {
+    each_refused(
+        "",
+        &[
+            ("[limits]\nconnections = 0", "0 is not between 1 and"),
+            ("[limits]\ndrain = '2h'", "`drain` is at most 1h"),
+            ("[log]\nto = 'stderr'", "it is none of"),
+            ("[log]\nlevel = 'info,rolecall'", "a level is error, warn"),
+            ("[log]\nlevel = 'loud'", "a level is error, warn"),
+            (
+                "[state]\nsessions = 'sealed'",
+                "`sealed` is not served by this version",
+            ),
+            ("[state]\nkey = 'env:SECRET'", "this key is not 32 bytes"),
+            (
+                "[state]\ndirectory = 'state'",
+                "`state` is no absolute path",
+            ),
+            ("override = true", "`override` belongs to drop-ins"),
+            ("log = 3", "this must be a table, and is a whole number"),
+            (
+                "[[log]]\nlevel = 'info'",
+                "this must be a table, and is a list",
+            ),
+            (
+                "[listener]\nname = 'x'",
+                "this must be a list of tables, and is a table",
+            ),
+            (
+                "[[issuer]]\nurl = 'x'",
+                "`[[issuer]]` is not served by this version of rolecall",
+            ),
+        ],
+    );
+}
