@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderName;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +34,7 @@ use crate::listener::{
     self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
 };
 use crate::sessions::{Observer, Sessions};
-use crate::shutdown::{Asked, Signals};
+use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
 use crate::source::{Engine, Environment, LOOP_HEADER, OwnAddresses, PlanError, Plans};
 use crate::systemd;
@@ -316,8 +318,8 @@ impl Bound {
         &self.daemon.addresses
     }
 
-    /// Serves until a signal asks for an end. `reloader` is what a reload goes to.
-    pub async fn run(self, mut signals: Signals, reloader: Reloader) {
+    /// Serves until it is asked to end, or nobody is left to ask. `reloader` is what a reload goes to.
+    pub async fn run(self, mut asked: mpsc::Receiver<Asked>, reloader: Reloader) {
         let Self {
             daemon,
             listeners,
@@ -348,9 +350,9 @@ impl Bound {
         drop(tasks.spawn(background));
         loop {
             tokio::select! {
-                asked = signals.next() => match asked {
-                    Asked::End => break,
-                    Asked::Reload => reloader.by_signal(&daemon).await,
+                asked = asked.recv() => match asked {
+                    Some(Asked::Reload) => reloader.by_signal(&daemon).await,
+                    Some(Asked::End) | None => break,
                 },
                 request = reloader.asked() => reloader.by_request(&daemon, request).await,
             }

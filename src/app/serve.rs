@@ -3,6 +3,7 @@
 use std::io;
 
 use tokio::runtime::Builder;
+use tokio::sync::mpsc;
 
 use super::{Bound, Outside, Reloader, StartError, bind};
 use crate::config::Config;
@@ -61,10 +62,15 @@ pub fn serve(
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ServeError::Process)?;
     runtime.block_on(async {
-        let signals = Signals::listen().map_err(ServeError::Process)?;
+        let mut signals = Signals::listen().map_err(ServeError::Process)?;
         let daemon = bind(config, outside)?;
         bound(&daemon);
-        daemon.run(signals, reloader).await;
+        let (ask, asked) = mpsc::channel(4);
+        let forward = async move { while ask.send(signals.next().await).await.is_ok() {} };
+        tokio::select! {
+            () = daemon.run(asked, reloader) => {}
+            () = forward => {}
+        }
         Ok(())
     })
 }

@@ -5,6 +5,7 @@
 mod support;
 
 mod cli;
+mod imds;
 mod upstream;
 mod upstream_base;
 mod upstream_keys;

@@ -1,3 +1,6 @@
-//! What several integration tests need: stand-ins for the rest of the world.
+//! What several integration tests need: the daemon itself, a client that sends what it is told, and
+//! stand-ins for the rest of the world.
 
+pub(crate) mod client;
+pub(crate) mod daemon;
 pub(crate) mod sts;

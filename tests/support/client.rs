@@ -1,0 +1,165 @@
+//! A client that sends exactly the bytes it is told, and reads what comes back.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::daemon::DEADLINE;
+
+/// An answer as it came over the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header, empty where it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value)
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// One connection.
+pub(crate) struct Connection(TcpStream);
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    /// The next answer; `None` where the connection was closed instead.
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
+        self.read(true).await
+    }
+
+    /// The next answer to a HEAD request, which has no body whatever its length says.
+    pub(crate) async fn head_answer(&mut self) -> Option<Answer> {
+        self.read(false).await
+    }
+
+    async fn read(&mut self, with_body: bool) -> Option<Answer> {
+        timeout(DEADLINE, self.read_whole(with_body))
+            .await
+            .expect("no answer in time")
+    }
+
+    async fn read_whole(&mut self, with_body: bool) -> Option<Answer> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if !matches!(self.0.read(&mut byte).await, Ok(1)) {
+                assert!(
+                    head.is_empty(),
+                    "closed within a head: {}",
+                    String::from_utf8_lossy(&head)
+                );
+                return None;
+            }
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.lines();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let headers: Vec<_> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+            .collect();
+        let mut answer = Answer {
+            status,
+            headers,
+            body: String::new(),
+        };
+        if status >= 200 && with_body {
+            let length = answer
+                .header("content-length")
+                .parse()
+                .expect("every answer has a length");
+            let mut body = vec![0; length];
+            self.0.read_exact(&mut body).await.unwrap();
+            answer.body = String::from_utf8(body).unwrap();
+        }
+        Some(answer)
+    }
+
+    /// Whether the peer has closed, waiting for it.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        let read = timeout(DEADLINE, self.0.read(&mut byte)).await;
+        matches!(read.expect("still open"), Ok(0) | Err(_))
+    }
+}
+
+/// Sends a request with these headers beside `Host` on a connection of its own.
+pub(crate) async fn ask(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut connection = Connection::open(address).await;
+    connection
+        .send(request(method, target, headers).as_bytes())
+        .await;
+    let answer = if method == "HEAD" {
+        connection.head_answer().await
+    } else {
+        connection.answer().await
+    };
+    answer.expect("an answer")
+}
+
+/// The bytes of a request. A `Host` of this machine is added where none is given.
+pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
+    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
+        text.push_str("Host: 127.0.0.1\r\n");
+    }
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text
+}
+
+pub(crate) const TOKEN: &str = "X-aws-ec2-metadata-token";
+pub(crate) const TOKEN_TTL: &str = "X-aws-ec2-metadata-token-ttl-seconds";
+pub(crate) const LIST: &str = "/latest/meta-data/iam/security-credentials/";
+
+/// A new ImdsToken of six hours.
+pub(crate) async fn imds_token(address: SocketAddr) -> String {
+    let answer = ask(address, "PUT", "/latest/api/token", &[(TOKEN_TTL, "21600")]).await;
+    assert_eq!(answer.status, 200);
+    answer.body
+}
+
+/// A GET with this ImdsToken.
+pub(crate) async fn imds_get(address: SocketAddr, token: &str, target: &str) -> Answer {
+    ask(address, "GET", target, &[(TOKEN, token)]).await
+}
