@@ -156,7 +156,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     });
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
     let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));
-    let shared = Arc::new(Shared::new(desk, limits));
+    let shared = Arc::new(Shared::new(desk, limits, sockets.len()));
     let listeners = sockets.into_iter().map(|(listener, bound)| Listener {
         name: Arc::clone(&listener.name),
         bound,

@@ -128,6 +128,11 @@ impl Caller {
         }
     }
 
+    /// Whether it has been looked up which container it is in.
+    pub fn is_placed(&self) -> bool {
+        self.container.get().is_some()
+    }
+
     /// Where it connects from.
     pub const fn reach(&self) -> Reach {
         self.reach

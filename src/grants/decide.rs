@@ -17,6 +17,15 @@ pub enum Wanted {
 }
 
 impl Wanted {
+    /// Whether this role is what is asked for.
+    pub fn is(&self, role: &RoleRef) -> bool {
+        match self {
+            Self::First => true,
+            Self::Chosen(chosen) => chosen == role,
+            Self::ChosenName(name) => *name == role.role,
+        }
+    }
+
     /// The role asked for, as the audit trail shows it; `None` where the caller chose none.
     pub fn role(&self) -> Option<String> {
         match self {

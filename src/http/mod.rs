@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-pub use hyper::body::Incoming;
+use hyper::body::Incoming;
 pub use hyper::{Method, StatusCode};
 
 use crate::caller::Caller;
@@ -20,8 +20,8 @@ pub use guard::{Guard, LoopMark, Refused};
 pub use path::{PathError, Segments};
 pub use response::{CachedHeaders, json_error, not_allowed, text};
 
-/// A request as it arrives.
-pub type Request = hyper::Request<Incoming>;
+/// A request, its body read whole.
+pub type Request = hyper::Request<Bytes>;
 /// An answer; every body is complete before its first byte leaves.
 pub type Response = hyper::Response<Full<Bytes>>;
 
@@ -74,7 +74,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 #[error("the request's body is longer than {MAX_BODY} bytes, or broke off")]
 pub struct BodyError;
 
-/// Reads a body to its end. Even an empty chunked one must be drained, or the next request on the
+/// Reads a body to its end, as the listener does before a request is handled. Even an empty chunked one must be drained, or the next request on the
 /// connection begins in its terminator (s3fs 1.90 sends one with its token request).
 pub async fn read_body(body: Incoming) -> Result<Bytes, BodyError> {
     match Limited::new(body, MAX_BODY).collect().await {

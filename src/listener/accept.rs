@@ -19,8 +19,8 @@ use super::{Bound, Socket};
 use crate::caller::{Caller, Desk, Reach};
 use crate::http::{Connection, Handler, Local};
 
-/// How long accepting pauses when the process has no descriptor or memory left.
-const EXHAUSTED: Duration = Duration::from_millis(100);
+/// How long accepting pauses after an error that may stay, such as a full table of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all listeners of a daemon share.
 #[derive(Debug)]
@@ -36,12 +36,13 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Shared by listeners that ask this desk and keep within these limits.
-    pub fn new(desk: Arc<Desk>, limits: Limits) -> Self {
+    /// Shared by this many listening sockets, which ask this desk and keep within these limits.
+    pub fn new(desk: Arc<Desk>, limits: Limits, sockets: usize) -> Self {
         Self {
             desk,
             limits,
-            seats_of_all: Arc::new(Semaphore::new(limits.connections.max(1))),
+            // Each socket holds a seat for the next connection.
+            seats_of_all: Arc::new(Semaphore::new(limits.connections.saturating_add(sockets))),
             parking: Arc::new(Semaphore::new(limits.connections.max(1))),
             seats: Seats::new(limits.connections_per_caller),
             watch: Watch::default(),
@@ -203,19 +204,36 @@ async fn serve<H: Handler>(
     }
 }
 
-/// A peer that went away between its SYN and our accept is no reason to wait; a full table is.
+/// A peer that went away between its SYN and our accept is no reason to wait; anything else may
+/// stay, and must not spin.
 async fn pause(address: &str, error: &io::Error) {
     let errno = error
         .raw_os_error()
         .map_or(Errno::UnknownErrno, Errno::from_raw);
-    if matches!(
-        errno,
-        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS
-    ) {
-        tracing::error!(%address, %error, "no descriptor or memory left: accepting pauses");
-        tokio::time::sleep(EXHAUSTED).await;
-    } else {
+    if is_of_peer(errno) {
         tracing::debug!(%address, %error, "a connection was gone before it was accepted");
         tokio::task::yield_now().await;
+    } else {
+        tracing::error!(%address, %error, "accepting pauses");
+        tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The errors of the new connection that accept(2) passes on.
+const fn is_of_peer(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::ECONNABORTED
+            | Errno::ECONNRESET
+            | Errno::EINTR
+            | Errno::EPERM
+            | Errno::EPROTO
+            | Errno::ENOPROTOOPT
+            | Errno::ENETDOWN
+            | Errno::ENETUNREACH
+            | Errno::EHOSTDOWN
+            | Errno::EHOSTUNREACH
+            | Errno::ENONET
+            | Errno::EOPNOTSUPP
+    )
 }

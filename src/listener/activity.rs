@@ -77,13 +77,17 @@ impl Activity {
         }
     }
 
-    /// What the connection is told, when it is told something.
+    /// What the connection is told, when it is told something. A request that came in while it was
+    /// told that nothing does is answered all the same.
     pub(super) async fn told(&self) -> Told {
-        self.told.notified().await;
-        if self.ending.load(Ordering::Relaxed) {
-            Told::Ending
-        } else {
-            Told::Overdue
+        loop {
+            self.told.notified().await;
+            if self.ending.load(Ordering::Relaxed) {
+                return Told::Ending;
+            }
+            if Phase::of(self.phase.load(Ordering::Relaxed)) != Phase::Busy {
+                return Told::Overdue;
+            }
         }
     }
 

@@ -1,17 +1,22 @@
 //! One connection, from its first byte to its last.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, Phase, Told};
-use crate::http::{Handler, Request};
+use crate::http::{BodyError, Handler, Request, Response, read_body, text};
 
 /// The longest head: metadata requests have a few hundred bytes, and tokens up to a few thousand.
 const MAX_HEAD: usize = 16 * 1024;
@@ -27,13 +32,13 @@ pub(super) async fn serve<H: Handler>(
         io,
         activity: Arc::clone(activity),
     });
-    let service = service_fn(|request: Request| {
-        activity.enter(Phase::Busy);
-        async move {
-            let response = handler.handle(visit, request).await;
-            activity.enter(Phase::Idle);
-            Ok::<_, std::convert::Infallible>(response)
-        }
+    let service = service_fn(|request: hyper::Request<Incoming>| async move {
+        let response = match whole(request, activity).await {
+            Ok(request) => handler.handle(visit, request).await,
+            Err(BodyError) => too_large(),
+        };
+        activity.enter(Phase::Idle);
+        Ok::<_, Infallible>(response)
     });
     let mut http = http1::Builder::new();
     http.half_close(true).max_buf_size(MAX_HEAD);
@@ -47,6 +52,31 @@ pub(super) async fn serve<H: Handler>(
             drop(connection.await);
         }
     }
+}
+
+/// The request with its body. A body that takes too long ends the connection.
+async fn whole(
+    request: hyper::Request<Incoming>,
+    activity: &Activity,
+) -> Result<Request, BodyError> {
+    let (parts, incoming) = request.into_parts();
+    let body = if incoming.is_end_stream() {
+        Bytes::new()
+    } else {
+        activity.enter(Phase::Body);
+        read_body(incoming).await?
+    };
+    activity.enter(Phase::Busy);
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The rest of the body is not read: the connection is of no further use.
+fn too_large() -> Response {
+    let mut response = text(StatusCode::PAYLOAD_TOO_LARGE, "");
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Notes when bytes come in.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 pub use policy::{AccountFacts, Policy};
 pub use refusal::Refusal;
@@ -16,14 +17,20 @@ pub use visit::Visit;
 
 use crate::caller::{Caller, Desk};
 use crate::config::Role;
-use crate::grants::{Decision, Fact, Granted, Known, Names, NoGrant, Wanted, decide};
-use crate::sessions::{NoSession, Prefetch, Session, Sessions};
+use crate::grants::{Decision, Fact, Grant, Granted, Names, NoGrant, Wanted, decide};
+use crate::sessions::{Prefetch, Request, Session, Sessions};
 use crate::telemetry::audit::{Audit, Denial, HandOut};
 use crate::types::{RoleArn, RoleRef};
 use visit::Decided;
 
 /// How often a decision may ask for one more fact before it is a denial: each is asked for once.
 const MAX_FACTS: usize = 4;
+
+/// How long a caller's container is looked for before a token is bound without it.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// How long the token request gives name services to say what the caller will ask for.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Decides, obtains and records.
 #[derive(Debug)]
@@ -56,6 +63,22 @@ pub enum Proof {
     NotAsked,
     /// Nothing; only a grant may allow it (IMDSv1 for one caller).
     Missing,
+}
+
+impl Proof {
+    /// Whether it is enough for what this grant gives.
+    fn suffices(self, grant: &Grant) -> Result<(), Refusal> {
+        let enough = match self {
+            Self::Shown => true,
+            Self::NotAsked => grant.imdsv1 != Some(false),
+            Self::Missing => grant.imdsv1 == Some(true),
+        };
+        if enough {
+            Ok(())
+        } else {
+            Err(Refusal::ProofMissing)
+        }
+    }
 }
 
 /// One answer with credentials.
@@ -117,10 +140,10 @@ impl Vending {
     /// Credentials for what is wanted: a held session at once, or what a flight brings within the
     /// client's patience.
     pub async fn ask(&self, visit: &Visit, want: &Want) -> Result<Handout, Refusal> {
-        let decided = self.decided(visit, want).await?;
+        let (decided, spent) = self.decided(visit, want).await?;
         let session = match decided.lease().held() {
             Some(session) => session,
-            None => self.wait(visit, want, &decided).await?,
+            None => self.wait(visit, want, &decided, spent).await?,
         };
         decided.record(&session, || {
             self.audit
@@ -132,21 +155,22 @@ impl Vending {
     /// The name of the role that [`Self::ask`] would give. It starts the flight and gives it the
     /// client's patience, and answers with the name all the same while the flight goes on.
     pub async fn name(&self, visit: &Visit, want: &Want) -> Result<RoleRef, Refusal> {
-        let decided = self.decided(visit, want).await?;
-        let lease = decided.lease();
-        if lease.held().is_none() {
-            match lease.wait(want.patience).await {
-                Ok(_) | Err(NoSession::NotYet) => {}
-                Err(missing) => return Err(self.refused(visit, want, Refusal::from(&missing))),
+        let (decided, spent) = self.decided(visit, want).await?;
+        if decided.lease().held().is_none() {
+            match self.wait(visit, want, &decided, spent).await {
+                Ok(_) => {}
+                Err(Refusal::NotReady) if decided.lease().failure().is_none() => {}
+                Err(refusal) => return Err(refusal),
             }
         }
         Ok(decided.role().clone())
     }
 
     /// A caller's first sign: what it will ask for is fetched now, if it is not held. Never waits
-    /// for upstream and is no use of the role.
+    /// for upstream, nor long for anything, and is no use of the role.
     pub async fn first_sign(&self, visit: &Visit, want: &Want) {
-        if let Ok(decided) = self.decide(visit, want).await {
+        let decided = tokio::time::timeout(GLANCE, self.decide(visit, want)).await;
+        if let Ok(Ok(decided)) = decided {
             decided.lease().begin();
         }
     }
@@ -182,45 +206,89 @@ impl Vending {
         names
     }
 
-    /// What is known of the account of the role that this caller gets, without any fetch.
-    pub async fn account(&self, visit: &Visit, want: &Want) -> Result<AccountFacts, Refusal> {
-        Ok(self.decide(visit, want).await?.account().clone())
+    /// The role that this caller gets and what is known of its account, without any fetch.
+    pub async fn role(
+        &self,
+        visit: &Visit,
+        want: &Want,
+    ) -> Result<(RoleRef, AccountFacts), Refusal> {
+        let decided = self.decide(visit, want).await?;
+        Ok((decided.role().clone(), decided.account().clone()))
     }
 
-    /// Completes what is known of a caller, so that a token can be bound to it.
-    pub async fn identify(&self, caller: &Caller) {
-        if matches!(caller.facts().container, Known::NotYet) {
-            self.desk.look_up(caller, Fact::Container).await;
+    /// Completes what is known of a caller, so that a token can be bound to it. What it took.
+    pub async fn identify(&self, caller: &Caller) -> Duration {
+        if caller.is_placed() {
+            return Duration::ZERO;
         }
+        let begun = Instant::now();
+        let look_up = self.desk.look_up(caller, Fact::Container);
+        // A caller that cannot be placed in time is so for this request only.
+        drop(tokio::time::timeout(LOOK_UP, look_up).await);
+        begun.elapsed()
     }
 
+    /// Waits for a flight as long as the client's patience lasts, of which some is spent.
     async fn wait(
         &self,
         visit: &Visit,
         want: &Want,
         decided: &Decided,
+        spent: Duration,
     ) -> Result<Arc<Session>, Refusal> {
-        let waited = decided.lease().wait(want.patience).await;
+        let left = want.patience.saturating_sub(spent);
+        let waited = decided.lease().wait(left).await;
         waited.map_err(|missing| self.refused(visit, want, Refusal::from(&missing)))
     }
 
-    async fn decided(&self, visit: &Visit, want: &Want) -> Result<Arc<Decided>, Refusal> {
+    /// The decision, and what it took where it was not remembered.
+    async fn decided(
+        &self,
+        visit: &Visit,
+        want: &Want,
+    ) -> Result<(Arc<Decided>, Duration), Refusal> {
+        if let Some(decided) = visit.remembered(&self.policy.load(), want) {
+            return Ok((decided, Duration::ZERO));
+        }
+        let begun = Instant::now();
         match self.decide(visit, want).await {
-            Ok(decided) => Ok(decided),
+            Ok(decided) => Ok((decided, begun.elapsed())),
             Err(refusal) => Err(self.refused(visit, want, refusal)),
         }
     }
 
     async fn decide(&self, visit: &Visit, want: &Want) -> Result<Arc<Decided>, Refusal> {
-        let policy = self.policy.load();
-        if let Some(decided) = visit.remembered(&policy, want) {
+        loop {
+            let policy = self.policy.load_full();
+            if let Some(decided) = visit.remembered(&policy, want) {
+                return Ok(decided);
+            }
+            let decided = self.decide_under(&policy, visit, want).await?;
+            // A reload during a look-up: what the old policy says no longer holds, and its session
+            // must not be entered again.
+            if !Arc::ptr_eq(&policy, &self.policy.load()) {
+                continue;
+            }
+            let decided = Arc::new(self.lease(policy, decided));
+            visit.remember(want, &decided);
             return Ok(decided);
         }
-        let policy = arc_swap::Guard::into_inner(policy);
+    }
+
+    /// Looks up what the decision needs, and decides.
+    async fn decide_under(
+        &self,
+        policy: &Policy,
+        visit: &Visit,
+        want: &Want,
+    ) -> Result<(Granted, Arc<Request>), Refusal> {
         for _ in 0..MAX_FACTS {
             match decide(&visit.facts(), &policy.grants, &want.role) {
                 Decision::Role(granted) => {
-                    return self.granted(visit, want, policy, granted).await;
+                    want.proof.suffices(granted.grant())?;
+                    let names = self.desk.names(visit.caller()).await;
+                    let request = policy.catalogue.request(granted.role(), &names);
+                    return Ok((granted, request.ok_or(Refusal::NoSuchRole)?));
                 }
                 Decision::Deny(reason) => return Err(Refusal::from(reason)),
                 Decision::Needs(fact) => self.desk.look_up(visit.caller(), fact).await,
@@ -229,31 +297,11 @@ impl Vending {
         Err(Refusal::NotIdentified)
     }
 
-    async fn granted(
-        &self,
-        visit: &Visit,
-        want: &Want,
-        policy: Arc<Policy>,
-        granted: Granted,
-    ) -> Result<Arc<Decided>, Refusal> {
-        let allowed = match want.proof {
-            Proof::Shown => true,
-            Proof::NotAsked => granted.grant().imdsv1 != Some(false),
-            Proof::Missing => granted.grant().imdsv1 == Some(true),
-        };
-        if !allowed {
-            return Err(Refusal::ProofMissing);
-        }
-        let names = self.desk.names(visit.caller()).await;
-        let request = policy
-            .catalogue
-            .request(granted.role(), &names)
-            .ok_or(Refusal::NoSuchRole)?;
+    fn lease(&self, policy: Arc<Policy>, decided: (Granted, Arc<Request>)) -> Decided {
+        let (granted, request) = decided;
         let lease = self.sessions.lease(&granted, &request);
         let account = policy.account(&granted.role().account);
-        let decided = Arc::new(Decided::new(policy, granted, request, lease, account));
-        visit.remember(want, &decided);
-        Ok(decided)
+        Decided::new(policy, granted, request, lease, account)
     }
 
     /// Denials are recorded; what is only not ready is not one.

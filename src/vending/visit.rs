@@ -1,6 +1,6 @@
 //! What is remembered for one connection, so that a known caller's next request costs no decision.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{AccountFacts, Policy, Proof, Refusal, Want};
 use crate::caller::Caller;
@@ -106,7 +106,7 @@ pub(super) struct Decided {
     lease: Lease,
     account: AccountFacts,
     /// The audit line of the session last handed out over this connection.
-    line: Mutex<Option<(Arc<Session>, Arc<AuditLine>)>>,
+    line: Mutex<Option<(Weak<Session>, Arc<AuditLine>)>>,
 }
 
 impl Decided {
@@ -152,8 +152,10 @@ impl Decided {
     pub(super) fn record(&self, session: &Arc<Session>, open: impl FnOnce() -> Arc<AuditLine>) {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         match line.as_ref() {
-            Some((counted, line)) if Arc::ptr_eq(counted, session) => line.again(),
-            Some(_) | None => *line = Some((Arc::clone(session), open())),
+            Some((counted, line)) if std::ptr::eq(counted.as_ptr(), Arc::as_ptr(session)) => {
+                line.again();
+            }
+            Some(_) | None => *line = Some((Arc::downgrade(session), open())),
         }
     }
 }

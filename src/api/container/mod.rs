@@ -10,7 +10,6 @@ mod token;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::body::Body as _;
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 
@@ -21,9 +20,7 @@ use super::{Deps, Guest, slots};
 use crate::caller::ProcessId;
 use crate::config;
 use crate::grants::{Known, Wanted};
-use crate::http::{
-    CachedHeaders, Refused, Request, Response, Segments, json_error, not_allowed, read_body,
-};
+use crate::http::{CachedHeaders, Refused, Request, Response, Segments, json_error, not_allowed};
 use crate::telemetry::metrics::{Metrics, RequestCounters};
 use crate::vending::{Proof, Refusal, Want};
 
@@ -81,14 +78,7 @@ impl Container {
         guarded: Result<(), Refused>,
         request: Request,
     ) -> Response {
-        let (parts, body) = request.into_parts();
-        if !body.is_end_stream() && read_body(body).await.is_err() {
-            return json_error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "TooLarge",
-                "the body is too long",
-            );
-        }
+        let (parts, _body) = request.into_parts();
         let mut label = NO_ROUTE;
         let response = match guarded {
             Err(refused) => refuse(refused),
@@ -174,12 +164,14 @@ impl Container {
         if !is_bearers(&claims, guest) {
             return Err(Failure::TokenWrong);
         }
-        let role = match (chosen, claims.role) {
-            (Some(chosen), _) => chosen,
-            (None, Some(role)) => Wanted::Chosen(role),
-            (None, None) => Wanted::First,
-        };
-        Ok((role, Proof::Shown))
+        match (chosen, claims.role) {
+            (Some(chosen), Some(role)) if !chosen.is(&role) => {
+                Err(Failure::Refused(Refusal::NoSuchRole))
+            }
+            (_, Some(role)) => Ok((Wanted::Chosen(role), Proof::Shown)),
+            (Some(chosen), None) => Ok((chosen, Proof::Shown)),
+            (None, None) => Ok((Wanted::First, Proof::Shown)),
+        }
     }
 }
 

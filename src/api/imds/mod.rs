@@ -11,11 +11,10 @@ mod route;
 mod token;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::body::Body as _;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
@@ -26,9 +25,7 @@ use super::{Deps, Guest, slots};
 use crate::clock::BootTime;
 use crate::config;
 use crate::grants::Wanted;
-use crate::http::{
-    CachedHeaders, Refused, Request, Response, Segments, not_allowed, read_body, text,
-};
+use crate::http::{CachedHeaders, Refused, Request, Response, Segments, not_allowed, text};
 use crate::telemetry::metrics::{Metrics, RequestCounters};
 use crate::types::RoleName;
 use crate::vending::{Handout, Proof, Refusal, Want};
@@ -85,10 +82,7 @@ impl Imds {
         guarded: Result<(), Refused>,
         request: Request,
     ) -> Response {
-        let (parts, body) = request.into_parts();
-        if !body.is_end_stream() && read_body(body).await.is_err() {
-            return text(StatusCode::PAYLOAD_TOO_LARGE, "");
-        }
+        let (parts, _body) = request.into_parts();
         let (label, response) = match guarded {
             Err(refused) => (NO_ROUTE, refuse(refused)),
             Ok(()) => match Segments::parse(parts.uri.path()) {
@@ -119,7 +113,8 @@ impl Imds {
         };
         let caller = guest.visit.caller();
         deps.vending.identify(caller).await;
-        let want = want(deps, Proof::Shown, parts, Wanted::First);
+        let patience = deps.patience.of(&parts.headers);
+        let want = want(Proof::Shown, patience, Wanted::First);
         deps.vending.first_sign(&guest.visit, &want).await;
         match self.tokens.issue(caller.principal().as_ref(), ttl) {
             Ok(token) => {
@@ -137,7 +132,11 @@ impl Imds {
     }
 
     async fn read(&self, deps: &Deps, guest: &Guest, route: Route<'_>, parts: &Parts) -> Response {
-        let shown = match self.shown(deps, guest, parts).await {
+        let spent = match parts.headers.contains_key(TOKEN) {
+            true => deps.vending.identify(guest.visit.caller()).await,
+            false => Duration::ZERO,
+        };
+        let shown = match self.shown(deps, guest, parts) {
             Ok(shown) => shown,
             Err(InvalidToken) => return text(StatusCode::UNAUTHORIZED, ""),
         };
@@ -148,7 +147,8 @@ impl Imds {
         };
         let answered = match wanted(route) {
             Ok(role) => {
-                let want = want(deps, proof, parts, role);
+                let patience = deps.patience.of(&parts.headers).saturating_sub(spent);
+                let want = want(proof, patience, role);
                 self.resource(deps, guest, route, &want).await
             }
             Err(refusal) => Err(refusal),
@@ -167,18 +167,12 @@ impl Imds {
         response
     }
 
-    async fn shown(
-        &self,
-        deps: &Deps,
-        guest: &Guest,
-        parts: &Parts,
-    ) -> Result<Shown, InvalidToken> {
+    fn shown(&self, deps: &Deps, guest: &Guest, parts: &Parts) -> Result<Shown, InvalidToken> {
         let Some(token) = parts.headers.get(TOKEN) else {
             deps.metrics.imds_token_missing.inc();
             return Ok(Shown::Nothing);
         };
         let caller = guest.visit.caller();
-        deps.vending.identify(caller).await;
         let opened = self
             .tokens
             .open(caller.principal().as_ref(), token.as_bytes());
@@ -206,8 +200,7 @@ impl Imds {
                 Ok(self.ok(self.document(&handout)))
             }
             Route::IamInfo => {
-                let role = vending.name(visit, want).await?;
-                let account = vending.account(visit, want).await?;
+                let (role, account) = vending.role(visit, want).await?;
                 Ok(self.ok(leaves::iam_info(&role.role, &account, deps.clock.now())))
             }
             Route::IssueToken
@@ -226,11 +219,12 @@ impl Imds {
             | Route::Dynamic
             | Route::Identity
             | Route::IdentityDocument => {
-                let account = vending.account(visit, want).await;
-                if want.proof == Proof::Missing && account.is_err() {
+                let known = vending.role(visit, want).await;
+                if want.proof == Proof::Missing && known.is_err() {
                     return Err(Refusal::ProofMissing);
                 }
-                let body = self.leaves.body(route, &account.unwrap_or_default());
+                let account = known.map(|(_, account)| account).unwrap_or_default();
+                let body = self.leaves.body(route, &account);
                 Ok(body.map_or_else(not_found, |body| self.ok(body)))
             }
         }
@@ -265,11 +259,11 @@ impl Imds {
     }
 }
 
-fn want(deps: &Deps, proof: Proof, parts: &Parts, role: Wanted) -> Want {
+const fn want(proof: Proof, patience: Duration, role: Wanted) -> Want {
     Want {
         role,
         proof,
-        patience: deps.patience.of(&parts.headers),
+        patience,
         api: API,
     }
 }
