@@ -8,7 +8,7 @@ mod token_files;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::header::HeaderName;
@@ -33,7 +33,7 @@ use crate::http::LoopMark;
 use crate::listener::{
     self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
 };
-use crate::sessions::{Observer, Sessions};
+use crate::sessions::{Observer, Prefetch, Sessions};
 use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
 use crate::source::{Engine, Environment, LOOP_HEADER, OwnAddresses, PlanError, Plans};
@@ -115,6 +115,7 @@ pub struct Daemon {
     clock: Clock,
     authority: Arc<Authority>,
     engine: Engine,
+    prefetched: Mutex<Vec<Prefetch>>,
 }
 
 /// Binds everything that the configuration names. Nothing runs yet.
@@ -152,6 +153,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         clock: clock.clone(),
         authority,
         engine,
+        prefetched: Mutex::default(),
         config: arc_swap::ArcSwap::from_pointee(config),
     });
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
@@ -279,31 +281,36 @@ impl Daemon {
         Mounted::new(listener, deps, metadata, container, exposition)
     }
 
+    /// Follows a new configuration: sessions that its roles still make are kept, others let go.
+    async fn follow(&self, config: Config, policy: Policy) {
+        self.authority.set_not_before(config.not_before());
+        self.vending.follow(policy);
+        let wanted = self.vending.prefetch(&config.prefetched()).await;
+        let sessions = self.vending.sessions();
+        sessions.retain(&*self.vending.policy().catalogue).await;
+        sessions.clear_failures();
+        // The old handles go last: a session that both want is never let go in between.
+        *self.prefetched.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        self.config.store(Arc::new(config));
+    }
+
     /// Obtains the roles that the configuration wants held from the start, and is ready when they
     /// are, or when the deadline has passed.
-    async fn prefetch(self: Arc<Self>) {
+    async fn get_ready(&self) {
         let config = self.config.load_full();
         let wanted = self.vending.prefetch(&config.prefetched()).await;
-        let deadline = config.limits.ready_deadline;
         let held = async {
             for prefetch in &wanted {
                 drop(prefetch.obtained().await);
             }
         };
-        if tokio::time::timeout(deadline, held).await.is_err() {
-            let missing = wanted
-                .iter()
-                .filter(|prefetch| prefetch.held().is_none())
-                .count();
-            tracing::warn!(
-                missing,
-                "ready without some prefetched roles: the deadline passed"
-            );
+        if tokio::time::timeout(config.limits.ready_deadline, held).await.is_err() {
+            let missing = wanted.iter().filter(|prefetch| prefetch.held().is_none()).count();
+            tracing::warn!(missing, "ready without some prefetched roles: the deadline passed");
         }
+        *self.prefetched.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
         self.readiness.set(true);
         systemd::ready("serving");
-        std::future::pending::<()>().await;
-        drop(wanted);
     }
 }
 
@@ -378,7 +385,7 @@ async fn background(
             shared.watch(),
             rotate(&imds, &daemon.clock),
             systemd::feed_watchdog(),
-            Arc::clone(&daemon).prefetch(),
+            daemon.get_ready(),
         )
     });
     tokio::join!(sessions, others);

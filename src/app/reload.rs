@@ -1,9 +1,11 @@
 //! Reading the configuration again: applied at once, or not at all.
 
+use std::sync::Arc;
+
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Daemon;
-use crate::config::{Config, LoadError};
+use crate::config::{self, Changes, Config, LoadError};
 use crate::systemd;
 use crate::telemetry::log::Logging;
 
@@ -16,7 +18,7 @@ pub struct ReloadError(pub String);
 pub type Reloaded = Result<Vec<String>, ReloadError>;
 
 /// Reads the configuration again.
-type Load = Box<dyn Fn() -> Result<Config, LoadError> + Send + Sync>;
+type Load = Arc<dyn Fn() -> Result<Config, LoadError> + Send + Sync>;
 
 /// Reloads when a signal or the admin socket asks.
 pub struct Reloader {
@@ -85,7 +87,7 @@ impl Reloader {
 
     async fn reload(&self, daemon: &Daemon) -> Reloaded {
         systemd::reloading();
-        let reloaded = self.apply(daemon);
+        let reloaded = self.apply(daemon).await;
         match &reloaded {
             Ok(changes) if changes.is_empty() => tracing::info!("reloaded: nothing changed"),
             Ok(changes) => tracing::info!(changes = %changes.join("; "), "reloaded"),
@@ -97,23 +99,39 @@ impl Reloader {
             Ok(_) => "serving",
             Err(_) => "serving; the last reload was refused, see the log",
         });
-        tokio::task::yield_now().await;
         reloaded
     }
 
-    fn apply(&self, daemon: &Daemon) -> Reloaded {
-        let config = (self.load)().map_err(|error| ReloadError(error.to_string()))?;
-        let changes = Vec::new();
-        let policy = super::policy(&config, &daemon.engine, &daemon.authority)
-            .map_err(|error| ReloadError(error.to_string()))?;
-        if let Some(logging) = &self.logging {
-            let configured = logging.configure(&config.log);
-            configured.map_err(|error| ReloadError(error.to_string()))?;
+    async fn apply(&self, daemon: &Daemon) -> Reloaded {
+        let refused = |error: &dyn std::error::Error| ReloadError(sentence(error));
+        let load = Arc::clone(&self.load);
+        // Files and users' names take their time: nobody who holds a session waits for them.
+        let loaded = tokio::task::spawn_blocking(move || load()).await;
+        let loaded = loaded.map_err(|error| refused(&error))?;
+        let config = loaded.map_err(|error| refused(&error))?;
+        let Changes { applied, restart } = config::diff(&daemon.config.load(), &config);
+        if !restart.is_empty() {
+            let keys = restart.join(", ");
+            return Err(ReloadError(format!("nothing was applied: {keys} need a restart")));
         }
-        daemon.authority.set_not_before(config.not_before());
-        daemon.vending.follow(policy);
-        daemon.vending.sessions().clear_failures();
-        daemon.config.store(std::sync::Arc::new(config));
-        Ok(changes)
+        let policy = super::policy(&config, &daemon.engine, &daemon.authority);
+        let policy = policy.map_err(|error| refused(&error))?;
+        if let Some(logging) = &self.logging {
+            logging.configure(&config.log).map_err(|error| refused(&error))?;
+        }
+        daemon.follow(config, policy).await;
+        Ok(applied)
     }
+}
+
+/// An error with its causes.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -74,7 +74,7 @@ impl Options {
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
         };
-        let reloader = Reloader::new(Box::new(move || origins.load()), Some(logging.clone()));
+        let reloader = Reloader::new(Arc::new(move || origins.load()), Some(logging.clone()));
         let served = app::serve(config, outside, reloader, greet);
         logging.flush();
         served.map_err(|error| {

@@ -51,10 +51,10 @@ impl TestDaemon {
     ) -> Self {
         write(&directory, text);
         let file = directory.path().join("rolecall.toml");
-        let load = move || {
+        let load = Arc::new(move || {
             let surroundings = Surroundings::process(Purpose::Serve);
             Config::load(Some(&file), &surroundings).map(|(config, _)| config)
-        };
+        });
         let config = load().unwrap_or_else(|error| panic!("{error}"));
         let metrics = Arc::new(Metrics::new(Counter::default()));
         let outside = Outside {
@@ -65,7 +65,7 @@ impl TestDaemon {
             metrics,
         };
         let bound = app::bind(config, outside).unwrap();
-        let reloader = Reloader::new(Box::new(load), None);
+        let reloader = Reloader::new(load, None);
         let (ask, asked) = mpsc::channel(4);
         Self {
             daemon: Arc::clone(bound.daemon()),
