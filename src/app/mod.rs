@@ -158,7 +158,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     });
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
     let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));
-    let shared = Arc::new(Shared::new(desk, limits, sockets.len()));
+    let shared = Arc::new(Shared::new(desk, limits, sockets.len() + 1));
     let listeners = sockets.into_iter().map(|(listener, bound)| Listener {
         name: Arc::clone(&listener.name),
         bound,
@@ -290,7 +290,10 @@ impl Daemon {
         sessions.retain(&*self.vending.policy().catalogue).await;
         sessions.clear_failures();
         // The old handles go last: a session that both want is never let go in between.
-        *self.prefetched.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        *self
+            .prefetched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = wanted;
         self.config.store(Arc::new(config));
     }
 
@@ -304,11 +307,23 @@ impl Daemon {
                 drop(prefetch.obtained().await);
             }
         };
-        if tokio::time::timeout(config.limits.ready_deadline, held).await.is_err() {
-            let missing = wanted.iter().filter(|prefetch| prefetch.held().is_none()).count();
-            tracing::warn!(missing, "ready without some prefetched roles: the deadline passed");
+        if tokio::time::timeout(config.limits.ready_deadline, held)
+            .await
+            .is_err()
+        {
+            let missing = wanted
+                .iter()
+                .filter(|prefetch| prefetch.held().is_none())
+                .count();
+            tracing::warn!(
+                missing,
+                "ready without some prefetched roles: the deadline passed"
+            );
         }
-        *self.prefetched.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        *self
+            .prefetched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = wanted;
         self.readiness.set(true);
         systemd::ready("serving");
     }

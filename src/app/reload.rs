@@ -112,12 +112,16 @@ impl Reloader {
         let Changes { applied, restart } = config::diff(&daemon.config.load(), &config);
         if !restart.is_empty() {
             let keys = restart.join(", ");
-            return Err(ReloadError(format!("nothing was applied: {keys} need a restart")));
+            return Err(ReloadError(format!(
+                "nothing was applied: {keys} need a restart"
+            )));
         }
         let policy = super::policy(&config, &daemon.engine, &daemon.authority);
         let policy = policy.map_err(|error| refused(&error))?;
         if let Some(logging) = &self.logging {
-            logging.configure(&config.log).map_err(|error| refused(&error))?;
+            logging
+                .configure(&config.log)
+                .map_err(|error| refused(&error))?;
         }
         daemon.follow(config, policy).await;
         Ok(applied)

@@ -6,6 +6,7 @@ mod support;
 
 mod cli;
 mod imds;
+mod reload;
 mod upstream;
 mod upstream_base;
 mod upstream_keys;

@@ -14,9 +14,7 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::body::Body as _;
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
 
@@ -28,7 +26,7 @@ use super::container::AuthorizationTokens;
 use super::{Guest, date};
 use crate::caller::Caller;
 use crate::grants::{Container, Known, Wanted};
-use crate::http::{Connection, Guard, Handler, Request, Response, read_body};
+use crate::http::{Connection, Guard, Handler, Request, Response};
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::Selector;
 use crate::telemetry::metrics::{Metrics, RequestCounters};
@@ -226,20 +224,10 @@ impl Handler for Admin {
         let guarded = self.guard.check(&guest.connection.local, &request);
         let route = Route::parse(request.method(), request.uri());
         let label = route.as_ref().map_or(NO_ROUTE, Route::label);
-        let body = request.into_body();
-        let body = if body.is_end_stream() {
-            Ok(Bytes::new())
-        } else {
-            read_body(body).await
-        };
-        let answered = match (guarded, body, route) {
-            (Err(_), _, _) => Err(Failure::new(StatusCode::FORBIDDEN, "refused")),
-            (_, Err(error), _) => Err(Failure::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                error.to_string(),
-            )),
-            (_, _, Err(no_route)) => Err(Failure::from(no_route)),
-            (Ok(()), Ok(body), Ok(route)) => self.answer(guest, route, &body).await,
+        let answered = match (guarded, route) {
+            (Err(_), _) => Err(Failure::new(StatusCode::FORBIDDEN, "refused")),
+            (Ok(()), Err(no_route)) => Err(Failure::from(no_route)),
+            (Ok(()), Ok(route)) => self.answer(guest, route, request.body()).await,
         };
         let response = answered.unwrap_or_else(|failure| self.answers.failure(&failure));
         self.counters.count(label, response.status().as_u16());

@@ -59,9 +59,9 @@ impl Admin {
             .name(&guest.visit, &want)
             .await
             .map_err(refused)?;
-        let account = self
+        let (_, account) = self
             .vending
-            .account(&guest.visit, &want)
+            .role(&guest.visit, &want)
             .await
             .map_err(refused)?;
         let path = match &role {

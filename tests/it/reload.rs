@@ -1,0 +1,87 @@
+//! Reading the configuration again: at once, or not at all.
+
+use crate::support::client::{Connection, TOKEN, imds_get, imds_token, request};
+use crate::support::daemon::{LOCAL, TestDaemon};
+
+const DEMO: &str = "/latest/meta-data/iam/security-credentials/demo";
+
+#[tokio::test]
+async fn a_refused_file_changes_nothing_and_says_why() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let held = imds_get(at, &token, DEMO).await;
+    daemon.write(&LOCAL.replace("role = \"local/demo\"", "role = \"local/demmo\""));
+    let refused = daemon.reload.reload().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("demmo") && refused.contains("rolecall.toml:"),
+        "{refused}"
+    );
+    assert_eq!(imds_get(at, &token, DEMO).await.body, held.body);
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_applies_nothing_and_names_the_keys() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let text = LOCAL
+        .replace("apis = [\"imds\"]", "apis = [\"imds\"]\nimdsv1 = true")
+        .replace("when = { uid = {uid} }", "when = { uid = 12345 }");
+    daemon.write(&text);
+    let refused = daemon.reload.reload().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("listener") && refused.contains("restart"),
+        "{refused}"
+    );
+    assert_eq!(
+        imds_get(at, &token, DEMO).await.status,
+        200,
+        "the grant was not applied either"
+    );
+}
+
+#[tokio::test]
+async fn decisions_of_kept_connections_die_with_the_old_grants() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let mut kept = Connection::open(at).await;
+    let get = request("GET", DEMO, &[(TOKEN, &token)]);
+    kept.send(get.as_bytes()).await;
+    assert_eq!(kept.answer().await.unwrap().status, 200);
+    daemon.write(&LOCAL.replace("when = { uid = {uid} }", "when = { uid = 12345 }"));
+    let changes = daemon.reload.reload().await.unwrap();
+    assert!(!changes.is_empty());
+    kept.send(get.as_bytes()).await;
+    assert_eq!(kept.answer().await.unwrap().status, 404);
+}
+
+#[tokio::test]
+async fn unchanged_sessions_are_kept_and_changed_ones_let_go() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let before = imds_get(at, &token, DEMO).await.json();
+    daemon.write(&LOCAL.replace("reason = ", "priority = 5\nreason = "));
+    daemon.reload.reload().await.unwrap();
+    let same = imds_get(at, &token, DEMO).await.json();
+    assert_eq!(before["AccessKeyId"], same["AccessKeyId"]);
+    let shorter = "[account.local.role.demo]\nduration = \"2h\"";
+    daemon.write(&LOCAL.replace("[account.local.role.demo]", shorter));
+    daemon.reload.reload().await.unwrap();
+    let other = imds_get(at, &token, DEMO).await.json();
+    assert_ne!(before["AccessKeyId"], other["AccessKeyId"]);
+    let held = daemon.daemon.vending.sessions().report();
+    assert_eq!(held.len(), 1, "the session of the old duration is gone");
+}
+
+#[tokio::test]
+async fn a_role_that_becomes_prefetched_is_fetched_by_the_reload() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    assert!(daemon.daemon.vending.sessions().report().is_empty());
+    let prefetched = "[account.local.role.demo]\nprefetch = true";
+    daemon.write(&LOCAL.replace("[account.local.role.demo]", prefetched));
+    daemon.reload.reload().await.unwrap();
+    assert_eq!(daemon.daemon.vending.sessions().report().len(), 1);
+}
