@@ -94,7 +94,8 @@ proptest! {
         put in prop::sample::select(PIECES.as_slice()),
     ) {
         let (start, end) = (start.min(end), start.max(end));
-        answer(&[&FULL[..start], put, &FULL[end..]].concat());
+        let (head, tail) = (FULL.get(..start).unwrap(), FULL.get(end..).unwrap());
+        answer(&[head, put, tail].concat());
     }
 }
 

@@ -39,7 +39,6 @@ fn every_example_loads_without_a_warning() {
 fn what_the_whole_example_comments_out_as_defaults_is_right() {
     let (config, _) = example(WHOLE);
     let defaults = [
-        "imdsv1",
         "tokenless",
         "dialect",
         "rate-limit",
