@@ -10,7 +10,7 @@ the client failed in its own words and in time, and nothing was handed out. Ever
 upstream and a network namespace of its own. Clients run without privilege, s3fs as root. `v2` and `v1`
 say which IMDS a client speaks; `variable` means that it was pointed at the daemon by
 `AWS_EC2_METADATA_SERVICE_ENDPOINT`, `link-local` that it used 169.254.169.254. Renewal and restart move
-the client's clock to shortly before its session ends; Go programs wait instead.
+the client's clock to shortly before its session ends; Go and Java programs wait instead.
 """
 
 
