@@ -2,8 +2,10 @@
 here decides what a row wants; it starts things, asks, and proves where an answer came from."""
 
 import secrets
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import asking
 import scripted_sts
@@ -38,6 +40,7 @@ class Cell:
     def close(self):
         for program in self._programs:
             program.stop()
+        self._unmount_all()
         self.daemon.kill()
         self.sts.close()
         self.witness.close()
@@ -165,6 +168,13 @@ class Cell:
     def wait(self, seconds):
         """Lets real time pass, for clients whose clock cannot be moved."""
         threading.Event().wait(seconds)
+
+    def _unmount_all(self):
+        """What a client that had to be killed left mounted."""
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in mounts:
+            if mount.startswith(f"{self.directory}/"):
+                subprocess.run(["umount", "-l", mount], check=False)
 
     def _recorded(self, signed):
         if not signed:
