@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
@@ -51,10 +52,11 @@ impl Engine {
     /// which no call may lead to.
     pub fn new(clock: Clock, environment: Environment, own: OwnAddresses) -> Self {
         let mark: Arc<str> = Arc::from(uuid::Uuid::new_v4().simple().to_string());
+        let ca_bundle = environment.get("AWS_CA_BUNDLE").map(PathBuf::from);
         Self(Arc::new(Shared {
             clock,
             environment,
-            transport: Transport::new(own.clone(), Arc::clone(&mark)),
+            transport: Transport::new(own.clone(), Arc::clone(&mark), ca_bundle),
             mark,
             own,
             running: Mutex::default(),

@@ -45,6 +45,9 @@ where
             if let Some(own) = cause::<LeadsHere>(error) {
                 return misconfigured(attempt, &own.to_string(), "name another `endpoint`");
             }
+            if why.contains("AWS_CA_BUNDLE") {
+                return misconfigured(attempt, &why, "mend the file or unset the variable");
+            }
             if why.contains("invalid peer certificate") {
                 let advice = "install the authority's certificate on this host, or see the \
                               account's `endpoint`";

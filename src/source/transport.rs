@@ -2,12 +2,15 @@
 //! root certificates only when the first https call is made.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -55,15 +58,18 @@ pub(super) struct Transport(Arc<Shared>);
 struct Shared {
     own: OwnAddresses,
     mark: Arc<str>,
+    /// Further authorities to trust.
+    ca_bundle: Option<PathBuf>,
     plain: OnceLock<SharedHttpConnector>,
     tls: OnceCell<SharedHttpConnector>,
 }
 
 impl Transport {
-    pub(super) fn new(own: OwnAddresses, mark: Arc<str>) -> Self {
+    pub(super) fn new(own: OwnAddresses, mark: Arc<str>, ca_bundle: Option<PathBuf>) -> Self {
         Self(Arc::new(Shared {
             own,
             mark,
+            ca_bundle,
             plain: OnceLock::new(),
             tls: OnceCell::new(),
         }))
@@ -123,7 +129,9 @@ impl Shared {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let uri = self.refuse_own(request.uri()).await?;
         let connector = if uri.scheme_str() == Some("https") {
-            self.tls.get_or_try_init(secure).await?
+            self.tls
+                .get_or_try_init(|| secure(self.ca_bundle.clone()))
+                .await?
         } else {
             if may_be_redirected(&uri) {
                 request
@@ -175,17 +183,39 @@ fn may_be_redirected(uri: &Uri) -> bool {
         })
 }
 
+/// A file of certificates that has none in it.
+#[derive(Debug, thiserror::Error)]
+#[error("AWS_CA_BUNDLE {}: no certificates in it", .0.display())]
+struct NoCertificates(PathBuf);
+
 /// The connector for https. Reading the root certificates takes milliseconds: off the runtime.
-async fn secure() -> Result<SharedHttpConnector, ConnectorError> {
-    let made = tokio::task::spawn_blocking(|| {
-        builder()
+async fn secure(ca_bundle: Option<PathBuf>) -> Result<SharedHttpConnector, ConnectorError> {
+    let made = tokio::task::spawn_blocking(move || {
+        let context = TlsContext::builder().with_trust_store(trusted(ca_bundle)?);
+        let connector = builder()
             .proxy_config(ProxyConfig::from_env())
             .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-            .build()
+            .tls_context(context.build()?);
+        Ok::<_, BoxError>(SharedHttpConnector::new(connector.build()))
     });
-    match made.await {
-        Ok(connector) => Ok(SharedHttpConnector::new(connector)),
-        Err(error) => Err(ConnectorError::other(error.into(), None)),
+    let made = made
+        .await
+        .map_err(|error| ConnectorError::other(error.into(), None))?;
+    made.map_err(ConnectorError::user)
+}
+
+/// The system's authorities, and those of the bundle.
+fn trusted(ca_bundle: Option<PathBuf>) -> Result<TrustStore, BoxError> {
+    let system = TrustStore::default();
+    let Some(file) = ca_bundle else {
+        return Ok(system);
+    };
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| format!("AWS_CA_BUNDLE {}: {error}", file.display()))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(system.with_pem_certificate(text))
+    } else {
+        Err(NoCertificates(file).into())
     }
 }
 

@@ -12,3 +12,4 @@ mod upstream_base;
 mod upstream_keys;
 mod upstream_probe;
 mod upstream_real;
+mod upstream_tls;

@@ -4,3 +4,4 @@
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod sts;
+pub(crate) mod tls;

@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -20,11 +19,12 @@ use secrecy::SecretString;
 use tokio::process::Command;
 
 use super::container::{Authorization, Container};
+use super::document;
 use crate::sessions::KeyDigest;
 use crate::source::engine::{Engine, SdkTime};
 use crate::source::environment::Environment;
 use crate::source::own::literal;
-use crate::source::transport::{CONNECT_TIMEOUT, Transport};
+use crate::source::transport::Transport;
 use crate::types::Region;
 
 /// Where ECS serves what `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` is relative to.
@@ -33,6 +33,9 @@ const ECS: &str = "http://169.254.170.2";
 /// Where EC2 serves instance metadata.
 const EC2: &str = "http://169.254.169.254";
 const EC2_V6: &str = "http://[fd00:ec2::254]";
+
+/// Where it lists the instance's role, and below it serves the role's credentials.
+const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
 /// The hosts that a plain-http container endpoint may have, besides loopback: ECS, and EKS Pod
 /// Identity.
@@ -233,7 +236,39 @@ fn is_container_url(url: &str) -> bool {
         })
 }
 
-fn imds_link(engine: &Engine) -> Link<ImdsCredentialsProvider> {
+/// The instance's role, by IMDSv2. The SDK's own provider would read the process's environment.
+#[derive(Debug)]
+struct Instance(imds::Client);
+
+impl ProvideCredentials for Instance {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.ask())
+    }
+}
+
+impl Instance {
+    async fn ask(&self) -> Result<Credentials, CredentialsError> {
+        let list = self.get(ROLES).await?;
+        let role = list.lines().next().unwrap_or_default().trim();
+        if role.is_empty() {
+            return Err(CredentialsError::not_loaded("the instance has no role"));
+        }
+        let document = self.get(&format!("{ROLES}{role}")).await?;
+        document::read(document.as_bytes(), "imds").map_err(CredentialsError::provider_error)
+    }
+
+    async fn get(&self, path: &str) -> Result<String, CredentialsError> {
+        let answer = self.0.get(path).await;
+        answer
+            .map(String::from)
+            .map_err(CredentialsError::provider_error)
+    }
+}
+
+fn imds_link(engine: &Engine) -> Link<Instance> {
     let endpoint = match Metadata::of(engine) {
         Metadata::At(endpoint) => endpoint,
         Metadata::Off => return Link::Absent("AWS_EC2_METADATA_DISABLED is true"),
@@ -245,16 +280,10 @@ fn imds_link(engine: &Engine) -> Link<ImdsCredentialsProvider> {
         .with_time_source(SdkTime(engine.clock().clone()));
     let client = imds::Client::builder()
         .configure(&settings)
-        .connect_timeout(CONNECT_TIMEOUT)
         .max_attempts(2)
         .endpoint(endpoint);
     match client {
-        Ok(client) => Link::There(
-            ImdsCredentialsProvider::builder()
-                .configure(&settings)
-                .imds_client(client.build())
-                .build(),
-        ),
+        Ok(client) => Link::There(Instance(client.build())),
         Err(_invalid) => Link::Absent("AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL"),
     }
 }
