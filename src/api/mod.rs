@@ -5,16 +5,16 @@
 //! guard. Adding a protocol is adding a folder and a line here.
 
 pub mod admin;
+mod client;
 pub mod container;
 mod document;
 pub mod imds;
 pub mod metrics;
-mod patience;
 
 use std::sync::Arc;
 
+pub use client::{Client, Patience, Temper};
 pub use document::date;
-pub use patience::Patience;
 
 use crate::clock::Clock;
 use crate::config;
@@ -34,6 +34,8 @@ pub(crate) mod slots {
     pub(crate) const IMDS_MINIO_JS: Slot = Slot::new(1);
     /// The container document.
     pub(crate) const CONTAINER: Slot = Slot::new(2);
+    /// The container document with minio-js's alias.
+    pub(crate) const CONTAINER_MINIO_JS: Slot = Slot::new(4);
     /// The container document of ECS's relative form.
     pub(crate) const ECS: Slot = Slot::new(3);
 }

@@ -156,12 +156,20 @@ impl Vending {
     /// client's patience, and answers with the name all the same while the flight goes on.
     pub async fn name(&self, visit: &Visit, want: &Want) -> Result<RoleRef, Refusal> {
         let (decided, spent) = self.decided(visit, want).await?;
+        if decided.lease().held().is_none()
+            && let Err(refusal) = self.wait(visit, want, &decided, spent).await
+            && (refusal != Refusal::NotReady || decided.lease().failure().is_some())
+        {
+            return Err(refusal);
+        }
+        Ok(decided.role().clone())
+    }
+
+    /// The name of the role that [`Self::ask`] would give, only while it would.
+    pub async fn ready_name(&self, visit: &Visit, want: &Want) -> Result<RoleRef, Refusal> {
+        let (decided, spent) = self.decided(visit, want).await?;
         if decided.lease().held().is_none() {
-            match self.wait(visit, want, &decided, spent).await {
-                Ok(_) => {}
-                Err(Refusal::NotReady) if decided.lease().failure().is_none() => {}
-                Err(refusal) => return Err(refusal),
-            }
+            self.wait(visit, want, &decided, spent).await?;
         }
         Ok(decided.role().clone())
     }

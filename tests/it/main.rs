@@ -5,6 +5,7 @@
 mod support;
 
 mod cli;
+mod container;
 mod imds;
 mod reload;
 mod upstream;

@@ -5,36 +5,48 @@ use secrecy::ExposeSecret;
 
 use crate::api::document::{Document, Layout, date};
 use crate::sessions::Session;
-use crate::types::{AccountId, RoleArn};
+use crate::vending::Handout;
 
-/// For ECS's relative form: with `RoleArn`, which s3fs counts on.
-pub(super) fn ecs(session: &Session, role: Option<&RoleArn>) -> Bytes {
-    render(session, role.map(|role| ("RoleArn", role.as_str())))
+/// Which of the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With `AccountId`, as EKS Pod Identity tells it.
+    Plain,
+    /// The same with `AccessKeyID` beside `AccessKeyId`.
+    MinioJs,
+    /// ECS's relative form: with `RoleArn`, which s3fs counts on.
+    Ecs,
 }
 
-/// For the other paths: with `AccountId`, as EKS Pod Identity tells it.
-pub(super) fn eks(session: &Session, account: Option<&AccountId>) -> Bytes {
-    render(
-        session,
-        account.map(|account| ("AccountId", account.as_str())),
-    )
-}
-
-fn render(session: &Session, last: Option<(&str, &str)>) -> Bytes {
+/// Renders the document of a session.
+pub(super) fn render(session: &Session, form: Form, handout: &Handout) -> Bytes {
     let credentials = &session.credentials;
+    let key_id = credentials.access_key_id.as_str();
     let mut document = Document::new(Layout::Compact);
     document.pair("Code", "Success");
     document.pair("LastUpdated", &date(session.obtained_at));
     document.pair("Type", "AWS-HMAC");
-    document.pair("AccessKeyId", credentials.access_key_id.as_str());
+    document.pair("AccessKeyId", key_id);
+    if form == Form::MinioJs {
+        document.pair("AccessKeyID", key_id);
+    }
     document.pair(
         "SecretAccessKey",
         credentials.secret_access_key.expose_secret(),
     );
     document.pair("Token", credentials.session_token.expose_secret());
     document.pair("Expiration", &date(session.expires_at));
-    if let Some((key, value)) = last {
-        document.pair(key, value);
+    match form {
+        Form::Plain | Form::MinioJs => {
+            if let Some(account) = &handout.account().id {
+                document.pair("AccountId", account.as_str());
+            }
+        }
+        Form::Ecs => {
+            if let Some(role) = handout.role_arn() {
+                document.pair("RoleArn", role.as_str());
+            }
+        }
     }
     document.finish()
 }

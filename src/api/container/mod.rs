@@ -16,13 +16,14 @@ use hyper::http::request::Parts;
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 pub use token::{AuthorizationTokens, Claims, InvalidToken};
 
-use super::{Deps, Guest, slots};
+use super::{Client, Deps, Guest, slots};
 use crate::caller::ProcessId;
 use crate::config;
 use crate::grants::{Known, Wanted};
 use crate::http::{CachedHeaders, Refused, Request, Response, Segments, json_error, not_allowed};
 use crate::telemetry::metrics::{Metrics, RequestCounters};
 use crate::vending::{Proof, Refusal, Want};
+use document::Form;
 
 /// The protocol's name, in audit and metrics.
 const API: &str = "container";
@@ -32,6 +33,7 @@ const API: &str = "container";
 pub struct Container {
     tokens: AuthorizationTokens,
     tokenless: bool,
+    minio_js: bool,
     headers: CachedHeaders,
     counters: RequestCounters,
 }
@@ -65,6 +67,7 @@ impl Container {
         Self {
             tokens,
             tokenless: listener.tokenless,
+            minio_js: listener.minio_js_alias,
             headers: CachedHeaders::new("application/json", None),
             counters: metrics.requests(API, LABELS),
         }
@@ -104,7 +107,7 @@ impl Container {
         *label = route.label();
         let ecs = matches!(route, Route::Id(_));
         let (role, proof) = self.proven(guest, parts, route)?;
-        let patience = deps.patience.of(&parts.headers);
+        let patience = Client::of(&parts.headers, deps.patience).patience;
         let want = Want {
             role,
             proof,
@@ -113,14 +116,14 @@ impl Container {
         };
         let asked = deps.vending.ask(&guest.visit, &want).await;
         let handout = asked.map_err(Failure::Refused)?;
-        let slot = if ecs { slots::ECS } else { slots::CONTAINER };
-        Ok(handout.session.rendered(slot, |session| {
-            if ecs {
-                document::ecs(session, handout.role_arn())
-            } else {
-                document::eks(session, handout.account().id.as_ref())
-            }
-        }))
+        let (slot, form) = match (ecs, self.minio_js) {
+            (true, _) => (slots::ECS, Form::Ecs),
+            (false, false) => (slots::CONTAINER, Form::Plain),
+            (false, true) => (slots::CONTAINER_MINIO_JS, Form::MinioJs),
+        };
+        Ok(handout
+            .session
+            .rendered(slot, |session| document::render(session, form, &handout)))
     }
 
     /// Which role is asked for, once the request has shown what its path asks for.

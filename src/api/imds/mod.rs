@@ -21,7 +21,7 @@ use hyper::http::request::Parts;
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 pub use token::{InvalidToken, MAX_TTL, MIN_TTL, TOKEN_LEN, Tokens};
 
-use super::{Deps, Guest, slots};
+use super::{Client, Deps, Guest, Temper, slots};
 use crate::clock::BootTime;
 use crate::config;
 use crate::grants::Wanted;
@@ -113,8 +113,8 @@ impl Imds {
         };
         let caller = guest.visit.caller();
         deps.vending.identify(caller).await;
-        let patience = deps.patience.of(&parts.headers);
-        let want = want(Proof::Shown, patience, Wanted::First);
+        let client = Client::of(&parts.headers, deps.patience);
+        let want = want(Proof::Shown, client.patience, Wanted::First);
         deps.vending.first_sign(&guest.visit, &want).await;
         match self.tokens.issue(caller.principal().as_ref(), ttl) {
             Ok(token) => {
@@ -145,11 +145,12 @@ impl Imds {
             Shown::Nothing if self.v1 => Proof::NotAsked,
             Shown::Nothing => Proof::Missing,
         };
+        let client = Client::of(&parts.headers, deps.patience);
         let answered = match wanted(route) {
             Ok(role) => {
-                let patience = deps.patience.of(&parts.headers).saturating_sub(spent);
-                let want = want(proof, patience, role);
-                self.resource(deps, guest, route, &want).await
+                let want = want(proof, client.patience.saturating_sub(spent), role);
+                self.resource(deps, guest, route, &want, client.temper)
+                    .await
             }
             Err(refusal) => Err(refusal),
         };
@@ -157,7 +158,13 @@ impl Imds {
             Shown::Nothing if answered.is_ok() => drop(deps.metrics.imds_v1_requests.inc()),
             Shown::Nothing | Shown::Token(_) => {}
         }
-        let mut response = answered.unwrap_or_else(|refusal| refusal_status(refusal, proof));
+        let mut response = answered.unwrap_or_else(|refusal| {
+            let document = matches!(route, Route::Document(_));
+            match client.temper {
+                Temper::Aborts if document => text(StatusCode::UNAUTHORIZED, ""),
+                Temper::Aborts | Temper::Plain => refusal_status(refusal, proof),
+            }
+        });
         if let Shown::Token(end) = shown {
             let left = end.since(deps.clock.boot()).as_secs();
             response
@@ -188,11 +195,16 @@ impl Imds {
         guest: &Guest,
         route: Route<'_>,
         want: &Want,
+        temper: Temper,
     ) -> Result<Response, Refusal> {
         let (vending, visit) = (&deps.vending, &guest.visit);
         match route {
             Route::RoleList => {
-                let role = vending.name(visit, want).await?;
+                let role = match temper {
+                    Temper::Plain => vending.name(visit, want).await?,
+                    // It would not survive a document that is not ready: no name before there is one.
+                    Temper::Aborts => vending.ready_name(visit, want).await?,
+                };
                 Ok(self.ok(Bytes::copy_from_slice(role.role.as_str().as_bytes())))
             }
             Route::Document(_) => {

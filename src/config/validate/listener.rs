@@ -184,13 +184,19 @@ fn check_apis(reader: &Reader<'_>, listener: &Listener) {
         ("instance-id", Api::Imds, "imds"),
         ("availability-zone", Api::Imds, "imds"),
         ("instance-type", Api::Imds, "imds"),
-        ("minio-js-alias", Api::Imds, "imds"),
         ("tokenless", Api::Container, "container"),
     ] {
         if let Some(at) = reader.own(key).filter(|_| !listener.apis.contains(&api)) {
             let message = format!("`{key}` does nothing on a listener without `{name}`");
             reader.problems().warning(&at, message);
         }
+    }
+    if let Some(at) = reader
+        .own("minio-js-alias")
+        .filter(|_| !listener.is_for_this_host())
+    {
+        let message = "`minio-js-alias` does nothing on a listener without `imds` or `container`";
+        reader.problems().warning(&at, message);
     }
     if let Some(at) = reader
         .own("token")

@@ -1,0 +1,156 @@
+//! The container protocol on the wire.
+
+use std::fs;
+
+use crate::support::client::ask;
+use crate::support::daemon::{LOCAL, TestDaemon};
+
+fn file(daemon: &TestDaemon, name: &str) -> String {
+    fs::read_to_string(daemon.directory.path().join(name)).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_file_opens_every_path_but_no_other_role() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("container");
+    let token = file(&daemon, "token");
+    assert!(
+        !token.contains('\n'),
+        "five SDKs refuse a token with a newline"
+    );
+    for path in [
+        "/creds",
+        "/v1/credentials",
+        "/v1/credentials/",
+        "/role/demo",
+        "/role/local/demo",
+    ] {
+        for value in [token.clone(), format!("Bearer {token}")] {
+            let answer = ask(at, "GET", path, &[("Authorization", &value)]).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            assert_eq!(answer.header("content-type"), "application/json");
+            assert_eq!(answer.json()["AccountId"], "000000000000");
+            assert!(answer.json().get("RoleArn").is_none());
+        }
+    }
+    let other = ask(at, "GET", "/role/local/other", &[("Authorization", &token)]).await;
+    assert_eq!(
+        (other.status, other.json()["code"].as_str()),
+        (404, Some("NoSuchRole"))
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_or_missing_token_is_401_in_json() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("container");
+    let missing = ask(at, "GET", "/creds", &[]).await;
+    assert_eq!(missing.status, 401);
+    assert_eq!(
+        missing.body,
+        r#"{"code":"AuthorizationMissing","message":"the Authorization header is missing"}"#
+    );
+    let token = file(&daemon, "token");
+    let id = file(&daemon, "uri").rsplit('/').next().unwrap().to_owned();
+    for wrong in [
+        "",
+        "x",
+        "Bearer",
+        id.as_str(),
+        &token.to_lowercase(),
+        &token.repeat(50),
+    ] {
+        let answer = ask(at, "GET", "/creds", &[("Authorization", wrong)]).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (401, "application/json")
+        );
+        assert_eq!(answer.json()["code"], "AuthorizationInvalid", "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_relative_form_needs_only_its_unguessable_path() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("container");
+    let uri = file(&daemon, "uri");
+    let answer = ask(at, "GET", &uri, &[]).await;
+    assert_eq!(
+        answer.json()["RoleArn"],
+        "arn:aws:iam::000000000000:role/demo"
+    );
+    let token = file(&daemon, "token");
+    for (path, code) in [
+        ("/v2/credentials/", "NoIdInRequest"),
+        ("/v2/credentials/0123456789", "InvalidIdInRequest"),
+        (&format!("/v2/credentials/{token}"), "InvalidIdInRequest"),
+    ] {
+        let wrong = ask(at, "GET", path, &[]).await;
+        assert_eq!(
+            (wrong.status, wrong.json()["code"].as_str()),
+            (400, Some(code)),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tokenless_listener_serves_by_the_kernels_evidence_alone() {
+    let text = LOCAL.replace(
+        "apis = [\"container\"]",
+        "apis = [\"container\"]\ntokenless = true",
+    );
+    let daemon = TestDaemon::start(&text).await;
+    let at = daemon.address("container");
+    assert_eq!(ask(at, "GET", "/creds", &[]).await.status, 200);
+    let wrong = ask(at, "GET", "/creds", &[("Authorization", "x")]).await;
+    assert_eq!(wrong.status, 401, "a wrong token is never as good as none");
+}
+
+#[tokio::test]
+async fn refusals_are_json_and_tell_no_more_than_their_kind() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("container");
+    for (method, path, headers, status, code) in [
+        ("GET", "/", &[][..], 404, "NotFound"),
+        ("GET", "/v4/metadata", &[], 404, "NotFound"),
+        ("GET", "/a/../creds", &[], 400, "BadRequest"),
+        (
+            "GET",
+            "/creds",
+            &[("Host", "evil.example")],
+            403,
+            "Forbidden",
+        ),
+        (
+            "GET",
+            "/creds",
+            &[("Origin", "http://evil.example")],
+            403,
+            "Forbidden",
+        ),
+        ("GET", "/creds", &[("Via", "1.1 proxy")], 403, "Forbidden"),
+    ] {
+        let answer = ask(at, method, path, headers).await;
+        assert_eq!(
+            (answer.status, answer.json()["code"].as_str()),
+            (status, Some(code)),
+            "{path}"
+        );
+    }
+    let post = ask(at, "POST", "/creds", &[("Content-Length", "0")]).await;
+    assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
+}
+
+#[tokio::test]
+async fn a_caller_without_a_grant_is_403_whatever_token_it_shows() {
+    let text = LOCAL.replace("when = { uid = {uid} }", "when = { uid = 12345 }");
+    let daemon = TestDaemon::start(&text).await;
+    let at = daemon.address("container");
+    let token = file(&daemon, "token");
+    let answer = ask(at, "GET", "/creds", &[("Authorization", &token)]).await;
+    assert_eq!(
+        (answer.status, answer.json()["code"].as_str()),
+        (403, Some("AccessDenied"))
+    );
+}
