@@ -11,7 +11,7 @@ use super::configuration;
 use super::failure::{Exit, Failure};
 use crate::app::{self, Bound, Fault, Outside, Reloader};
 use crate::clock::Clock;
-use crate::config::{Config, LoadError, Origin, Purpose, Surroundings};
+use crate::config::{Config, LoadError, Origin, Problem, Purpose, Surroundings};
 use crate::source::Environment;
 use crate::systemd;
 use crate::telemetry::log::{LogError, Logging, StandardError};
@@ -60,11 +60,12 @@ impl Options {
             socket,
             surroundings,
         };
-        let config = origins
+        let (config, problems) = origins
             .load()
             .map_err(|error| configuration::refused(&error))?;
         let configured = logging.configure(&config.log);
         configured.map_err(|error| log_failure(&error))?;
+        warn(&problems);
         let metrics = Arc::new(Metrics::new(logging.lost()));
         count_panics(metrics.panics.clone());
         let outside = Outside {
@@ -74,7 +75,10 @@ impl Options {
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
         };
-        let reloader = Reloader::new(Arc::new(move || origins.load()), Some(logging.clone()));
+        let reloader = Reloader::new(
+            Arc::new(move || origins.load_again()),
+            Some(logging.clone()),
+        );
         let served = app::serve(config, outside, reloader, greet);
         logging.flush();
         served.map_err(|error| {
@@ -89,16 +93,25 @@ impl Options {
 }
 
 impl Origins {
-    /// Warnings and notes go to the log.
-    fn load(&self) -> Result<Config, LoadError> {
+    fn load(&self) -> Result<(Config, Vec<Problem>), LoadError> {
         let (mut config, problems) = Config::load(self.file.as_deref(), &self.surroundings)?;
-        for problem in &problems {
-            tracing::warn!(%problem, "the configuration can be used, but");
-        }
         if let Some(socket) = &self.socket {
             config.admin_socket.clone_from(socket);
         }
+        Ok((config, problems))
+    }
+
+    fn load_again(&self) -> Result<Config, LoadError> {
+        let (config, problems) = self.load()?;
+        warn(&problems);
         Ok(config)
+    }
+}
+
+/// Warnings and notes go to the log.
+fn warn(problems: &[Problem]) {
+    for problem in problems {
+        tracing::warn!(%problem, "the configuration can be used, but");
     }
 }
 

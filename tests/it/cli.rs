@@ -4,13 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The binary, in an environment of its own: no user's configuration, no daemon, no journal.
-fn rolecall(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
-    command.args(arguments);
-    command.env_clear().env("PATH", "/usr/bin:/bin");
-    command
-}
+use crate::support::process::rolecall;
 
 fn run(arguments: &[&str]) -> Output {
     rolecall(arguments).output().unwrap()
@@ -80,9 +74,9 @@ fn a_daemon_that_is_not_there_exits_69_with_a_way_out() {
         assert!(err(&output).contains(socket), "{}", err(&output));
         assert!(err(&output).contains("try: start it"), "{}", err(&output));
     }
-    let output = run(&["status", "--socket", socket]);
-    assert_eq!(code(&output), 69);
-    assert!(err(&output).contains(socket), "{}", err(&output));
+    let named = run(&["status", "--socket", socket]);
+    assert_eq!(code(&named), 69);
+    assert!(err(&named).contains(socket), "{}", err(&named));
 }
 
 #[test]
@@ -145,4 +139,68 @@ fn completions_are_valid_scripts() {
 fn bash_accepts(script: &Path) -> bool {
     let mut bash = Command::new("bash");
     bash.arg("-n").arg(script).status().unwrap().success()
+}
+
+/// Each shipped example is one that `serve` would accept where its files are there.
+#[test]
+fn every_shipped_configuration_passes_check() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("backup-policy.json");
+    fs::write(&policy, r#"{"Version": "2012-10-17", "Statement": []}"#).unwrap();
+    let examples = fs::read_dir(root.join("config")).unwrap();
+    let mut files: Vec<_> = examples.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    assert!(files.len() >= 4, "{files:?}");
+    files.push(root.join("packaging/rolecall.toml"));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replace("/etc/rolecall", folder.path().to_str().unwrap());
+        let copy = folder.path().join(file.file_name().unwrap());
+        fs::write(&copy, text).unwrap();
+        let output = run(&["check", "--config", copy.to_str().unwrap()]);
+        assert_eq!(code(&output), 0, "{}:\n{}", file.display(), err(&output));
+        assert!(out(&output).contains(": valid ("), "{}", out(&output));
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_with_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    let text = "[account.x]\nregon = \"eu-central-1\"\n[[grant]]\nrole = \"a\"\n";
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let output = run(&["check", "--config", file]);
+    assert_eq!(code(&output), 78);
+    assert_eq!(out(&output), "");
+    for part in [
+        &format!("{file}:2:1 (account.x.regon)"),
+        "did you mean `region`?",
+        &format!("{file}:4:1 (grant#1.role)"),
+        "rolecall: the configuration is refused",
+        "why: 3 errors",
+    ] {
+        assert!(err(&output).contains(part), "{part} in {}", err(&output));
+    }
+    let machine = run(&["check", "--json", "--config", file]);
+    assert_eq!(code(&machine), 78);
+    let report: serde_json::Value = serde_json::from_str(out(&machine)).unwrap();
+    assert_eq!(report["valid"], false);
+    assert_eq!(report["problems"][0]["line"], 2);
+    assert_eq!(report["problems"].as_array().unwrap().len(), 3);
+    assert_eq!(code(&run(&["serve", "--config", file])), 78);
+    let missing = run(&["check", "--config", "/nonexistent/rolecall.toml"]);
+    assert_eq!(code(&missing), 78);
+    assert!(err(&missing).contains("/nonexistent/rolecall.toml"));
+}
+
+#[test]
+fn the_committed_schema_is_the_printed_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let committed = fs::read_to_string(root.join("config/rolecall.schema.json")).unwrap();
+    assert_eq!(out(&run(&["schema"])), committed);
 }

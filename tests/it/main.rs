@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
+mod canary;
 mod cli;
 mod container;
 mod imds;

@@ -3,5 +3,6 @@
 
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod process;
 pub(crate) mod sts;
 pub(crate) mod tls;

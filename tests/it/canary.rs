@@ -1,0 +1,121 @@
+//! No secret shows in a log line, an error, a metric or the admin API: canaries are handed through
+//! the whole daemon at its most talkative.
+
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+use serde_json::Value;
+
+use crate::support::process::Daemon;
+use crate::support::sts::{Credentials, Reply, ScriptedSts};
+
+/// In secrets only, and in nothing else that is configured or answered here.
+const CANARY: &str = "canary";
+
+fn configuration(sts: &str) -> String {
+    let own = Uid::effective();
+    format!(
+        r#"
+        [[listener]]
+        name = "all"
+        bind = ["127.0.0.1:0"]
+        apis = ["imds", "container", "metrics"]
+        imdsv1 = true
+        tokenless = true
+
+        [account.prod]
+        id = "123456789012"
+        region = "eu-central-1"
+        endpoint = "{sts}"
+        credentials = {{ from = "key", access-key-id = "AKIABASE", secret-access-key = "env:BASE_SECRET" }}
+        [account.prod.role.web]
+        [account.prod.role.garbled]
+        [account.prod.role.cut]
+        [account.prod.role.refused]
+
+        [[grant]]
+        role = "prod/web"
+        when = {{ uid = {own} }}
+        [[grant]]
+        role = "prod/garbled"
+        when = {{ uid = {own} }}
+        [[grant]]
+        role = "prod/cut"
+        when = {{ uid = {own} }}
+        [[grant]]
+        role = "prod/refused"
+        when = {{ uid = {own} }}
+        "#
+    )
+}
+
+/// Answers each role in a way of its own, secrets always among it.
+async fn sts() -> ScriptedSts {
+    ScriptedSts::start(|request| {
+        let whole = Credentials::default().xml("AssumeRole");
+        let arn = request.field("RoleArn");
+        if arn.ends_with("garbled") {
+            let without_expiration = Credentials {
+                expiration: String::new(),
+                ..Credentials::default()
+            };
+            Reply::new(200, without_expiration.xml("AssumeRole"))
+        } else if arn.ends_with("cut") {
+            Reply::Half(whole)
+        } else if arn.ends_with("refused") {
+            Reply::new(403, whole)
+        } else {
+            Reply::new(200, whole)
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_shows_anywhere() {
+    let sts = sts().await;
+    let url = sts.url();
+    tokio::task::spawn_blocking(move || {
+        let daemon = Daemon::start_with(
+            &configuration(&url),
+            &[("BASE_SECRET", "canary-base-secret")],
+        );
+        let credentials = daemon.says(&["credentials", "--role", "prod/web"]);
+        assert!(
+            credentials.contains(CANARY),
+            "the canary must fly: {credentials}"
+        );
+        let (status, document) = daemon.get("/role/prod/web", &[]);
+        assert_eq!(status, 200);
+        assert!(document.contains(CANARY), "{document}");
+        let mut told = Vec::new();
+        for role in ["prod/garbled", "prod/cut", "prod/refused"] {
+            let output = daemon.run(&["credentials", "--role", role]);
+            assert_ne!(output.status.code(), Some(0), "{role}");
+            told.push(String::from_utf8(output.stderr).unwrap());
+            told.push(daemon.get(&format!("/role/{role}"), &[]).1);
+        }
+        for command in [
+            &["status"][..],
+            &["status", "--json"],
+            &["audit"],
+            &["audit", "--json"],
+        ] {
+            told.push(daemon.says(command));
+        }
+        told.push(daemon.get("/metrics", &[]).1);
+        let (_, log) = daemon.end(Signal::SIGTERM);
+        let failures = log.lines().filter(|line| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            event["message"] == "credentials could not be fetched"
+        });
+        assert!(failures.count() >= 3, "{log}");
+        told.push(log);
+        for text in told {
+            assert!(!text.contains(CANARY), "a secret shows in\n{text}");
+        }
+    })
+    .await
+    .unwrap();
+    let keys = sts.received();
+    assert!(keys.len() >= 4, "{keys:?}");
+}

@@ -1,0 +1,183 @@
+//! The real binary as a daemon, in a folder of its own, and what it logs.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Longer than anything takes that works.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The binary, in an environment of its own: no user's configuration, no daemon, no journal.
+pub(crate) fn rolecall(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    command.args(arguments);
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    folder: tempfile::TempDir,
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    /// Where its first listener listens.
+    pub(crate) address: String,
+}
+
+impl Daemon {
+    /// Starts with this configuration, to which state, socket and the most talkative log are
+    /// added. Everybody may reach its socket.
+    pub(crate) fn start(configuration: &str) -> Self {
+        Self::start_with(configuration, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub(crate) fn start_with(configuration: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+        write_configuration(folder.path(), configuration);
+        let file = folder.path().join("rolecall.toml");
+        let mut command = rolecall(&["serve", "--config", file.to_str().unwrap()]);
+        command.envs(variables.iter().copied());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = follow(child.stderr.take().unwrap());
+        let mut daemon = Self {
+            folder,
+            child,
+            lines,
+            seen: Vec::new(),
+            address: String::new(),
+        };
+        let first = daemon.wait_for(|event| event["message"] == "listening");
+        daemon.address = first["address"].as_str().unwrap().to_owned();
+        daemon.wait_for(|event| event["message"] == "listening" && event["listener"] == "admin");
+        daemon
+    }
+
+    /// Replaces its configuration file.
+    pub(crate) fn rewrite(&self, configuration: &str) {
+        write_configuration(self.folder.path(), configuration);
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
+    }
+
+    /// A command that talks to it.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = rolecall(arguments);
+        command.env("ROLECALL_SOCKET", self.socket());
+        command
+    }
+
+    /// Runs a command that talks to it.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The standard output of a command that must succeed.
+    pub(crate) fn says(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The next event of its log that is like this.
+    pub(crate) fn wait_for(&mut self, like: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(DEADLINE);
+            let line = line.unwrap_or_else(|_| panic!("no such event after\n{}", self.log()));
+            let event = serde_json::from_str(&line);
+            self.seen.push(line);
+            match event {
+                Ok(event) if like(&event) => return event,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// GETs from its first listener; status and whole answer.
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        get(&self.address, path, headers)
+    }
+
+    /// Ends it with this signal. How it ended, and all it logged.
+    pub(crate) fn end(mut self, signal: Signal) -> (ExitStatus, String) {
+        kill(pid(&self.child), signal).unwrap();
+        let status = self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter());
+        (status, self.log())
+    }
+
+    fn log(&self) -> String {
+        self.seen.join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub(crate) fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
+fn write_configuration(folder: &Path, configuration: &str) {
+    let folder_name = folder.display();
+    let whole = format!(
+        "{configuration}\n\
+         [admin]\nsocket = \"{folder_name}/admin.sock\"\n\
+         [state]\ndirectory = \"{folder_name}/state\"\n\
+         [log]\nto = [\"json\"]\nlevel = \"trace\"\n"
+    );
+    fs::write(folder.join("rolecall.toml"), whole).unwrap();
+}
+
+/// The lines that something writes, as they come.
+pub(crate) fn follow(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(from).lines().map_while(Result::ok);
+        for line in lines {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// GETs over a connection of its own.
+pub(crate) fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
