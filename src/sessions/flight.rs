@@ -155,6 +155,8 @@ pub(super) async fn fly(sessions: Sessions, flight: Arc<Flight>) {
 async fn fetch(sessions: &Sessions, flight: &Arc<Flight>) -> Result<Session, Fault> {
     let request = flight.request();
     let base = match &request.base {
+        // What nobody wants must not ask for its base: that would enter it again after a reload.
+        Some(_) if flight.is_over() => return Err(called_off()),
         Some(base) => Some(base_session(sessions, flight, base).await?),
         None => None,
     };
@@ -163,7 +165,7 @@ async fn fetch(sessions: &Sessions, flight: &Arc<Flight>) -> Result<Session, Fau
         .pass(&request.upstream, flight.number, || flight.class())
         .await;
     if flight.is_over() {
-        return Err(FetchError::new(FailureKind::Unavailable, "called off").into());
+        return Err(called_off());
     }
     let observer = sessions.observer();
     observer.fetch_started(request);
@@ -194,6 +196,11 @@ async fn fetch(sessions: &Sessions, flight: &Arc<Flight>) -> Result<Session, Fau
         }
     }
     Ok(result?)
+}
+
+/// Nobody is told: the flight has ended already.
+fn called_off() -> Fault {
+    FetchError::new(FailureKind::Unavailable, "called off").into()
 }
 
 /// The session that signs this flight's request: held, or fetched by a flight of its own, which

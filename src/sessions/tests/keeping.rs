@@ -265,6 +265,19 @@ async fn what_the_configuration_makes_no_more_is_not_kept_by_an_old_handle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flight_that_a_reload_calls_off_does_not_bring_its_base_back() {
+    let world = World::new();
+    let source = Script::new(&world);
+    source.takes(Duration::ZERO);
+    let base = request("prod/base", &source);
+    world.lease(&chained(&base, &source)).begin();
+    world.sessions.retain(&Roles(Vec::new())).await;
+    sleep(SECOND).await;
+    assert_eq!(source.calls(), 0);
+    assert!(world.sessions.report().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reload_keeps_equal_keys_and_lets_all_others_go() {
     let world = World::new();
     let (old, new) = (Script::new(&world), Script::named(&world, "NEWS", HOUR));
