@@ -12,6 +12,7 @@ mod imds;
 mod reload;
 mod upstream;
 mod upstream_base;
+mod upstream_failures;
 mod upstream_keys;
 mod upstream_probe;
 mod upstream_real;

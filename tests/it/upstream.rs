@@ -1,7 +1,8 @@
-//! The STS source against a scripted STS: what it sends, and what it makes of every answer.
+//! The STS source against a scripted STS: what it sends. The other `upstream` modules use its
+//! accounts.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rolecall::clock::Clock;
 use rolecall::config::{
@@ -105,11 +106,6 @@ pub(crate) async fn fetch(account: Account) -> Result<Fetched, FetchError> {
     request.source.fetch(None).await
 }
 
-async fn answered(reply: Reply) -> Result<Fetched, FetchError> {
-    let sts = ScriptedSts::start(move |_| reply.clone()).await;
-    fetch(account("prod", &sts.url(), role("prod/web"))).await
-}
-
 #[tokio::test]
 async fn assume_role_sends_every_parameter_and_signs() {
     let sts = ScriptedSts::generous().await;
@@ -180,14 +176,14 @@ async fn other_kinds_of_roles_make_their_own_calls() {
     session.policy = Some(Arc::from("{}"));
     fetch(account("prod", &sts.url(), session)).await.unwrap();
 
-    let [federation, session]: [Received; 2] = sts.received().try_into().unwrap();
-    assert_eq!(federation.field("Action"), "GetFederationToken");
-    assert_eq!(federation.field("Name").len(), 32);
-    assert_eq!(federation.field("DurationSeconds"), "43200");
-    assert_eq!(federation.field("Tags.member.1.Value"), "red");
-    assert_eq!(session.field("Action"), "GetSessionToken");
-    assert_eq!(session.field("DurationSeconds"), "3600");
-    assert_eq!(session.field("Policy"), "", "GetSessionToken takes none");
+    let [federated, temporary]: [Received; 2] = sts.received().try_into().unwrap();
+    assert_eq!(federated.field("Action"), "GetFederationToken");
+    assert_eq!(federated.field("Name").len(), 32);
+    assert_eq!(federated.field("DurationSeconds"), "43200");
+    assert_eq!(federated.field("Tags.member.1.Value"), "red");
+    assert_eq!(temporary.field("Action"), "GetSessionToken");
+    assert_eq!(temporary.field("DurationSeconds"), "3600");
+    assert_eq!(temporary.field("Policy"), "", "GetSessionToken takes none");
 }
 
 #[tokio::test]
@@ -251,290 +247,6 @@ async fn ceph_and_minio_are_sent_what_they_read() {
             assert_eq!(received.field(field), "", "{dialect:?} {field}");
         }
     }
-}
-
-fn with_expiration(expiration: &str) -> Reply {
-    let expiration = expiration.to_owned();
-    Reply::session(
-        "AssumeRole",
-        &Credentials {
-            expiration,
-            ..Credentials::default()
-        },
-    )
-}
-
-#[tokio::test]
-async fn expirations_are_cut_to_whole_seconds() {
-    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(4_070_908_800);
-    for text in [
-        "2099-01-01T00:00:00Z",
-        "2099-01-01T00:00:00.999999Z",
-        "2099-01-01T00:00:00.999999999Z",
-        "2099-01-01T02:00:00+02:00",
-    ] {
-        let fetched = answered(with_expiration(text)).await.unwrap();
-        assert_eq!(fetched.expires_at, at, "{text}");
-    }
-}
-
-#[tokio::test]
-async fn upstreams_clock_is_its_date_header() {
-    let reply =
-        with_expiration("2001-01-01T01:00:00Z").with("Date", "Mon, 01 Jan 2001 00:00:00 GMT");
-    let fetched = answered(reply).await.unwrap();
-    let upstream_now = fetched.upstream_now.unwrap();
-    assert_eq!(
-        upstream_now,
-        SystemTime::UNIX_EPOCH + Duration::from_secs(978_307_200)
-    );
-    assert_eq!(
-        fetched.expires_at.duration_since(upstream_now).unwrap(),
-        Duration::from_hours(1)
-    );
-    let fetched = answered(with_expiration("2099-01-01T00:00:00Z"))
-        .await
-        .unwrap();
-    assert_eq!(fetched.upstream_now, None);
-}
-
-#[tokio::test]
-async fn an_answer_without_a_usable_session_is_misconfigured() {
-    let session = |change: fn(&mut Credentials)| {
-        let mut session = Credentials::default();
-        change(&mut session);
-        Reply::session("AssumeRole", &session)
-    };
-    for (reply, why) in [
-        (with_expiration("2001-01-01T00:00:00Z"), "expired already"),
-        (with_expiration("2099-01-01T00:00:00"), "not an STS answer"),
-        (with_expiration("soon"), "not an STS answer"),
-        (with_expiration(""), "not an STS answer"),
-        (session(|s| s.session_token.clear()), "lacks"),
-        (session(|s| s.secret_access_key.clear()), "lacks"),
-        (session(|s| s.access_key_id.clear()), "access key id"),
-        (
-            Reply::new(
-                200,
-                "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>",
-            ),
-            "no credentials",
-        ),
-        (
-            Reply::new(
-                200,
-                "<html><body>Sign in to the hotel's network</body></html>",
-            ),
-            "not an STS answer",
-        ),
-        (Reply::new(200, ""), "not an STS answer"),
-        (Reply::new(200, "\u{0}\u{1}"), "not an STS answer"),
-        (Reply::new(200, "x".repeat(300_000)), "larger than"),
-        (
-            Reply::new(302, "").with("Location", "http://127.0.0.1/"),
-            "status 302",
-        ),
-        (Reply::new(404, "<html>nginx</html>"), "status 404"),
-    ] {
-        let error = answered(reply.clone()).await.unwrap_err();
-        assert_eq!(error.kind, FailureKind::Misconfigured, "{reply:?}: {error}");
-        assert!(error.message.contains(why), "{why}: {error}");
-        assert!(!error.message.contains("canary"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn errors_of_all_dialects_are_told_apart() {
-    let tag_session = "User: arn:aws:iam::1:user/u is not authorized to perform: sts:TagSession \
-                       on resource: arn:aws:iam::123456789012:role/web";
-    let source_identity = "User: u is not authorized to perform: sts:SetSourceIdentity on \
-                           resource: r";
-    for (reply, kind, part) in [
-        (
-            Reply::error(403, "AccessDenied", "no"),
-            FailureKind::Denied,
-            "trust policy",
-        ),
-        (
-            Reply::error(403, "AccessDenied", tag_session),
-            FailureKind::Denied,
-            "drop `tags`",
-        ),
-        (
-            Reply::error(403, "AccessDenied", source_identity),
-            FailureKind::Denied,
-            "drop `source-identity`",
-        ),
-        (
-            Reply::s3_error(403, "AccessDenied"),
-            FailureKind::Denied,
-            "403 AccessDenied",
-        ),
-        (
-            Reply::s3_error(404, "NoSuchEntity"),
-            FailureKind::Denied,
-            "no such role",
-        ),
-        (
-            Reply::error(400, "Throttling", "Rate exceeded"),
-            FailureKind::Throttled,
-            "Rate exceeded",
-        ),
-        (
-            Reply::s3_error(503, "SlowDown"),
-            FailureKind::Throttled,
-            "SlowDown",
-        ),
-        (Reply::new(429, ""), FailureKind::Throttled, "status 429"),
-        (
-            Reply::error(403, "InvalidClientTokenId", "The security token is invalid"),
-            FailureKind::BaseCredentials,
-            "base credentials are wrong",
-        ),
-        (
-            Reply::error(
-                403,
-                "SignatureDoesNotMatch",
-                "The request signature does not match.&#10;&#10;The Canonical String was canary",
-            ),
-            FailureKind::BaseCredentials,
-            "does not match.);",
-        ),
-        (
-            Reply::error(
-                403,
-                "SignatureDoesNotMatch",
-                "Signature expired: 2001 is now earlier",
-            ),
-            FailureKind::Misconfigured,
-            "clock",
-        ),
-        (
-            Reply::error(
-                400,
-                "ValidationError",
-                "exceeds the MaxSessionDuration set for this role",
-            ),
-            FailureKind::Misconfigured,
-            "`duration`",
-        ),
-        (
-            Reply::s3_error(400, "InvalidArgument"),
-            FailureKind::Misconfigured,
-            "InvalidArgument",
-        ),
-        (
-            Reply::s3_error(405, "MethodNotAllowed"),
-            FailureKind::Misconfigured,
-            "`dialect`",
-        ),
-        (
-            Reply::error(400, "MalformedPolicyDocument", "&lt;policy&gt; &amp; more"),
-            FailureKind::Misconfigured,
-            "<policy> & more",
-        ),
-        (
-            Reply::error(503, "ServiceUnavailable", ""),
-            FailureKind::Unavailable,
-            "tried again",
-        ),
-        (
-            Reply::error(503, "STSNotInitialized", ""),
-            FailureKind::Unavailable,
-            "tried again",
-        ),
-        (
-            Reply::new(500, "<html>Internal Server Error</html>"),
-            FailureKind::Unavailable,
-            "500",
-        ),
-        (Reply::new(502, ""), FailureKind::Unavailable, "status 502"),
-    ] {
-        let error = answered(reply.clone()).await.unwrap_err();
-        assert_eq!(error.kind, kind, "{reply:?}: {error}");
-        assert!(error.message.contains(part), "{part}: {error}");
-        assert!(!error.message.contains("canary"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn a_message_that_repeats_a_secret_is_not_told() {
-    let error = answered(Reply::error(
-        403,
-        "AccessDenied",
-        "not for canary-base-secret, no",
-    ));
-    let error = error.await.unwrap_err();
-    assert_eq!(error.kind, FailureKind::Denied);
-    assert!(!error.message.contains("canary"), "{error}");
-}
-
-#[tokio::test]
-async fn a_server_that_answers_badly_is_unavailable() {
-    let half = Credentials::default().xml("AssumeRole");
-    for reply in [Reply::Reset, Reply::Half(half)] {
-        let error = answered(reply.clone()).await.unwrap_err();
-        assert_eq!(error.kind, FailureKind::Unavailable, "{reply:?}: {error}");
-    }
-    let nobody = account("prod", &closed_port().await, role("prod/web"));
-    let error = fetch(nobody).await.unwrap_err();
-    assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
-    assert!(error.message.contains("refused"), "{error}");
-}
-
-/// The URL of a port that nobody listens on.
-async fn closed_port() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
-#[tokio::test]
-async fn a_call_without_an_answer_ends_after_four_seconds() {
-    let started = tokio::time::Instant::now();
-    let error = answered(Reply::Hang).await.unwrap_err();
-    assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
-    assert!(error.message.contains("within 4 s"), "{error}");
-    assert!(
-        started.elapsed() < Duration::from_secs(6),
-        "{:?}",
-        started.elapsed()
-    );
-}
-
-#[tokio::test]
-async fn a_fault_is_tried_again_twice_and_no_more() {
-    let sts = ScriptedSts::start(|_| Reply::new(500, "")).await;
-    let error = fetch(account("prod", &sts.url(), role("prod/web")))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind, FailureKind::Unavailable);
-    assert_eq!(sts.received().len(), 3);
-    let denied = ScriptedSts::start(|_| Reply::error(403, "AccessDenied", "no")).await;
-    fetch(account("prod", &denied.url(), role("prod/web")))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        denied.received().len(),
-        1,
-        "a denial is not tried again here"
-    );
-}
-
-#[tokio::test]
-async fn one_call_is_enough_after_a_fault() {
-    let broken = std::sync::atomic::AtomicBool::new(true);
-    let sts = ScriptedSts::start(move |request| {
-        if broken.swap(false, std::sync::atomic::Ordering::Relaxed) {
-            Reply::Reset
-        } else {
-            Reply::session(request.field("Action"), &Credentials::default())
-        }
-    });
-    let sts = sts.await;
-    fetch(account("prod", &sts.url(), role("prod/web")))
-        .await
-        .unwrap();
-    assert_eq!(sts.received().len(), 2);
 }
 
 #[tokio::test]

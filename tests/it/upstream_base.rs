@@ -232,8 +232,8 @@ async fn a_named_profile_is_read() {
     let base = BaseCredentials::Profile("deploy".to_owned());
     fetch(&sts, base, &engine(&variables)).await.unwrap();
     assert_eq!(signer(&sts), "AKIADEPLOY");
-    let base = BaseCredentials::Profile("other".to_owned());
-    let error = fetch(&sts, base, &engine(&variables)).await.unwrap_err();
+    let other = BaseCredentials::Profile("other".to_owned());
+    let error = fetch(&sts, other, &engine(&variables)).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::BaseCredentials);
     assert!(error.message.contains("other"), "{error}");
 }

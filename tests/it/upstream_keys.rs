@@ -38,61 +38,61 @@ fn every_parameter_changes_the_key() {
     let changes: Vec<(&str, Change)> = vec![
         ("nothing", |_| {}),
         ("partition", |a| {
-            a.partition = Partition::new("aws-cn").unwrap()
+            a.partition = Partition::new("aws-cn").unwrap();
         }),
         ("account id", |a| {
-            a.id = Some(AccountId::new("000000000001").unwrap())
+            a.id = Some(AccountId::new("000000000001").unwrap());
         }),
         ("no account id", |a| a.id = None),
         ("region", |a| {
-            a.region = Some(Region::new("eu-west-1").unwrap())
+            a.region = Some(Region::new("eu-west-1").unwrap());
         }),
         ("endpoint", |a| {
-            a.endpoint = Some("http://192.0.2.2:8000".to_owned())
+            a.endpoint = Some("http://192.0.2.2:8000".to_owned());
         }),
         ("no endpoint", |a| a.endpoint = None),
         ("dialect", |a| a.dialect = Dialect::Generic),
         ("base key", |a| {
-            a.base = key("AKIAOTHER", "canary-base-secret")
+            a.base = key("AKIAOTHER", "canary-base-secret");
         }),
         ("base secret", |a| a.base = key("AKIABASE", "another")),
         ("base kind", |a| a.base = BaseCredentials::Environment),
         ("profile", |a| {
-            a.base = BaseCredentials::Profile("one".to_owned())
+            a.base = BaseCredentials::Profile("one".to_owned());
         }),
         ("other profile", |a| {
-            a.base = BaseCredentials::Profile("two".to_owned())
+            a.base = BaseCredentials::Profile("two".to_owned());
         }),
         ("process", |a| {
-            a.base = BaseCredentials::Process(vec!["a".to_owned(), "b".to_owned()])
+            a.base = BaseCredentials::Process(vec!["a".to_owned(), "b".to_owned()]);
         }),
         ("its words", |a| {
-            a.base = BaseCredentials::Process(vec!["a b".to_owned()])
+            a.base = BaseCredentials::Process(vec!["a b".to_owned()]);
         }),
         ("imds", |a| a.base = BaseCredentials::Imds),
         ("kind", |a| the(a).kind = RoleKind::FederationToken),
         ("arn", |a| {
-            the(a).arn = RoleArn::new("arn:aws:iam::123456789012:role/a/web").unwrap()
+            the(a).arn = RoleArn::new("arn:aws:iam::123456789012:role/a/web").unwrap();
         }),
         ("duration", |a| the(a).duration = Duration::from_hours(2)),
         ("session name", |a| {
-            the(a).session_name = Template::parse("fixed").unwrap()
+            the(a).session_name = Template::parse("fixed").unwrap();
         }),
         ("source identity", |a| {
-            the(a).source_identity = Some(Template::caller())
+            the(a).source_identity = Some(Template::caller());
         }),
         ("external id", |a| {
-            the(a).external_id = Some(ExternalId::new("e1").unwrap())
+            the(a).external_id = Some(ExternalId::new("e1").unwrap());
         }),
         ("policy", |a| the(a).policy = Some(Arc::from("{}"))),
         ("other policy", |a| the(a).policy = Some(Arc::from("[]"))),
         ("policy arn", |a| {
-            the(a).policy_arns = vec!["arn:aws:iam::aws:policy/P".to_owned()]
+            the(a).policy_arns = vec!["arn:aws:iam::aws:policy/P".to_owned()];
         }),
         ("tag", |a| the(a).tags = vec![tag("a", "b")]),
         ("tags value", |a| the(a).tags = vec![tag("a", "c")]),
         ("two tags", |a| {
-            the(a).tags = vec![tag("a", "b"), tag("c", "d")]
+            the(a).tags = vec![tag("a", "b"), tag("c", "d")];
         }),
         ("transitive tag", |a| {
             the(a).tags = vec![tag("a", "b")];
@@ -102,9 +102,9 @@ fn every_parameter_changes_the_key() {
     let engine = engine(&[]);
     let mut keys: Vec<(&str, SessionKey)> = Vec::new();
     for (what, change) in changes {
-        let mut changed = prod();
-        change(&mut changed);
-        let key = key_of(changed, &engine, &names("build"));
+        let mut account = prod();
+        change(&mut account);
+        let key = key_of(account, &engine, &names("build"));
         let same = keys.iter().find(|(_, other)| *other == key);
         assert_eq!(same, None, "{what}");
         keys.push((what, key));
@@ -182,10 +182,10 @@ fn the_environment_and_the_profiles_text_are_part_of_the_base() {
         prod.base = BaseCredentials::Profile("x".to_owned());
         key_of(prod, &engine(&variables), &names("build"))
     };
-    let first = profile();
-    assert_eq!(first, profile());
+    let before = profile();
+    assert_eq!(before, profile());
     std::fs::write(file.path(), "[profile x]\nregion = eu-west-1\n").unwrap();
-    assert_ne!(first, profile());
+    assert_ne!(before, profile());
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn equal_requests_are_one_for_as_long_as_they_are_used() {
 
 #[test]
 fn a_region_is_found_or_asked_for() {
-    let build =
+    let planned =
         |account: Account| Plans::build(&config([account]), &engine(&[]), Arc::new(NoLocalRoles));
     let nowhere = |partition: &str, endpoint: Option<&str>| {
         let mut prod = prod();
@@ -265,9 +265,9 @@ fn a_region_is_found_or_asked_for() {
         prod.endpoint = endpoint.map(str::to_owned);
         prod
     };
-    assert!(build(nowhere("aws", None)).is_ok());
-    assert!(build(nowhere("aws-iso", Some(STS))).is_ok());
-    let built = build(nowhere("aws-iso", None));
+    assert!(planned(nowhere("aws", None)).is_ok());
+    assert!(planned(nowhere("aws-iso", Some(STS))).is_ok());
+    let built = planned(nowhere("aws-iso", None));
     assert!(
         matches!(built, Err(PlanError::NoRegion { .. })),
         "{built:?}"

@@ -43,13 +43,13 @@ async fn accounts_say_who_they_are_and_roles_are_obtained_once() {
     let found = probe(&plans).await;
     let subjects: Vec<_> = found.iter().map(|(subject, _)| subject.as_str()).collect();
     assert_eq!(subjects, ["hub", "hub/base", "hub/denied", "prod/web"]);
-    let [who, base, denied, web] = found
+    let [who, base, refused, web] = found
         .try_into()
         .map(|found: [_; 4]| found.map(|(_, o)| o))
         .unwrap();
     assert!(who.unwrap().contains("arn:aws:iam::123456789012:user/base"));
     assert!(base.unwrap().contains("for 60 minutes"));
-    assert!(denied.unwrap_err().message.contains("trust policy"));
+    assert!(refused.unwrap_err().message.contains("trust policy"));
     web.unwrap();
     assert_eq!(sts.received().len(), 4, "the base role is obtained once");
 }

@@ -152,8 +152,8 @@ async fn moto_checks_signatures_and_permissions() {
     ] {
         let mut wrong = moto.account(Dialect::Aws, s3app(&moto));
         wrong.base = key(id, secret);
-        let error = fetch(wrong).await.unwrap_err();
-        assert_eq!(error.kind, FailureKind::BaseCredentials, "{error}");
+        let refused = fetch(wrong).await.unwrap_err();
+        assert_eq!(refused.kind, FailureKind::BaseCredentials, "{refused}");
     }
 }
 

@@ -229,18 +229,21 @@ async fn serve(
 }
 
 fn head(status: u16, headers: &[(&'static str, String)], length: usize) -> String {
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
-    format!("HTTP/1.1 {status} Scripted\r\n{headers}Content-Length: {length}\r\n\r\n")
+    let mut lines = vec![format!("HTTP/1.1 {status} Scripted")];
+    lines.extend(
+        headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}")),
+    );
+    lines.push(format!("Content-Length: {length}\r\n\r\n"));
+    lines.join("\r\n")
 }
 
 /// One request; `None` at the end of the connection.
 async fn read(connection: &mut BufReader<TcpStream>) -> Option<Received> {
-    let mut line = String::new();
-    connection.read_line(&mut line).await.ok()?;
-    let mut words = line.split_whitespace();
+    let mut first = String::new();
+    connection.read_line(&mut first).await.ok()?;
+    let mut words = first.split_whitespace();
     let mut request = Received {
         method: words.next()?.to_owned(),
         target: words.next()?.to_owned(),
