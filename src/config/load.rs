@@ -3,12 +3,11 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::describe::{ROOT, walk};
 use super::problem::{At, Problem, Problems, Severity};
-use super::raw::{Data, Sources, Table, merge, parse};
+use super::raw::{Data, Place, Sources, Table, merge, parse};
 use super::secret_source::Mode;
 use super::surroundings::Surroundings;
 use super::validate::validate;
@@ -99,25 +98,22 @@ impl Config {
     ) -> Result<(Self, Vec<Problem>), LoadError> {
         let path = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
         let drop_ins = drop_ins(path, surroundings)?;
-        let mut sources = Sources::default();
-        match read(path, surroundings) {
-            Ok(text) => {
-                sources.add(path, text);
-            }
+        let mut reading = Reading::new(surroundings);
+        match reading.add(path) {
             Err(LoadError::Unreadable { source, .. })
                 if file.is_none() && source.kind() == io::ErrorKind::NotFound =>
             {
                 if drop_ins.is_empty() {
                     return built_in(surroundings);
                 }
-                sources.add(path, String::new());
+                reading.sources.add(path, String::new());
             }
-            Err(error) => return Err(error),
+            read => read?,
         }
         for drop_in in &drop_ins {
-            sources.add(drop_in, read(drop_in, surroundings)?);
+            reading.add(drop_in)?;
         }
-        validated(&sources, Origin::File(path.to_owned()), surroundings)
+        reading.validated(Origin::File(path.to_owned()))
     }
 }
 
@@ -127,9 +123,9 @@ pub fn parse_text(
     text: &str,
     surroundings: &Surroundings,
 ) -> Result<(Config, Vec<Problem>), LoadError> {
-    let mut sources = Sources::default();
-    sources.add(Path::new(name), text.to_owned());
-    validated(&sources, Origin::File(PathBuf::from(name)), surroundings)
+    let mut reading = Reading::new(surroundings);
+    reading.sources.add(Path::new(name), text.to_owned());
+    reading.validated(Origin::File(PathBuf::from(name)))
 }
 
 fn built_in(surroundings: &Surroundings) -> Result<(Config, Vec<Problem>), LoadError> {
@@ -183,59 +179,80 @@ fn drop_ins(file: &Path, surroundings: &Surroundings) -> Result<Vec<PathBuf>, Lo
     Ok(files)
 }
 
-fn read(path: &Path, surroundings: &Surroundings) -> Result<String, LoadError> {
-    let unreadable = |source| LoadError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let file = fs::File::open(surroundings.path(path)).map_err(unreadable)?;
-    let data = file.metadata().map_err(unreadable)?;
-    let mode = Mode {
-        owner: data.uid(),
-        group: data.gid(),
-        bits: data.mode(),
-    };
-    mode.is_ours(surroundings.uid)
-        .map_err(|reason| LoadError::Untrusted {
-            path: path.to_owned(),
-            reason,
-        })?;
-    let mut text = String::new();
-    let length = file
-        .take(LONGEST_FILE + 1)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
-    if u64::try_from(length).unwrap_or(u64::MAX) > LONGEST_FILE {
-        return Err(unreadable(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is too long",
-        )));
-    }
-    Ok(text)
+/// The files of one configuration, and what is found in them.
+struct Reading<'a> {
+    surroundings: &'a Surroundings,
+    sources: Sources,
+    problems: Problems,
 }
 
-fn validated(
-    sources: &Sources,
-    origin: Origin,
-    surroundings: &Surroundings,
-) -> Result<(Config, Vec<Problem>), LoadError> {
-    let problems = Problems::default();
-    let mut tree = Table::default();
-    let mut incomplete = false;
-    for (number, text) in sources.texts() {
-        match parse(number, text, &problems) {
-            Some(table) => add(&mut tree, table, number, &problems),
-            None => incomplete = true,
+impl<'a> Reading<'a> {
+    fn new(surroundings: &'a Surroundings) -> Self {
+        Self {
+            surroundings,
+            sources: Sources::default(),
+            problems: Problems::default(),
         }
     }
-    walk(&ROOT, &tree, &At::default(), &problems);
-    let config = validate(&tree, origin, incomplete, surroundings, &problems);
-    let refused = problems.refused();
-    let problems = problems.into_list(sources);
-    if refused {
-        Err(LoadError::Invalid(Refused { problems }))
-    } else {
-        Ok((config, problems))
+
+    /// Reads one more file.
+    fn add(&mut self, path: &Path) -> Result<(), LoadError> {
+        let unreadable = |source| LoadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let file = fs::File::open(self.surroundings.path(path)).map_err(unreadable)?;
+        let mode = Mode::of(&file.metadata().map_err(unreadable)?);
+        mode.is_ours(self.surroundings)
+            .map_err(|reason| LoadError::Untrusted {
+                path: path.to_owned(),
+                reason,
+            })?;
+        let mut text = String::new();
+        let length = file
+            .take(LONGEST_FILE + 1)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
+        if u64::try_from(length).unwrap_or(u64::MAX) > LONGEST_FILE {
+            let too_long = io::Error::new(io::ErrorKind::FileTooLarge, "it is too long");
+            return Err(unreadable(too_long));
+        }
+        let number = self.sources.add(path, text);
+        if mode.owner != 0 && mode.owner != self.surroundings.uid {
+            let at = At {
+                place: Some(Place {
+                    file: number,
+                    offset: 0,
+                }),
+                key: String::new(),
+            };
+            let message = format!(
+                "this file belongs to uid {}: a daemon takes it only if it is root's or its own",
+                mode.owner
+            );
+            self.problems.warning(&at, message);
+        }
+        Ok(())
+    }
+
+    fn validated(self, origin: Origin) -> Result<(Config, Vec<Problem>), LoadError> {
+        let mut tree = Table::default();
+        let mut incomplete = false;
+        for (number, text) in self.sources.texts() {
+            match parse(number, text, &self.problems) {
+                Some(table) => add(&mut tree, table, number, &self.problems),
+                None => incomplete = true,
+            }
+        }
+        walk(&ROOT, &tree, &At::default(), &self.problems);
+        let config = validate(&tree, origin, incomplete, self.surroundings, &self.problems);
+        let refused = self.problems.refused();
+        let problems = self.problems.into_list(&self.sources);
+        if refused {
+            Err(LoadError::Invalid(Refused { problems }))
+        } else {
+            Ok((config, problems))
+        }
     }
 }
 

@@ -176,11 +176,11 @@ fn durations_keep_to_what_the_call_allows() {
     each_warned(
         ACCOUNT,
         &[
-            ("role.it.duration = '59m'", "59m is under an hour"),
-            ("role.it.duration = '100m'", "1h40m cannot be renewed"),
+            ("role.it.duration = '59m'", "sessions of less than an hour"),
+            ("role.it.duration = '100m'", "sessions of 90 to 110 minutes"),
         ],
     );
-    for life in ["1h", "90m", "111m", "12h"] {
+    for life in ["1h", "89m", "110m", "12h"] {
         assert!(!told(&format!("{ACCOUNT}role.it.duration = '{life}'")).contains("warning"));
     }
 }

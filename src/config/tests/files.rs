@@ -119,6 +119,33 @@ fn a_file_that_others_may_write_is_refused() {
 }
 
 #[test]
+fn a_stranger_s_file_is_for_a_check_only() {
+    let (_root, mut surroundings) = files(&[(MAIN, LISTENER)]);
+    let owner = surroundings.uid;
+    surroundings.uid = owner + 1;
+    if owner == 0 {
+        std::os::unix::fs::chown(
+            surroundings.path(&Path::new("/").join(MAIN)),
+            Some(4242),
+            None,
+        )
+        .unwrap();
+    }
+    let error = Config::load(None, &surroundings).unwrap_err();
+    assert!(
+        error.to_string().contains("neither to root nor to us"),
+        "{error}"
+    );
+    surroundings.purpose = Purpose::Check;
+    let (_, warnings) = Config::load(None, &surroundings).unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.message.contains("belongs to uid"))
+    );
+}
+
+#[test]
 fn an_unreadable_file_is_no_reason_for_another() {
     let permission = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
     let denied = LoadError::Unreadable {

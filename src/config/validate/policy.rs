@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use serde_json::Value;
 
 use super::reader::Reader;
 use crate::config::secret_source::Mode;
+use crate::config::surroundings::Surroundings;
 
 /// The longest session policy that STS takes for certain, in characters.
 const LONGEST: usize = 2048;
@@ -21,7 +21,7 @@ const READ_AT_MOST: u64 = 256 * 1024;
 pub(super) fn policy(reader: &Reader<'_>) -> Option<Arc<str>> {
     let spot = reader.path("policy-file")?;
     let file = reader.context().surroundings.path(&spot.value);
-    match read(&file, reader.context().surroundings.uid) {
+    match read(&file, reader.context().surroundings) {
         Ok(policy) => {
             if policy.chars().count() > LONGEST {
                 reader.problems().warning(
@@ -40,17 +40,12 @@ pub(super) fn policy(reader: &Reader<'_>) -> Option<Arc<str>> {
     }
 }
 
-fn read(path: &Path, us: u32) -> Result<String, String> {
+fn read(path: &Path, surroundings: &Surroundings) -> Result<String, String> {
     let file = fs::File::open(path).map_err(|error| format!("cannot read it: {error}"))?;
     let data = file
         .metadata()
         .map_err(|error| format!("cannot read it: {error}"))?;
-    Mode {
-        owner: data.uid(),
-        group: data.gid(),
-        bits: data.mode(),
-    }
-    .is_ours(us)?;
+    Mode::of(&data).is_ours(surroundings)?;
     let mut text = String::new();
     file.take(READ_AT_MOST)
         .read_to_string(&mut text)

@@ -7,6 +7,7 @@ use super::policy::policy;
 use super::reader::{Reader, Spot};
 use crate::config::{BaseCredentials, Dialect, Role, RoleKind, duration};
 use crate::grants::Template;
+use crate::sessions;
 use crate::types::{AccountId, ExternalId, Partition, RoleArn, RoleName, RoleRef, SessionName};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -287,30 +288,13 @@ fn life(reader: &Reader<'_>, account: &Surrounding<'_>, kind: RoleKind) -> Durat
         reader
             .problems()
             .error(&at, "STS counts durations in whole seconds");
-    } else if let Some(why) = hard_to_schedule(life) {
+    } else if let Some(why) = sessions::warning(life) {
         reader
             .problems()
             .warning(&at, why)
-            .hint("60 to 90 minutes or over 110 minutes suit all SDKs");
+            .hint("an hour, or two and more, suit all SDKs");
     }
     life
-}
-
-/// Lives that cannot satisfy the refresh windows of every SDK.
-fn hard_to_schedule(life: Duration) -> Option<String> {
-    let text = duration::text(life);
-    let between = Duration::from_mins(90)..=Duration::from_mins(110);
-    if life < HOUR {
-        Some(format!(
-            "{text} is under an hour: some SDKs ask anew at every request near its end"
-        ))
-    } else if life > *between.start() && life <= *between.end() {
-        Some(format!(
-            "{text} cannot be renewed before the refresh windows of all SDKs open"
-        ))
-    } else {
-        None
-    }
 }
 
 /// A template that makes a name of STS's alphabet.
