@@ -8,6 +8,7 @@ mod admin;
 mod canary;
 mod cli;
 mod container;
+mod faults;
 mod imds;
 mod reload;
 mod upstream;
