@@ -44,8 +44,8 @@ impl ServeError {
                 }
             },
             Self::Start(StartError::Plan(_)) => Fault::Configuration,
-            Self::Process(_)
-            | Self::Start(StartError::Desk(_) | StartError::State(_) | StartError::TokenFile(_)) => {
+            Self::Start(StartError::State(state)) => state.fault(),
+            Self::Process(_) | Self::Start(StartError::Desk(_) | StartError::TokenFile(_)) => {
                 Fault::Other
             }
         }

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::Fault;
 use crate::api::container::AuthorizationTokens;
-use crate::authority::{Authority, KeyRing, KeyRingError, Seals, StateKey, StateKeyError};
+use crate::authority::{
+    Authority, KeyRing, KeyRingError, PrivateFileError, Seals, StateKey, StateKeyError,
+};
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
 
@@ -24,6 +27,20 @@ pub enum StateError {
     /// No key could be made.
     #[error("no keys could be made")]
     NoKeys(#[source] KeyRingError),
+}
+
+impl StateError {
+    /// What kind of thing it is.
+    pub(super) const fn fault(&self) -> Fault {
+        match self {
+            Self::Key(_) => Fault::Configuration,
+            Self::Ring {
+                source: KeyRingError::File(PrivateFileError::Exposed { .. }),
+                ..
+            } => Fault::Permission,
+            Self::Ring { .. } | Self::NoKeys(_) => Fault::Other,
+        }
+    }
 }
 
 /// Everything that has keys.

@@ -1,0 +1,84 @@
+//! The end of the daemon: nobody is left waiting, nothing that was handed over is closed.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rolecall::clock::Clock;
+use rolecall::listener::{Passed, PassedSocket};
+
+use crate::support::client::{Connection, LIST, TOKEN, imds_token, request};
+use crate::support::daemon::{LOCAL, TestDaemon, upstream, with_secret};
+use crate::support::sts::{Reply, ScriptedSts};
+
+/// The drain of 200 ms, and what a busy machine adds.
+const SOON: Duration = Duration::from_millis(1500);
+
+#[tokio::test]
+async fn waiters_are_answered_at_once() {
+    let sts = ScriptedSts::start(|_| Reply::Hang).await;
+    let text = format!("{}\n[limits]\npatience = \"30s\"\n", upstream(&sts.url()));
+    let daemon = TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default()).await;
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let mut waiter = Connection::open(at).await;
+    let target = "/latest/meta-data/iam/security-credentials/demo";
+    waiter
+        .send(request("GET", target, &[(TOKEN, &token)]).as_bytes())
+        .await;
+    let waiting = tokio::spawn(async move {
+        let answer = waiter.answer().await.unwrap();
+        (answer.status, waiter.is_closed().await)
+    });
+    while sts.received().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let (took, _directory) = daemon.end().await;
+    assert_eq!(waiting.await.unwrap(), (503, true));
+    assert!(took < SOON, "{took:?}");
+}
+
+#[tokio::test]
+async fn kept_connections_are_closed_and_new_ones_refused() {
+    let daemon = TestDaemon::start(LOCAL).await;
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let mut kept = Connection::open(at).await;
+    kept.send(request("GET", LIST, &[(TOKEN, &token)]).as_bytes())
+        .await;
+    assert_eq!(kept.answer().await.unwrap().status, 200);
+    let (took, _directory) = daemon.end().await;
+    assert!(kept.is_closed().await);
+    assert!(took < SOON, "{took:?}");
+    assert!(tokio::net::TcpStream::connect(at).await.is_err());
+}
+
+#[tokio::test]
+async fn a_passed_socket_outlives_the_daemon() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap();
+    let text = LOCAL.replacen(
+        "bind = [\"127.0.0.1:0\"]",
+        "bind = [\"passed:metadata\"]",
+        1,
+    );
+    let pass = || {
+        let copy = PassedSocket::Tcp(socket.try_clone().unwrap());
+        Passed::new([("metadata".to_owned(), copy)])
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let first = TestDaemon::start_in(directory, &text, Clock::System, pass()).await;
+    let token = imds_token(at).await;
+    let (_, directory) = first.end().await;
+    let mut queued = Connection::open(at).await;
+    queued
+        .send(request("GET", LIST, &[(TOKEN, &token)]).as_bytes())
+        .await;
+    let second = TestDaemon::start_in(directory, &text, Clock::System, pass()).await;
+    let answer = queued.answer().await.unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, "demo"),
+        "it waited in the backlog"
+    );
+    second.end().await;
+}
