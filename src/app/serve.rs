@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
@@ -59,6 +61,7 @@ pub fn serve(
     reloader: Reloader,
     bound: impl FnOnce(&Bound),
 ) -> Result<(), ServeError> {
+    keep_memory_private();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ServeError::Process)?;
     runtime.block_on(async {
@@ -73,4 +76,13 @@ pub fn serve(
         }
         Ok(())
     })
+}
+
+/// Memory holds secrets: it is never dumped, and no other process of this user may look into it.
+fn keep_memory_private() {
+    let undumpable = prctl::set_dumpable(false);
+    let no_core = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    if let Err(error) = undumpable.and(no_core) {
+        tracing::warn!(%error, "secrets in memory cannot be kept from core dumps");
+    }
 }

@@ -1,6 +1,8 @@
 //! No secret shows in a log line, an error, a metric or the admin API: canaries are handed through
 //! the whole daemon at its most talkative.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 use serde_json::Value;
@@ -103,6 +105,12 @@ async fn no_secret_shows_anywhere() {
             told.push(daemon.says(command));
         }
         told.push(daemon.get("/metrics", &[]).1);
+        let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"));
+        let words: Vec<_> = core.unwrap().split_whitespace().collect();
+        assert_eq!(words[4..6], ["0", "0"], "memory could be dumped: {limits}");
         let (_, log) = daemon.end(Signal::SIGTERM);
         let failures = log.lines().filter(|line| {
             let event: Value = serde_json::from_str(line).unwrap();

@@ -77,6 +77,10 @@ impl Daemon {
         self.folder.path().join("admin.sock")
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        pid(&self.child)
+    }
+
     /// A command that talks to it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = rolecall(arguments);
@@ -136,7 +140,7 @@ impl Drop for Daemon {
     }
 }
 
-pub(crate) fn pid(child: &Child) -> Pid {
+fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap())
 }
 
