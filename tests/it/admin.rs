@@ -3,15 +3,12 @@
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 use serde_json::Value;
 
-use crate::support::process::{Daemon, follow, get};
-
-const DEADLINE: Duration = Duration::from_secs(20);
+use crate::support::process::{DEADLINE, Daemon, follow, get};
 
 /// Somebody who is granted `local/demo` only, where this runs as root.
 const SOMEBODY: u32 = 12_345;
@@ -85,7 +82,7 @@ fn credentials_are_those_of_a_credential_process() {
 
 #[test]
 fn exec_gives_a_token_that_dies_with_its_process() {
-    let daemon = Daemon::start(&configuration());
+    let mut daemon = Daemon::start(&configuration());
     let mut command = daemon.command(&[
         "exec",
         "--role",
@@ -131,7 +128,8 @@ fn exec_gives_a_token_that_dies_with_its_process() {
     assert!(child.wait().unwrap().success());
     assert_eq!(daemon.get(path, &authorization).0, 401);
 
-    let (_, log) = daemon.end(Signal::SIGTERM);
+    daemon.end(Signal::SIGTERM);
+    let log = daemon.log();
     assert!(!log.contains(token), "{log}");
 }
 
@@ -238,11 +236,12 @@ fn the_audit_trail_is_shown_and_followed() {
 
 #[test]
 fn counts_are_exact_when_the_daemon_ends() {
-    let daemon = Daemon::start(&configuration());
+    let mut daemon = Daemon::start(&configuration());
     for _ in 0..5 {
         daemon.says(&["credentials"]);
     }
-    let (status, log) = daemon.end(Signal::SIGTERM);
+    let status = daemon.end(Signal::SIGTERM);
+    let log = daemon.log();
     assert!(status.success());
     let events = log
         .lines()

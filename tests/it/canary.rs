@@ -77,7 +77,7 @@ async fn no_secret_shows_anywhere() {
     let sts = sts().await;
     let url = sts.url();
     tokio::task::spawn_blocking(move || {
-        let daemon = Daemon::start_with(
+        let mut daemon = Daemon::start_with(
             &configuration(&url),
             &[("BASE_SECRET", "canary-base-secret")],
         );
@@ -111,7 +111,8 @@ async fn no_secret_shows_anywhere() {
             .find(|line| line.starts_with("Max core file size"));
         let words: Vec<_> = core.unwrap().split_whitespace().collect();
         assert_eq!(words[4..6], ["0", "0"], "memory could be dumped: {limits}");
-        let (_, log) = daemon.end(Signal::SIGTERM);
+        daemon.end(Signal::SIGTERM);
+        let log = daemon.log();
         let failures = log.lines().filter(|line| {
             let event: Value = serde_json::from_str(line).unwrap();
             event["message"] == "credentials could not be fetched"

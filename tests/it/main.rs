@@ -13,6 +13,7 @@ mod faults;
 mod host;
 mod hostile;
 mod imds;
+mod log_targets;
 mod reload;
 mod upstream;
 mod upstream_base;

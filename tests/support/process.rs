@@ -15,7 +15,10 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// Longer than anything takes that works.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Everything that can be logged, on standard error.
+const TALKATIVE: &str = "to = [\"json\"]\nlevel = \"trace\"";
 
 /// The binary, in an environment of its own: no user's configuration, no daemon, no journal.
 pub(crate) fn rolecall(arguments: &[&str]) -> Command {
@@ -37,48 +40,58 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts with this configuration, to which state, socket and the most talkative log are
-    /// added. Everybody may reach its socket.
+    /// Starts with this configuration, to which state, socket and the most talkative log on
+    /// standard error are added, and waits until it listens. Everybody may reach its socket.
     pub(crate) fn start(configuration: &str) -> Self {
         Self::start_with(configuration, &[])
     }
 
     /// The same, with variables in its environment.
     pub(crate) fn start_with(configuration: &str, variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::Builder::new()
-            .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir()
-            .unwrap();
-        write_configuration(folder.path(), configuration);
-        let file = folder.path().join("rolecall.toml");
-        let mut command = rolecall(&["serve", "--config", file.to_str().unwrap()]);
-        command.envs(variables.iter().copied());
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let lines = follow(child.stderr.take().unwrap());
-        let mut daemon = Self {
-            folder,
-            child,
-            lines,
-            seen: Vec::new(),
-            address: String::new(),
-        };
+        let mut daemon = Self::launch(configuration, TALKATIVE, variables);
         let first = daemon.wait_for(|event| event["message"] == "listening");
         daemon.address = first["address"].as_str().unwrap().to_owned();
         daemon.wait_for(|event| event["message"] == "listening" && event["listener"] == "admin");
         daemon
     }
 
+    /// Starts and waits for nothing. In the keys of `[log]` `{dir}` is its folder.
+    pub(crate) fn launch(configuration: &str, log: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+        write_configuration(folder.path(), configuration, log);
+        let file = folder.path().join("rolecall.toml");
+        let mut command = rolecall(&["serve", "--config", file.to_str().unwrap()]);
+        command.envs(variables.iter().copied());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = follow(child.stderr.take().unwrap());
+        Self {
+            folder,
+            child,
+            lines,
+            seen: Vec::new(),
+            address: String::new(),
+        }
+    }
+
     /// Replaces its configuration file.
     pub(crate) fn rewrite(&self, configuration: &str) {
-        write_configuration(self.folder.path(), configuration);
+        write_configuration(self.folder.path(), configuration, TALKATIVE);
+    }
+
+    /// A file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.path().join("admin.sock")
+        self.path("admin.sock")
     }
 
     pub(crate) fn pid(&self) -> Pid {
-        pid(&self.child)
+        Pid::from_raw(self.child.id().try_into().unwrap())
     }
 
     /// A command that talks to it.
@@ -120,15 +133,20 @@ impl Daemon {
         get(&self.address, path, headers)
     }
 
-    /// Ends it with this signal. How it ended, and all it logged.
-    pub(crate) fn end(mut self, signal: Signal) -> (ExitStatus, String) {
-        kill(pid(&self.child), signal).unwrap();
-        let status = self.child.wait().unwrap();
-        self.seen.extend(self.lines.iter());
-        (status, self.log())
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
     }
 
-    fn log(&self) -> String {
+    /// Ends it with this signal. How it ended; [`Self::log`] is complete afterwards.
+    pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        let status = self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter());
+        status
+    }
+
+    /// All that was read of its log so far.
+    pub(crate) fn log(&self) -> String {
         self.seen.join("\n")
     }
 }
@@ -140,17 +158,14 @@ impl Drop for Daemon {
     }
 }
 
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(child.id().try_into().unwrap())
-}
-
-fn write_configuration(folder: &Path, configuration: &str) {
+fn write_configuration(folder: &Path, configuration: &str, log: &str) {
     let folder_name = folder.display();
+    let log = log.replace("{dir}", folder.to_str().unwrap());
     let whole = format!(
         "{configuration}\n\
          [admin]\nsocket = \"{folder_name}/admin.sock\"\n\
          [state]\ndirectory = \"{folder_name}/state\"\n\
-         [log]\nto = [\"json\"]\nlevel = \"trace\"\n"
+         [log]\n{log}\n"
     );
     fs::write(folder.join("rolecall.toml"), whole).unwrap();
 }

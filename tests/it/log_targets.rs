@@ -1,0 +1,133 @@
+//! Log targets outside the process, by the real binary.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+use serde_json::Value;
+
+use crate::support::process::{DEADLINE, Daemon};
+
+const CONFIGURATION: &str = r#"
+[[listener]]
+name = "all"
+bind = ["127.0.0.1:0"]
+apis = ["imds"]
+[account.local]
+id = "000000000000"
+credentials = { from = "local" }
+[account.local.role.demo]
+[[grant]]
+role = "local/demo"
+when = "anyone"
+"#;
+
+/// systemd.journal-fields(7) and the journal's native protocol: binary fields have a length, and so
+/// has every field that we write.
+fn field<'a>(datagram: &'a [u8], name: &str) -> Option<&'a str> {
+    let label = format!("{name}\n");
+    let at = datagram
+        .windows(label.len())
+        .position(|window| window == label.as_bytes())?;
+    let rest = datagram.get(at + label.len()..)?;
+    let (length, value) = rest.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    std::str::from_utf8(value.get(..length)?).ok()
+}
+
+fn mount(arguments: &[&str]) {
+    assert!(
+        Command::new("mount")
+            .args(arguments)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// A journal of its own for this thread and its children.
+fn journal() -> UnixDatagram {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(&["--make-rprivate", "/"]);
+    mount(&["-t", "tmpfs", "none", "/run"]);
+    fs::create_dir_all("/run/systemd/journal").unwrap();
+    let journal = UnixDatagram::bind("/run/systemd/journal/socket").unwrap();
+    journal.set_read_timeout(Some(DEADLINE)).unwrap();
+    journal
+}
+
+/// Needs root, to mount. CI must run it.
+#[test]
+fn the_journal_gets_fields_of_its_own() {
+    if !Uid::effective().is_root() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "this test needs root, and CI must run it"
+        );
+        eprintln!("nothing is tested: this test needs root");
+        return;
+    }
+    let test = thread::spawn(|| {
+        let journal = journal();
+        let daemon = Daemon::launch(CONFIGURATION, "to = [\"journald\"]", &[]);
+        let mut datagram = vec![0; 64 * 1024];
+        let mut next = || {
+            let length = journal.recv(&mut datagram).unwrap();
+            datagram[..length].to_vec()
+        };
+        let admin = |datagram: &[u8]| field(datagram, "ROLECALL_LISTENER") == Some("admin");
+        while !admin(&next()) {}
+        let credentials: Value = serde_json::from_str(&daemon.says(&["credentials"])).unwrap();
+        let event = next();
+        for (name, value) in [
+            ("MESSAGE", "credentials handed out"),
+            ("PRIORITY", "6"),
+            ("SYSLOG_IDENTIFIER", "rolecall"),
+            ("TARGET", "rolecall::audit"),
+            ("ROLECALL_EVENT", "hand-out"),
+            ("ROLECALL_ROLE", "local/demo"),
+            ("ROLECALL_API", "admin"),
+            ("ROLECALL_COUNT", "1"),
+        ] {
+            assert_eq!(field(&event, name), Some(value), "{name}");
+        }
+        let key = credentials["AccessKeyId"].as_str();
+        assert_eq!(field(&event, "ROLECALL_ACCESS_KEY_ID"), key);
+    });
+    test.join().unwrap();
+}
+
+/// The file is moved away, as log rotation does, and SIGHUP opens it anew.
+#[test]
+fn a_moved_log_file_is_opened_anew() {
+    let mut daemon = Daemon::launch(CONFIGURATION, "to = [\"json\", \"file:{dir}/log\"]", &[]);
+    let (log, moved) = (daemon.path("log"), daemon.path("log.1"));
+    daemon.wait_for(|event| event["listener"] == "admin");
+    daemon.says(&["refresh", "--all"]);
+    fs::rename(&log, &moved).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for(|event| event["message"].as_str().unwrap().starts_with("reloaded"));
+    daemon.says(&["credentials"]);
+    daemon.end(Signal::SIGTERM);
+    let told = daemon.log();
+    let (old, new) = (
+        fs::read_to_string(&moved).unwrap(),
+        fs::read_to_string(&log).unwrap(),
+    );
+    assert!(
+        old.contains("listening") && !old.contains("hand-out"),
+        "{old}"
+    );
+    assert!(
+        new.contains("hand-out") && !new.contains("listening"),
+        "{new}"
+    );
+    assert_eq!(
+        old.lines().count() + new.lines().count(),
+        told.lines().count()
+    );
+}
