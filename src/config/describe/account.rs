@@ -73,7 +73,6 @@ const CREDENTIALS: Shape = Shape::new(
                 now("imds"),
                 now("role"),
                 now("local"),
-                later("x509"),
             ]),
             "`environment`: the SDK's default chain; `profile`, `key`, `web-identity`, `process`, `endpoint`; `imds`: the real one; `role`: chaining; `local`: the built-in authority, no cloud at all",
         )

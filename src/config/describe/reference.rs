@@ -7,14 +7,40 @@ use super::{Key, Kind, ROOT, Shape};
 const HEAD: &str = "\
 # Configuration reference
 
-Every key of `/etc/rolecall/rolecall.toml`. Drop-ins, `rolecall.d/*.toml` beside it, are merged in
-lexical order: tables merge, lists of tables append, and what is set twice is an error unless the
-later file begins with `override = true`. Unknown keys are refused. `rolecall check` names every
-mistake with its place.
+The file is what `--config` names, else `/etc/rolecall/rolecall.toml`, else the built-in default:
+one demo role of the built-in authority for the daemon's own user. Examples stand in `config/`;
+`config/rolecall.schema.json` is a JSON schema for editors.
+
+`rolecall check` validates a file and tells every mistake in one run, with its place and what to do.
+Unknown keys are refused. A file that others may write is refused: it belongs to root or to the
+daemon's user, and neither its group nor others may write it.
+
+Drop-ins, `rolecall.d/*.toml` beside the file, are merged in lexical order: tables merge, lists of
+tables append, and what is set twice is an error unless the later file begins with
+`override = true`.
 
 Lengths of time are written `\"200ms\"`, `\"15m\"`, `\"1h30m\"`. Where a secret is asked for, its place
 is written, never the secret: `\"credential:NAME\"` (a systemd credential), `\"file:/path\"` (owned by
 root or the service, mode 0600 or stricter, or `root:rolecall` 0640) or `\"env:NAME\"`.
+
+## Who gets what
+
+A grant gives one role to the callers that its `when` matches: a list is *or*, several keys are
+*and*. Grants are tried by `priority`, higher first, then in order; for metadata and for
+`/creds` the first that matches decides, and a role asked for by name needs any grant that gives it.
+Who matches no grant gets nothing.
+
+`uid` and `user` match callers outside containers only, by what the kernel says of the process at
+the other end of the socket. With `container = \"any\"` they match in containers too. Users' names
+become uids when the file is read; a name that the host does not know is an error.
+
+## Reload
+
+`rolecall reload` (as `systemctl reload`) and SIGHUP read the files again. They are applied at once
+or, where anything in them is wrong, not at all; sessions whose request is unchanged are kept, and
+the log says what changed. Listeners, `[state]`, `[admin]` and `connections`,
+`connections-per-caller`, `sessions` and `patience` of `[limits]` need a restart: a reload that
+changes them applies nothing and names them.
 ";
 
 /// The page.

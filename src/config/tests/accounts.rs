@@ -343,10 +343,6 @@ fn base_credentials_are_complete_and_nothing_more() {
                 "did you mean `environment`?",
             ),
             (
-                "credentials = { from = 'x509' }",
-                "`x509` is not served by this version",
-            ),
-            (
                 "credentials = { from = 'process', command = ['program'] }",
                 "`program` is no absolute path",
             ),
