@@ -79,7 +79,7 @@ fn the_journal_gets_fields_of_its_own() {
             let length = journal.recv(&mut datagram).unwrap();
             datagram[..length].to_vec()
         };
-        let admin = |datagram: &[u8]| field(datagram, "ROLECALL_LISTENER") == Some("admin");
+        let admin = |event: &[u8]| field(event, "ROLECALL_LISTENER") == Some("admin");
         while !admin(&next()) {}
         let credentials: Value = serde_json::from_str(&daemon.says(&["credentials"])).unwrap();
         let event = next();

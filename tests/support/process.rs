@@ -115,14 +115,14 @@ impl Daemon {
     }
 
     /// The next event of its log that is like this.
-    pub(crate) fn wait_for(&mut self, like: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = self.lines.recv_timeout(DEADLINE);
             let line = line.unwrap_or_else(|_| panic!("no such event after\n{}", self.log()));
             let event = serde_json::from_str(&line);
             self.seen.push(line);
             match event {
-                Ok(event) if like(&event) => return event,
+                Ok(event) if wanted(&event) => return event,
                 Ok(_) | Err(_) => {}
             }
         }
@@ -174,8 +174,7 @@ fn write_configuration(folder: &Path, configuration: &str, log: &str) {
 pub(crate) fn follow(from: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     thread::spawn(move || {
-        let lines = BufReader::new(from).lines().map_while(Result::ok);
-        for line in lines {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
                 return;
             }
@@ -188,12 +187,11 @@ pub(crate) fn follow(from: impl Read + Send + 'static) -> Receiver<String> {
 pub(crate) fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.extend([*name, ": ", *value, "\r\n"]);
+    }
+    request.push_str("\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
