@@ -301,13 +301,24 @@ pub(super) fn printable(text: &str) -> String {
     shown
 }
 
-/// What lies below an error, outermost first: the SDK's own words for the layers say nothing.
+/// The SDK's words for its own layers, which say nothing of the cause.
+const LAYERS: [&str; 6] = [
+    "an error occurred while loading credentials",
+    "the credential provider was not enabled",
+    "the credentials provider was not properly configured",
+    "dispatch failure",
+    "io error",
+    "other",
+];
+
+/// What lies below an error, outermost first.
 pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut at = Some(error);
     while let Some(cause) = at {
         let text = printable(&cause.to_string());
-        if !texts.iter().any(|known| known.contains(&text)) {
+        let says = !LAYERS.contains(&text.as_str());
+        if says && !texts.iter().any(|known| known.contains(&text)) {
             texts.push(text);
         }
         at = cause.source();

@@ -157,7 +157,15 @@ async fn an_environment_without_credentials_says_what_it_lacks() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, FailureKind::BaseCredentials);
-    assert!(error.message.contains("environment"), "{error}");
+    for part in [
+        "AWS_ACCESS_KEY_ID",
+        "profile",
+        "AWS_ROLE_ARN",
+        "container",
+        "DISABLED",
+    ] {
+        assert!(error.message.contains(part), "{part}: {error}");
+    }
     assert_eq!(sts.received().len(), 0);
 }
 
@@ -236,6 +244,19 @@ async fn a_named_profile_is_read() {
     let error = fetch(&sts, other, &engine(&variables)).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::BaseCredentials);
     assert!(error.message.contains("other"), "{error}");
+}
+
+#[tokio::test]
+async fn a_profile_that_signs_a_person_in_is_left_to_the_cli() {
+    let sts = upstream().await;
+    let home = tempfile::tempdir().unwrap();
+    let sso = "[profile me]\nsso_start_url = https://sso.example\nsso_region = eu-central-1\n\
+               sso_account_id = 123456789012\nsso_role_name = r\n";
+    let file = write(&home, "config", sso);
+    let base = BaseCredentials::Profile("me".to_owned());
+    let engine = engine(&[("AWS_CONFIG_FILE", file.as_str())]);
+    let error = fetch(&sts, base, &engine).await.unwrap_err();
+    assert!(error.message.contains("export-credentials"), "{error}");
 }
 
 #[tokio::test]

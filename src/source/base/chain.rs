@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
@@ -23,6 +22,7 @@ use super::document;
 use crate::sessions::KeyDigest;
 use crate::source::engine::{Engine, SdkTime};
 use crate::source::environment::Environment;
+use crate::source::failure::causes;
 use crate::source::own::literal;
 use crate::source::transport::Transport;
 use crate::types::Region;
@@ -90,12 +90,30 @@ pub(super) async fn environment(
 ) -> Result<Credentials, CredentialsError> {
     let variables = engine.environment();
     let name = variables.get("AWS_PROFILE").unwrap_or("default");
-    let chain = CredentialsProviderChain::first_try("environment", keys(variables))
-        .or_else("profile", profile_link(name, region, engine).await?)
-        .or_else("web identity", web_identity_link(region, engine))
-        .or_else("container", container_link(engine).await)
-        .or_else("instance", imds_link(engine));
-    chain.provide_credentials().await
+    let links: [(&str, Box<dyn ProvideCredentials>); 5] = [
+        ("variables", Box::new(keys(variables))),
+        (
+            "profile",
+            Box::new(profile_link(name, region, engine).await?),
+        ),
+        ("web identity", Box::new(web_identity_link(region, engine))),
+        ("container", Box::new(container_link(engine).await)),
+        ("instance", Box::new(imds_link(engine))),
+    ];
+    let mut absent = Vec::new();
+    for (place, link) in links {
+        match link.provide_credentials().await {
+            Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
+                let why = Some(causes(&error)).filter(|why| !why.is_empty());
+                absent.push(format!(
+                    "{place}: {}",
+                    why.as_deref().unwrap_or("nothing there")
+                ));
+            }
+            found => return found,
+        }
+    }
+    Err(CredentialsError::not_loaded(absent.join("; ")))
 }
 
 /// A named profile of the shared configuration files.
@@ -105,7 +123,22 @@ pub(super) async fn profile(
     engine: &Engine,
 ) -> Result<Credentials, CredentialsError> {
     let link = profile_link(name, region, engine).await?;
-    link.provide_credentials().await
+    link.provide_credentials().await.map_err(|error| {
+        if causes(&error).contains("cargo feature") {
+            CredentialsError::invalid_configuration(signs_in(name))
+        } else {
+            error
+        }
+    })
+}
+
+/// The advice for profiles that sign in with SSO or `aws login`: both need a person and a browser.
+fn signs_in(profile: &str) -> String {
+    format!(
+        "profile `{profile}` signs a person in; let the AWS CLI do that, with {{ from = \
+         \"process\", command = [\"aws\", \"configure\", \"export-credentials\", \"--profile\", \
+         \"{profile}\"] }}"
+    )
 }
 
 /// The real instance metadata service.
