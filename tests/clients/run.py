@@ -7,10 +7,12 @@ Needs root (network namespaces) and $ROLECALL_BIN. With --client or --row only t
 table is not written. --keep leaves the cells' directories. Ends with `N passed, N failed`."""
 
 import argparse
+import contextlib
 import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,8 @@ from matrix.work import work  # noqa: E402
 NETNS = places.UPSTREAMS / "netns.sh"
 CELL_SECONDS = 600
 QUIET_JOBS = 2
+STOP = threading.Event()
+WORKERS = set()
 # These wait for real time to pass or run into a client's own retries: they begin first.
 SLOW = ("minio-go", "object_store", "AWS SDK for Go", "minio-py", "CRT")
 
@@ -46,6 +50,8 @@ def main():
         return work(Path(chosen.worker))
     clients = [client for client in CLIENTS if not chosen.client or client.name in chosen.client]
     rows = [row for row in ROWS if not chosen.row or row.name in chosen.row]
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, stop)
     failed_parts = install.everything()
     found, missing = installed(clients, failed_parts)
     outcomes, failures = {}, {}
@@ -57,6 +63,9 @@ def main():
         cells = [(client, row.name) for client in there for row in rows if row.timed == timed]
         cells.sort(key=lambda cell: not cell[0].startswith(SLOW))
         run_cells(cells, min(jobs, len(cells)), chosen.keep, outcomes, failures)
+    if STOP.is_set():
+        print(f"stopped: {len(outcomes)} cells had passed, {len(failures)} had failed", flush=True)
+        return 1
     if not chosen.client and not chosen.row:
         places.TABLE.parent.mkdir(exist_ok=True)
         places.TABLE.write_text(table.text(CLIENTS, ROWS, found, outcomes))
@@ -94,6 +103,9 @@ def run_cells(cells, jobs, keep, outcomes, failures):
         worker.start()
     for worker in workers:
         worker.join()
+    for cell in cells:
+        if cell not in outcomes and cell not in failures:
+            failures[cell] = "it was not run"
     if keep:
         print(f"kept: {directory}", flush=True)
     else:
@@ -106,7 +118,7 @@ def run_worker(number, directory, waiting, outcomes, failures):
     subprocess.run([NETNS, "up", name], check=True)
     worker = None
     try:
-        while not waiting.empty():
+        while not waiting.empty() and not STOP.is_set():
             try:
                 cell = waiting.get_nowait()
             except queue.Empty:
@@ -116,16 +128,27 @@ def run_worker(number, directory, waiting, outcomes, failures):
             judge(worker, cell, outcomes, failures)
     finally:
         if worker is not None:
-            worker.stdin.close()
+            with contextlib.suppress(OSError):
+                worker.stdin.close()
             worker.wait(60)
-        subprocess.run([NETNS, "down", name], check=False)
+        # In a session of its own: whoever ends this run's process group must not end the tidying up.
+        subprocess.run([NETNS, "down", name], check=False, start_new_session=True)
 
 
 def start_worker(name, directory):
-    return subprocess.Popen(
-        [NETNS, "exec", name, sys.executable, __file__, "--worker", directory],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    worker = subprocess.Popen(
+        [NETNS, "exec", name, sys.executable, "-B", __file__, "--worker", directory],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )
+    WORKERS.add(worker)
+    return worker
+
+
+def stop(number, _frame):
+    """On SIGTERM and SIGINT: the cells that run are ended, and no other is begun."""
+    STOP.set()
+    for worker in WORKERS:
+        worker.kill()
 
 
 def judge(worker, cell, outcomes, failures):
@@ -139,7 +162,7 @@ def judge(worker, cell, outcomes, failures):
         worker.stdin.flush()
         line = worker.stdout.readline()
         result = json.loads(line) if line else {"failure": "the worker died or was overdue"}
-    except OSError as error:
+    except (OSError, ValueError) as error:
         result = {"failure": f"the worker died: {error}"}
     finally:
         overdue.cancel()

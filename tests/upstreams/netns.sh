@@ -11,8 +11,15 @@ need() { # COMMAND PACKAGE
     command -v "$1" >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$2" >&2
 }
 
+# Two `ip netns` at a time get in each other's way.
+alone() {
+    exec 9>/run/lock/rolecall-netns
+    flock 9
+}
+
 up() {
     need ip iproute2
+    alone
     [ ! -e "/run/netns/$1" ] || return 0
     ip netns add "$1"
     ip -n "$1" link set lo up
@@ -43,6 +50,9 @@ case $verb in
         exec nsenter --net="/run/netns/$name" setpriv --reuid "$uid" --regid "$uid" --clear-groups \
             --inh-caps=-all --bounding-set=-all "$@"
         ;;
-    down) [ ! -e "/run/netns/$name" ] || ip netns del "$name" ;;
+    down)
+        alone
+        [ ! -e "/run/netns/$name" ] || ip netns del "$name"
+        ;;
     *) usage ;;
 esac

@@ -89,7 +89,8 @@ CLIENTS = [
     Client("minio-py", ("module", "minio", "minio"), python("minio", "minio_provider.py"),
            container="full", patience=60),
     Client("CRT", ("module", "awscrt", "awscrt"), python("awscrt", "crt_chain.py"),
-           endpoint="variable", container="full", held_token="next", clock="all"),
+           endpoint="variable", container="full", held_token="next", clock="all",
+           bears_slow=False, note="told at the role list that nothing is ready: a document that is not there kills its process"),
     Client("s3cmd", ("debian", "s3cmd"),
            ["s3cmd", "-c", "/dev/null", "--no-ssl", "--region=us-east-1", "--host={s3host}",
             "--host-bucket={s3host}", "ls", "s3://bucket"],
@@ -142,5 +143,6 @@ CLIENTS = [
     Client("s3fs, iam_role", ("debian", "s3fs"), [*S3FS, "-o", "iam_role=auto", "-o", "imdsv1only"],
            proof="recorded", imds="v1", root=True),
     Client("s3fs, ecs", ("debian", "s3fs"), [*S3FS, "-o", "ecs"],
-           proof="recorded", imds=None, container="relative", held_token="path", root=True),
+           proof="recorded", imds=None, container="relative", held_token="path",
+           bears_slow=False, root=True, note="asks once, and waits as long as any container client is let"),
 ]
