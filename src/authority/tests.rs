@@ -6,6 +6,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::Uid;
 use proptest::prelude::*;
 
 use super::*;
@@ -304,6 +307,40 @@ fn a_state_directory_that_cannot_be_made_or_written_is_told() {
         "{}",
         refusal(Path::new("/proc/self"))
     );
+}
+
+/// The file system is this thread's own, and ends with it.
+#[test]
+fn a_full_state_directory_is_told_and_left_as_it_was() {
+    if !Uid::effective().is_root() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "this test needs root, and CI must run it"
+        );
+        eprintln!("nothing is tested: this test needs root");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(none, "/", none, private, none).unwrap();
+    let small = Some("size=8192,mode=0700");
+    let plain = MsFlags::empty();
+    mount(Some("tmpfs"), directory.path(), Some("tmpfs"), plain, small).unwrap();
+    let ring = KeyRing::open(directory.path(), "authority", None).unwrap();
+    fs::write(directory.path().join("ballast"), [0; 4096]).unwrap();
+    let authority = Authority::new(ring, None, Clock::System).unwrap();
+    let issued = authority.issue(&plain_request()).unwrap();
+    let error = authority.rotate().unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "No space left on device (os error 28)");
+    assert!(error.to_string().starts_with("cannot write "), "{error}");
+    assert!(authority.open(token(&issued)).is_ok());
+    let kept = KeyRing::open(directory.path(), "authority", None).unwrap();
+    let again = Authority::new(kept, None, Clock::System).unwrap();
+    assert!(again.open(token(&issued)).is_ok());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
 }
 
 fn text(limit: usize) -> impl Strategy<Value = String> {

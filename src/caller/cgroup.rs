@@ -1,8 +1,10 @@
 //! From the id of a control group to its path, and to the container that it is in.
 //!
 //! Only the unified hierarchy (cgroup2) is looked at, alone or beside version 1: the kernel's
-//! socket look-up tells an id in that one. On a host that has version 1 only, no place can be told.
+//! socket look-up tells an id in that one. On a host that has version 1 only, no place can be told,
+//! and grants to users match nobody unless they say `container = "any"`.
 
+use std::collections::VecDeque;
 use std::fs::{self, DirEntry};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -49,8 +51,9 @@ impl Hierarchy {
             return Ok(Some(self.name(&self.mount)));
         }
         let mut seen = 0_usize;
-        let mut left = vec![self.mount.clone()];
-        while let Some(folder) = left.pop() {
+        // Level by level: what a user makes lies deep, and must not hide what lies above.
+        let mut left = VecDeque::from([self.mount.clone()]);
+        while let Some(folder) = left.pop_front() {
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
                 // A group may go while it is walked through; what is in it goes with it.
@@ -62,7 +65,7 @@ impl Hierarchy {
                     return Ok(Some(self.name(&entry.path())));
                 }
                 seen += 1;
-                left.push(entry.path());
+                left.push_back(entry.path());
             }
             if seen > MAX_GROUPS {
                 return Err(io::Error::other("there are too many control groups"));

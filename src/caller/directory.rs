@@ -59,7 +59,7 @@ impl Places {
             let hierarchy = Arc::clone(&self.hierarchy);
             let found = tokio::task::spawn_blocking(move || {
                 let _walk = walk;
-                container_of_group(hierarchy.get_or_init(Hierarchy::find).as_ref(), id)
+                container_of_group(hierarchy.get_or_init(find).as_ref(), id)
             });
             let known = found.await.ok()?.ok()?;
             remember(&self.remembered, id, known.clone());
@@ -73,13 +73,24 @@ impl Places {
         let hierarchy = Arc::clone(&self.hierarchy);
         let process = Arc::clone(process);
         let found = tokio::task::spawn_blocking(move || {
-            let hierarchy = hierarchy.get_or_init(Hierarchy::find).as_ref()?;
+            let hierarchy = hierarchy.get_or_init(find).as_ref()?;
             hierarchy.container(&process.cgroup_path().ok()??)
         });
         let found = tokio::time::timeout(DEADLINE, found).await;
         let container = found.ok().and_then(Result::ok).flatten();
         container.map_or(Known::No, Known::Yes)
     }
+}
+
+fn find() -> Option<Hierarchy> {
+    let found = Hierarchy::find();
+    if found.is_none() {
+        tracing::warn!(
+            "no unified control group hierarchy (cgroup2) is mounted, so nobody can be told to be \
+             outside containers: grants to users match only where they say `container = \"any\"`"
+        );
+    }
+    found
 }
 
 fn container_of_group(hierarchy: Option<&Hierarchy>, id: u64) -> io::Result<Known<Container>> {

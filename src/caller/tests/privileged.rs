@@ -68,7 +68,7 @@ fn connect_from(port: u16, to: SocketAddrV4) -> TcpStream {
 
 /// Closes as a program does that throws its connection away: with a reset.
 fn reset(client: TcpStream) {
-    let at_once = nix::libc::linger {
+    let at_once = libc::linger {
         l_onoff: 1,
         l_linger: 0,
     };
