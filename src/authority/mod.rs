@@ -4,6 +4,8 @@
 //! [`KeyRing`]; the secret access key is derived from that key and the access key id. Nothing is
 //! remembered for each issued session, so a million of them cost nothing.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod issuer;
 mod keys;
 mod private_file;

@@ -142,7 +142,7 @@ impl<'a> SealedClaims<'a> {
         Some(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    fn decode(plain: &'a [u8]) -> Result<Self, TokenError> {
+    pub(super) fn decode(plain: &'a [u8]) -> Result<Self, TokenError> {
         match postcard::take_from_bytes(plain) {
             Ok((claims, [])) => Ok(claims),
             Ok(_) | Err(_) => Err(TokenError::Malformed),

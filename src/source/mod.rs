@@ -13,6 +13,8 @@ mod call;
 mod engine;
 mod environment;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod local;
 mod own;
 mod plans;

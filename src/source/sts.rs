@@ -216,7 +216,7 @@ const SECRET: usize = 8;
 
 /// What proves to STS who is calling.
 #[derive(Clone, Copy)]
-enum Proof<'a> {
+pub(super) enum Proof<'a> {
     /// The call is signed with these.
     Keys(&'a Credentials),
     /// The call is not signed and brings this.
@@ -245,7 +245,7 @@ impl Proof<'_> {
 }
 
 /// Makes the call; the credentials in its answer, where there are any.
-async fn send(
+pub(super) async fn send(
     client: &Client,
     call: &Call,
     proof: Proof<'_>,
@@ -359,10 +359,10 @@ fn tags(call: &Call) -> Option<Vec<Tag>> {
 
 /// Keeps the `Date` header of the last answer.
 #[derive(Clone, Debug, Default)]
-struct DateHeader(Arc<Mutex<Option<String>>>);
+pub(super) struct DateHeader(Arc<Mutex<Option<String>>>);
 
 impl DateHeader {
-    fn take(&self) -> Option<String> {
+    pub(super) fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
