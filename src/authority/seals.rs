@@ -100,7 +100,7 @@ mod tests {
         let seals = Seals::new(KeyRing::in_memory().unwrap(), None).unwrap();
         let sealed = seals.seal(b"context", b"text").unwrap();
         assert_eq!(sealed.len(), b"text".len() + SEALED_OVERHEAD);
-        let open = |seals: &Seals, context: &[u8]| {
+        let open = |opener: &Seals, context: &[u8]| {
             seals
                 .open(context, &mut sealed.clone())
                 .map(<[u8]>::to_vec)
