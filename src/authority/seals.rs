@@ -101,7 +101,7 @@ mod tests {
         let sealed = seals.seal(b"context", b"text").unwrap();
         assert_eq!(sealed.len(), b"text".len() + SEALED_OVERHEAD);
         let open = |opener: &Seals, context: &[u8]| {
-            seals
+            opener
                 .open(context, &mut sealed.clone())
                 .map(<[u8]>::to_vec)
                 .ok()
