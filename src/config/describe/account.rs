@@ -1,6 +1,6 @@
 //! `[account.ALIAS]`, its credentials and roles, and `[[grant]]`.
 
-use super::{Key, Kind, MAX_UID, Shape, later, now};
+use super::{Key, Kind, MAX_UID, Shape, now};
 
 pub(super) const ACCOUNT: Shape = Shape::new(
     "An account: an upstream, and the base credentials that its roles are assumed with.",

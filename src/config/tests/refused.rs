@@ -88,3 +88,19 @@ drain = "soon"
         "a secret is not repeated: {told}"
     );
 }
+
+#[test]
+fn what_may_be_a_secret_is_not_repeated() {
+    for text in [
+        "[account.a]\nendpoint = 'https://me:canary@sts.example'",
+        "[account.a.credentials]\nfrom = 'endpoint'\nurl = 'http://me:canary@host/'",
+        "[account.a.credentials]\nfrom = 'endpoint'\nurl = 'http://host/?token=canary'",
+        "[account.a.credentials]\nfrom = 'key'\naccess-key-id = 'AKIA, canary'\nsecret-access-key = 'canary'",
+        "[account.a.credentials]\nfrom = 'endpoint'\nurl = 'http://host/'\ntoken = 'canary'",
+        "[state]\nkey = 'canary'",
+        "[state]\nkey = canary",
+        "[state]\nkey = 'env:SECRET'",
+    ] {
+        assert!(!refused(text).contains("canary"), "{}", refused(text));
+    }
+}

@@ -117,7 +117,7 @@ fn partition(reader: &Reader<'_>, region: Option<&Region>, dialect: Dialect) -> 
 
 /// The URL of this key.
 fn endpoint(reader: &Reader<'_>, key: &str) -> Option<Url> {
-    let url = reader.parsed(key, Url::parse)?;
+    let url = reader.parsed_unseen(key, Url::parse)?;
     if url.is_plain && !url.is_near() {
         reader.problems().warning(
             &reader.place(key),
@@ -221,7 +221,7 @@ fn base_of(reader: &Reader<'_>, from: &Spot<&str>) -> Option<BaseCredentials> {
         "environment" => BaseCredentials::Environment,
         "profile" => BaseCredentials::Profile(reader.text("profile")?.value.to_owned()),
         "key" => {
-            let id = reader.parsed("access-key-id", AccessKeyId::new);
+            let id = reader.parsed_unseen("access-key-id", AccessKeyId::new);
             let (key, token) = (reader.secret("secret-access-key"), secret("session-token"));
             BaseCredentials::Key {
                 id: id?,

@@ -267,6 +267,23 @@ impl<'a> Reader<'a> {
         self.text(key)?.parse(self.cx.problems, parse)
     }
 
+    /// Parses the text of this key, which a problem does not repeat: it may hold a secret.
+    pub(super) fn parsed_unseen<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        match parse(text.value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let message = format!("`{key}` cannot be used: {error}");
+                self.problems().error(&text.at, message);
+                None
+            }
+        }
+    }
+
     /// The role that this key names, where it is declared.
     pub(super) fn role(&self, key: &str) -> Option<RoleRef> {
         let text = self.text(key)?;
