@@ -22,6 +22,13 @@ use crate::http::{Connection, Handler, Local};
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// So many connections can wait for a seat at least, however few there are.
+const LEAST_PARKING: usize = 1024;
+
+/// What a connection is told for which there is no room even to wait.
+const NO_ROOM: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// What all listeners of a daemon share.
 #[derive(Debug)]
 pub struct Shared {
@@ -43,7 +50,7 @@ impl Shared {
             limits,
             // Each socket holds a seat for the next connection.
             seats_of_all: Arc::new(Semaphore::new(limits.connections.saturating_add(sockets))),
-            parking: Arc::new(Semaphore::new(limits.connections.max(1))),
+            parking: Arc::new(Semaphore::new(limits.connections.max(LEAST_PARKING))),
             seats: Seats::new(limits.connections_per_caller),
             watch: Watch::default(),
             connections: TaskTracker::new(),
@@ -86,6 +93,17 @@ pub struct Listener<H> {
 enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
+}
+
+impl Accepted {
+    /// Says a last word, if it can be said at once.
+    fn tell(&self, words: &[u8]) {
+        // Whether it is heard or not, the connection ends.
+        drop(match self {
+            Self::Tcp(stream, _) => stream.try_write(words),
+            Self::Unix(stream) => stream.try_write(words),
+        });
+    }
 }
 
 impl<H: Handler> Listener<H> {
@@ -150,6 +168,12 @@ impl<H: Handler> Listener<H> {
                 };
                 serve(accepted, connection, handler, shared_too, seat).await;
             }));
+        } else {
+            tracing::warn!(
+                caller = connection.caller.name(),
+                "no room to wait for a seat"
+            );
+            accepted.tell(NO_ROOM);
         }
     }
 }

@@ -305,3 +305,82 @@ fn other(address: &str, error: io::Error) -> BindError {
         error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use nix::sys::socket::getsockopt;
+
+    use super::*;
+
+    fn only(bind_to: &Bind, kind: Kind) -> Result<Bound, BindError> {
+        let mut bound = bind(bind_to, kind, &mut Passed::default())?;
+        assert_eq!(bound.len(), 1);
+        Ok(bound.remove(0))
+    }
+
+    #[tokio::test]
+    async fn answers_of_metadata_sockets_make_one_hop() {
+        for (kind, hops) in [(Kind::Metadata, 1), (Kind::Other, 64)] {
+            let bound = only(&Bind::Tcp("127.0.0.1:0".parse().unwrap()), kind).unwrap();
+            let client = TcpStream::connect(&bound.address).unwrap();
+            std::io::Write::write_all(&mut &client, b"x").unwrap();
+            let Socket::Tcp(listener) = &bound.socket else {
+                panic!("{bound:?}")
+            };
+            let (accepted, _) = listener.accept().await.unwrap();
+            assert_eq!(
+                getsockopt(&accepted, sockopt::Ipv4Ttl).unwrap(),
+                hops,
+                "{kind:?}"
+            );
+            assert!(accepted.nodelay().unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_metadata_address_may_come_after_the_daemon() {
+        // No host has this link-local address by chance.
+        let absent = Bind::Tcp("169.254.233.254:0".parse().unwrap());
+        assert!(only(&absent, Kind::Metadata).is_ok());
+        assert!(only(&absent, Kind::Other).is_err());
+    }
+
+    #[tokio::test]
+    async fn who_has_the_address_is_not_pushed_aside() {
+        let first = only(&Bind::Tcp("127.0.0.1:0".parse().unwrap()), Kind::Other).unwrap();
+        let same = Bind::Tcp(first.address.parse().unwrap());
+        assert!(matches!(only(&same, Kind::Other), Err(BindError::InUse(_))));
+        let directory = tempfile::tempdir().unwrap();
+        let path = Bind::Unix(directory.path().join("socket"));
+        let listening = only(&path, Kind::Other).unwrap();
+        assert!(matches!(only(&path, Kind::Other), Err(BindError::InUse(_))));
+        drop(listening);
+        assert!(
+            only(&path, Kind::Other).is_ok(),
+            "one that a killed daemon left is replaced"
+        );
+    }
+
+    #[tokio::test]
+    async fn passed_sockets_are_taken_by_name_all_of_one_name_at_once() {
+        let listener = || PassedSocket::Tcp(StdTcpListener::bind("127.0.0.1:0").unwrap());
+        let mut passed = Passed::new([
+            ("metadata".to_owned(), listener()),
+            ("other".to_owned(), listener()),
+            ("metadata".to_owned(), listener()),
+            ("odd".to_owned(), PassedSocket::Unknown),
+        ]);
+        let metadata = Bind::Passed("metadata".to_owned());
+        assert_eq!(
+            bind(&metadata, Kind::Metadata, &mut passed).unwrap().len(),
+            2
+        );
+        let again = bind(&metadata, Kind::Metadata, &mut passed);
+        assert!(matches!(again, Err(BindError::NotPassed(_))));
+        let odd = bind(&Bind::Passed("odd".to_owned()), Kind::Other, &mut passed);
+        assert!(matches!(odd, Err(BindError::NotAListener(_))));
+        assert_eq!(passed.left().collect::<Vec<_>>(), ["other"]);
+    }
+}

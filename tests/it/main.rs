@@ -15,6 +15,7 @@ mod hostile;
 mod imds;
 mod log_targets;
 mod reload;
+mod seats;
 mod upstream;
 mod upstream_base;
 mod upstream_failures;

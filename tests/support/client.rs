@@ -105,6 +105,13 @@ impl Connection {
         Some(answer)
     }
 
+    /// Whether nothing has come that was not read.
+    pub(crate) fn is_silent(&self) -> bool {
+        let mut byte = [0];
+        let read = self.0.try_read(&mut byte);
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Whether the peer has closed, waiting for it.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
