@@ -30,6 +30,9 @@ pub(super) const AT_ONCE: Duration = Duration::from_secs(10);
 /// How long questions may take for which the daemon asks upstream.
 pub(super) const UPSTREAM: Duration = Duration::from_secs(45);
 
+/// How long questions may take for which the daemon asks upstream again and again, at its pace.
+pub(super) const MANY: Duration = Duration::from_mins(10);
+
 /// No answer is larger.
 const LARGEST: usize = 64 << 20;
 

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 /// Exit codes, as in sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
+    /// Whoever reads standard output has gone away.
+    SeenEnough,
     /// A check or a question is answered "no".
     No,
     /// The command line is wrong.
@@ -28,6 +30,7 @@ pub(super) enum Exit {
 impl Exit {
     pub(super) fn code(self) -> ExitCode {
         ExitCode::from(match self {
+            Self::SeenEnough => 0,
             Self::No => 1,
             Self::Usage => 64,
             Self::Unreachable => 69,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::failure::{Exit, Failure};
 
-/// Writes text as it is. A reader that has gone away has seen enough.
+/// Writes text as it is. A reader that has gone away ends the command.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     print_bytes(text.as_bytes())
 }
@@ -15,7 +15,9 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::silent(Exit::Fault)),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            Err(Failure::silent(Exit::SeenEnough))
+        }
         Err(error) => {
             let what = "standard output cannot be written";
             Err(Failure::new(Exit::Fault, what).because(&error))

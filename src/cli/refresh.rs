@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::daemon::{Daemon, UPSTREAM};
+use super::daemon::{Daemon, MANY, UPSTREAM};
 use super::failure::{Exit, Failure};
 use super::output::print;
 use crate::api::admin::wire::{Refresh, Refreshed};
@@ -29,7 +29,8 @@ impl Options {
         let asked = Refresh {
             role: self.role.as_ref().map(ToString::to_string),
         };
-        let done: Refreshed = Daemon::find(socket)?.post("/v1/refresh", &asked, UPSTREAM)?;
+        let limit = if self.all { MANY } else { UPSTREAM };
+        let done: Refreshed = Daemon::find(socket)?.post("/v1/refresh", &asked, limit)?;
         if done.fetches.is_empty() {
             return self.nothing();
         }

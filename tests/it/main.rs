@@ -6,6 +6,7 @@ mod support;
 
 mod admin;
 mod canary;
+mod check_live;
 mod cli;
 mod container;
 mod drain;
