@@ -20,12 +20,15 @@ const MESSAGE: usize = 400;
 
 /// What was tried, for messages and for what they advise.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt<'a> {
-    pub(super) operation: &'static str,
-    pub(super) role_arn: Option<&'a str>,
-    pub(super) with_external_id: bool,
+pub struct Attempt<'a> {
+    /// The STS operation.
+    pub operation: &'static str,
+    /// The role, where the operation is about one.
+    pub role_arn: Option<&'a str>,
+    /// Whether an external id was sent.
+    pub with_external_id: bool,
     /// Proved by a web identity token, not by a signature.
-    pub(super) by_token: bool,
+    pub by_token: bool,
 }
 
 impl fmt::Display for Attempt<'_> {
@@ -93,7 +96,7 @@ fn push(error: &mut UpstreamError, path: &[Vec<u8>], text: &str) {
 }
 
 /// What an error answer means for this call.
-pub(super) fn classify(status: u16, body: &[u8], attempt: &Attempt<'_>) -> FetchError {
+pub fn classify(status: u16, body: &[u8], attempt: &Attempt<'_>) -> FetchError {
     let error = read(body).unwrap_or_default();
     let kind = kind(status, &error, attempt.by_token);
     let message = printable(&error.message);
@@ -240,6 +243,11 @@ fn denied(error: &UpstreamError, attempt: &Attempt<'_>) -> String {
         ),
         None if error.code == "NoSuchEntity" => {
             "there is no such role: see the role's name or `arn`".to_owned()
+        }
+        None if attempt.by_token => {
+            "see that the role exists, that its trust policy takes the token's issuer, audience and \
+             subject, and that the issuer is registered"
+                .to_owned()
         }
         None => {
             let external_id = if attempt.with_external_id {

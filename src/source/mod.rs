@@ -26,6 +26,7 @@ mod transport;
 pub use account::PlanError;
 pub use engine::Engine;
 pub use environment::Environment;
+pub use failure::{Attempt, classify};
 pub use own::OwnAddresses;
 pub use plans::Plans;
 pub use probe::{Finding, probe};

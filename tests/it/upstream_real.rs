@@ -2,8 +2,9 @@
 //! The scripts of `tests/upstreams` install and start them; without them these tests fail.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -41,14 +42,7 @@ impl Server {
             .unwrap();
         let said = String::from_utf8_lossy(&started.stderr);
         assert!(started.status.success(), "{}: {said}", script.display());
-        let printed = String::from_utf8(started.stdout).unwrap();
-        let exports = printed
-            .lines()
-            .filter_map(|line| line.strip_prefix("export "))
-            .flat_map(str::split_whitespace)
-            .filter_map(|assignment| assignment.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let exports = exports(&String::from_utf8(started.stdout).unwrap());
         Self {
             script,
             directory,
@@ -84,6 +78,57 @@ impl Drop for Server {
             .arg(self.directory.path())
             .status();
         assert!(ended.unwrap().success());
+    }
+}
+
+/// What a script's `export NAME=value` lines say.
+fn exports(printed: &str) -> BTreeMap<String, String> {
+    printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("export "))
+        .flat_map(str::split_whitespace)
+        .filter_map(|assignment| assignment.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// An issuer of web identities that a server knows, for as long as this lives.
+struct Issuer {
+    process: Child,
+    exports: BTreeMap<String, String>,
+}
+
+impl Issuer {
+    fn start(server: &Server) -> Self {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/upstreams");
+        let mut process = Command::new("bash")
+            .arg("-ec")
+            .arg(". ./python_environment.sh; python_environment moto moto.txt; exec \"$cache/moto/bin/python\" oidc_issuer.py")
+            .current_dir(directory)
+            .envs(&server.exports)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let printed: Vec<String> = lines
+            .map(Result::unwrap)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        Self {
+            process,
+            exports: exports(&printed.join("\n")),
+        }
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.exports.get(name).unwrap()
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 
@@ -223,4 +268,27 @@ async fn ceph_issues_sessions_and_says_why_not() {
         "{found:?}"
     );
     assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[tokio::test]
+async fn ceph_verifies_web_identities() {
+    let ceph = Server::start("radosgw.sh", &[]);
+    let issuer = Issuer::start(&ceph);
+    let token = tempfile::NamedTempFile::new().unwrap();
+    let real = || {
+        let mut web = role("real/web");
+        web.arn = RoleArn::new(issuer.get("ROLE_ARN")).unwrap();
+        let mut real = ceph.account(Dialect::Ceph, web);
+        let token_file = token.path().to_owned();
+        real.base = BaseCredentials::WebIdentity { token_file };
+        real
+    };
+    std::fs::write(token.path(), issuer.get("TOKEN")).unwrap();
+    let fetched = fetch(real()).await.unwrap();
+    assert!(is_an_hour(fetched.expires_at), "{:?}", fetched.expires_at);
+
+    std::fs::write(token.path(), issuer.get("FOREIGN_TOKEN")).unwrap();
+    let error = fetch(real()).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Denied, "{error}");
+    assert!(error.message.contains("audience"), "{error}");
 }
