@@ -15,6 +15,7 @@ pub struct Caller {
     evidence: Evidence,
     reach: Reach,
     name: Box<str>,
+    name_in_container: OnceLock<Box<str>>,
     hostname: Arc<str>,
     pub(super) container: OnceLock<Known<Container>>,
     pub(super) user: OnceLock<Known<Arc<str>>>,
@@ -113,6 +114,7 @@ impl Caller {
             evidence,
             reach,
             name: name.into_boxed_str(),
+            name_in_container: OnceLock::new(),
             hostname,
             container: OnceLock::new(),
             user: OnceLock::new(),
@@ -161,9 +163,15 @@ impl Caller {
         }
     }
 
-    /// `uid 1000`, or `not identified`.
+    /// `uid 1000`, `uid 0 in container 3f4a9c0d1e2f` once that has been looked up, or `not
+    /// identified`.
     pub fn name(&self) -> &str {
-        &self.name
+        match self.container.get() {
+            Some(Known::Yes(Container::In(id))) => self
+                .name_in_container
+                .get_or_init(|| format!("{} in container {}", self.name, short(id)).into()),
+            Some(Known::Yes(Container::None) | Known::No | Known::NotYet) | None => &self.name,
+        }
     }
 
     /// What a token of this caller is bound to. `None` while it is not identified or its container
@@ -197,6 +205,15 @@ impl Caller {
             place,
             hostname: self.hostname.to_string(),
         }
+    }
+}
+
+/// The id as runtimes show it to people: twelve digits of the hex ones, others whole.
+fn short(id: &ContainerId) -> &str {
+    let id = id.as_str();
+    match id.split_at_checked(12) {
+        Some((head, _)) if id.bytes().all(|byte| byte.is_ascii_hexdigit()) => head,
+        Some(_) | None => id,
     }
 }
 

@@ -229,6 +229,8 @@ fn assert_contained(caller: &Caller, id: &str) {
     assert_eq!(facts.container, Known::Yes(container));
     let principal = caller.principal().unwrap().to_string();
     assert_eq!(principal, format!("uid 0 in {id}"));
+    let short = id.get(..12).unwrap();
+    assert_eq!(caller.name(), format!("uid 0 in container {short}"));
     let denied = decide(&facts, &[grant_to_root(false)], &Wanted::First);
     assert!(matches!(denied, Decision::Deny(_)), "{denied:?}");
     let granted = decide(&facts, &[grant_to_root(true)], &Wanted::First);
