@@ -36,7 +36,7 @@ impl Wanted {
     }
 }
 
-/// Proof that a grant gives a caller a role. Only [`decide`] makes one.
+/// Proof that a grant gives a caller a role. Only [`decide()`] makes one.
 #[derive(Clone, Debug)]
 pub struct Granted {
     grant: Arc<Grant>,
@@ -65,7 +65,7 @@ pub enum NoGrant {
     OtherRole,
 }
 
-/// What [`decide`] says.
+/// What [`decide()`] says.
 #[derive(Clone, Debug)]
 pub enum Decision {
     /// The caller gets this role.

@@ -1,6 +1,6 @@
 //! May they: which role a caller gets, by which grant. Pure: no I/O, no clock, total.
 //!
-//! [`decide`] says the role, denies, or names the fact that it needs and that somebody must look
+//! [`decide()`] says the role, denies, or names the fact that it needs and that somebody must look
 //! up off the request's path. Unknown is denied; nothing here guesses.
 
 mod decide;
