@@ -222,3 +222,71 @@ fn duration(asked: Duration, dialect: Dialect, base: &BaseCredentials) -> Durati
         Dialect::Aws | Dialect::Generic | Dialect::Ceph | Dialect::Minio => asked,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::RoleRef;
+
+    const HALF_A_DAY: Duration = Duration::from_hours(12);
+
+    #[test]
+    fn what_is_surely_a_chain_asks_for_an_hour_at_most_where_aws_counts() {
+        let chained = [
+            BaseCredentials::Role(RoleRef::parse("hub/base").unwrap()),
+            BaseCredentials::Imds,
+            BaseCredentials::Endpoint {
+                url: "http://127.0.0.1:1338/creds".to_owned(),
+                token: None,
+            },
+        ];
+        for base in &chained {
+            let asked = |dialect| duration(HALF_A_DAY, dialect, base);
+            assert_eq!(asked(Dialect::Aws), CHAINED_LIFE, "{base:?}");
+            assert_eq!(asked(Dialect::Generic), CHAINED_LIFE, "{base:?}");
+            assert_eq!(asked(Dialect::Ceph), HALF_A_DAY, "{base:?}");
+            assert_eq!(asked(Dialect::Minio), HALF_A_DAY, "{base:?}");
+            let short = Duration::from_mins(15);
+            assert_eq!(duration(short, Dialect::Aws, base), short);
+        }
+    }
+
+    #[test]
+    fn other_base_credentials_get_what_is_asked() {
+        for base in [
+            BaseCredentials::Environment,
+            BaseCredentials::Profile("x".to_owned()),
+            BaseCredentials::Process(vec!["x".to_owned()]),
+            BaseCredentials::WebIdentity {
+                token_file: "/token".into(),
+            },
+        ] {
+            assert_eq!(
+                duration(HALF_A_DAY, Dialect::Aws, &base),
+                HALF_A_DAY,
+                "{base:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_web_identity_token_assumes_roles_by_itself() {
+        let token = BaseCredentials::WebIdentity {
+            token_file: "/token".into(),
+        };
+        let action = |kind| Action::of(kind, &token);
+        assert_eq!(
+            action(RoleKind::AssumeRole),
+            Action::AssumeRoleWithWebIdentity
+        );
+        assert_eq!(
+            action(RoleKind::WebIdentity),
+            Action::AssumeRoleWithWebIdentity
+        );
+        let environment = BaseCredentials::Environment;
+        assert_eq!(
+            Action::of(RoleKind::AssumeRole, &environment),
+            Action::AssumeRole
+        );
+    }
+}
