@@ -94,9 +94,13 @@ directory = "{place}/state"
             self._process.kill()
         self._directory.cleanup()
 
-    def status(self, role):
-        """The status of the role's document once it is no longer `not ready` (503)."""
-        return self._document(role)[0]
+    def status(self, role, retry=True):
+        """The status of the role's document; with `retry` once it is no longer `not ready` (503)."""
+        return self._document(role, retry)[0]
+
+    def awaits_failure(self, kind):
+        """Whether the log tells of a fetch that failed like this."""
+        return self._process.await_record(lambda record: record.get("kind") == kind) is not None
 
     def session(self, role):
         """A boto3 session with what the daemon hands out for the role."""
@@ -112,7 +116,7 @@ directory = "{place}/state"
     def log(self):
         return [record for record in self._process.records() if record.get("level") in ("WARN", "ERROR")][-3:]
 
-    def _document(self, role):
+    def _document(self, role, retry=True):
         url = f"{self._base}/meta-data/iam/security-credentials/{role}"
         asked = urllib.request.Request(url, headers={"X-aws-ec2-metadata-token": self._token})
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -121,7 +125,7 @@ directory = "{place}/state"
                 answer = urllib.request.urlopen(asked, timeout=5)
                 return answer.status, answer.read().decode()
             except urllib.error.HTTPError as error:
-                if error.code != 503 or time.monotonic() > deadline:
+                if error.code != 503 or not retry or time.monotonic() > deadline:
                     return error.code, error.read().decode(errors="replace")
 
 
@@ -165,10 +169,11 @@ def checking_moto_denial_is_404(upstream):
         assert status == 404, f"{status}; {daemon.log()}"
 
 
-def checking_moto_wrong_secret_is_404(upstream):
+def checking_moto_wrong_secret_is_the_base_credentials_fault(upstream):
+    """Callers are to try again (503), as somebody will mend it."""
     with Served(upstream, "aws", {"s3app": upstream.values["ROLE_ARN"]}, secret="not-the-secret") as daemon:
-        status = daemon.status("s3app")
-        assert status == 404, f"{status}; {daemon.log()}"
+        assert daemon.status("s3app", retry=False) == 503
+        assert daemon.awaits_failure("base-credentials"), daemon.log()
 
 
 def gateway_session_opens_s3(upstream):
@@ -192,7 +197,7 @@ UPSTREAMS = [
     ("moto", "moto.sh", {}, [moto_session_is_the_role, moto_session_opens_s3]),
     ("moto, checking", "moto.sh", {"MOTO_CHECK": "1"}, [
         moto_session_is_the_role, moto_session_opens_s3, checking_moto_refuses_anonymous,
-        checking_moto_denial_is_404, checking_moto_wrong_secret_is_404,
+        checking_moto_denial_is_404, checking_moto_wrong_secret_is_the_base_credentials_fault,
     ]),
     ("radosgw", "radosgw.sh", {}, [
         gateway_session_opens_s3, gateway_unknown_role_is_404, gateway_wrong_secret_is_404,
