@@ -3,7 +3,7 @@
 //! A secret type has no `Display`, no `Serialize` and no `==`; its `Debug` prints nothing of it.
 //! [`ExposeSecret::expose_secret`] marks each place that reads one.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 pub use secrecy::{ExposeSecret, SecretBox, SecretString};
 use subtle::ConstantTimeEq;
@@ -22,7 +22,7 @@ pub const SEAL_KEY_LEN: usize = 32;
 pub struct NotOurs;
 
 /// Seals and opens small texts with AES-256-GCM under a random nonce.
-pub struct Seal(RandomizedNonceKey);
+pub struct Seal(LessSafeKey);
 
 impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,17 +33,19 @@ impl std::fmt::Debug for Seal {
 impl Seal {
     /// A seal with this key.
     pub fn new(key: &SecretBox<[u8; SEAL_KEY_LEN]>) -> Result<Self, Unspecified> {
-        RandomizedNonceKey::new(&AES_256_GCM, key.expose_secret()).map(Self)
+        let key = UnboundKey::new(&AES_256_GCM, key.expose_secret())?;
+        Ok(Self(LessSafeKey::new(key)))
     }
 
     /// Nonce, then ciphertext, then tag. `context` must be the same when it is opened.
     pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let nonce = random::<NONCE_LEN>()?;
         let mut text = plain.to_vec();
-        let nonce = self
-            .0
-            .seal_in_place_append_tag(Aad::from(context), &mut text)?;
+        let unique = Nonce::assume_unique_for_key(nonce);
+        self.0
+            .seal_in_place_append_tag(unique, Aad::from(context), &mut text)?;
         let mut sealed = Vec::with_capacity(NONCE_LEN + text.len());
-        sealed.extend_from_slice(nonce.as_ref());
+        sealed.extend_from_slice(&nonce);
         sealed.append(&mut text);
         Ok(sealed)
     }
@@ -57,9 +59,10 @@ impl Seal {
     }
 }
 
-/// Fresh random bytes from the operating system.
+/// Fresh random bytes from the operating system. Not from the crypto library's own generator, which
+/// takes twenty milliseconds to seed itself at the first use: longer than the whole start.
 pub fn random<const N: usize>() -> Result<[u8; N], Unspecified> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes)?;
+    getrandom::fill(&mut bytes).map_err(|_no_entropy| Unspecified)?;
     Ok(bytes)
 }

@@ -11,7 +11,9 @@ mod document;
 pub mod imds;
 pub mod metrics;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use hyper::header::{HOST, HeaderValue};
 
 pub use client::{Client, Patience, Temper};
 pub use document::date;
@@ -19,7 +21,7 @@ pub use document::date;
 use crate::clock::Clock;
 use crate::config;
 use crate::grants::Known;
-use crate::http::{Connection, Guard, Handler, LoopMark, Request, Response};
+use crate::http::{Connection, Guard, Handler, LoopMark, Refused, Request, Response};
 use crate::sessions::Slot;
 use crate::telemetry::metrics::{Metrics, OpenConnection};
 use crate::vending::{Vending, Visit};
@@ -72,6 +74,10 @@ pub struct Guest {
     pub connection: Connection,
     /// What vending remembers of it.
     pub visit: Visit,
+    /// What the metadata service remembers of it.
+    imds: imds::Memory,
+    /// The `Host` that passed the guard first: a connection's requests have the same one.
+    host: OnceLock<HeaderValue>,
     _counted: OpenConnection,
 }
 
@@ -83,6 +89,8 @@ impl Guest {
         Self {
             visit: Visit::new(listener, Arc::clone(&connection.caller)),
             connection,
+            imds: imds::Memory::default(),
+            host: OnceLock::new(),
             _counted: metrics.connection(identified),
         }
     }
@@ -114,13 +122,18 @@ impl Handler for Mounted {
         Guest::new(connection, &self.deps.metrics)
     }
 
-    async fn handle(&self, guest: &Guest, request: Request) -> Response {
-        let guarded = self.guard.check(&guest.connection.local, &request);
+    async fn handle(&self, guest: &Guest, request: &Request) -> Response {
+        let guarded = self.check(guest, request);
+        if let (Ok(()), Some(imds)) = (guarded, &self.imds)
+            && let Some(response) = imds.at_once(&self.deps, guest, request)
+        {
+            return response;
+        }
         let path = request.uri().path();
         if let Some(metrics) = &self.metrics
             && metrics::Exposition::owns(path)
         {
-            return metrics.answer(guarded, &request);
+            return metrics.answer(guarded, request);
         }
         match (&self.imds, &self.container) {
             (Some(imds), None) => imds.answer(&self.deps, guest, guarded, request).await,
@@ -130,5 +143,20 @@ impl Handler for Mounted {
             (_, Some(container)) => container.answer(&self.deps, guest, guarded, request).await,
             (None, None) => metrics::not_found(),
         }
+    }
+}
+
+impl Mounted {
+    fn check(&self, guest: &Guest, request: &Request) -> Result<(), Refused> {
+        let checked = self
+            .guard
+            .check(&guest.connection.local, request, guest.host.get());
+        if checked.is_ok()
+            && guest.host.get().is_none()
+            && let Some(host) = request.headers().get(HOST)
+        {
+            guest.host.get_or_init(|| host.clone());
+        }
+        checked
     }
 }

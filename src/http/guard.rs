@@ -72,9 +72,16 @@ impl Guard {
         }
     }
 
-    /// Checks a request that came in at `local`.
-    pub fn check(&self, local: &Local, request: &Request) -> Result<(), Refused> {
-        self.check_parts(local, request.version(), request.uri(), request.headers())
+    /// Checks a request that came in at `local`. `known` is a `Host` that has passed on this very
+    /// connection before.
+    pub fn check(
+        &self,
+        local: &Local,
+        request: &Request,
+        known: Option<&HeaderValue>,
+    ) -> Result<(), Refused> {
+        let headers = request.headers();
+        self.check_parts(local, request.version(), request.uri(), headers, known)
     }
 
     fn check_parts(
@@ -83,6 +90,7 @@ impl Guard {
         version: Version,
         uri: &Uri,
         headers: &HeaderMap,
+        known: Option<&HeaderValue>,
     ) -> Result<(), Refused> {
         let mut host = None;
         for (name, value) in headers {
@@ -104,6 +112,9 @@ impl Guard {
         }
         if let Some(authority) = uri.authority() {
             self.check_host(local, authority.as_str())?;
+        }
+        if host.is_some() && host == known {
+            return Ok(());
         }
         match host.map(HeaderValue::to_str) {
             Some(Ok(host)) => self.check_host(local, host),
@@ -196,7 +207,7 @@ mod tests {
                 HeaderValue::from_bytes(value.as_bytes()).unwrap(),
             );
         }
-        guard.check_parts(&local, Version::HTTP_11, &uri.parse().unwrap(), &map)
+        guard.check_parts(&local, Version::HTTP_11, &uri.parse().unwrap(), &map, None)
     }
 
     #[test]

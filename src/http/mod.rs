@@ -62,7 +62,7 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(
         &self,
         visit: &Self::Visit,
-        request: Request,
+        request: &Request,
     ) -> impl Future<Output = Response> + Send;
 }
 

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SERVER,
+};
 
 use super::Response;
 
@@ -21,6 +23,13 @@ impl CachedHeaders {
             headers.insert(SERVER, HeaderValue::from_static(server));
         }
         Self(headers)
+    }
+
+    /// With this header too, whose value answers replace: there is room for it.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName) -> Self {
+        self.0.insert(name, HeaderValue::from_static("0"));
+        self
     }
 
     /// An answer with these headers.

@@ -51,6 +51,8 @@ pub(super) struct Activity {
     since: AtomicU32,
     ticks: Arc<AtomicU32>,
     ending: AtomicBool,
+    /// Whether anything was told since the connection last listened.
+    news: AtomicBool,
     told: Notify,
 }
 
@@ -82,6 +84,7 @@ impl Activity {
     pub(super) async fn told(&self) -> Told {
         loop {
             self.told.notified().await;
+            self.news.store(false, Ordering::Relaxed);
             if self.ending.load(Ordering::Relaxed) {
                 return Told::Ending;
             }
@@ -91,8 +94,18 @@ impl Activity {
         }
     }
 
+    /// Whether [`Self::told`] has something to say.
+    pub(super) fn has_news(&self) -> bool {
+        self.news.load(Ordering::Relaxed)
+    }
+
     fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.news.store(true, Ordering::Relaxed);
         self.told.notify_one();
     }
 
@@ -105,7 +118,7 @@ impl Activity {
         };
         let passed = now.saturating_sub(self.since.load(Ordering::Relaxed));
         if Duration::from_secs(u64::from(passed)) > allowed {
-            self.told.notify_one();
+            self.tell();
         }
     }
 }
@@ -124,6 +137,7 @@ impl Watch {
             since: AtomicU32::new(self.ticks.load(Ordering::Relaxed)),
             ticks: Arc::clone(&self.ticks),
             ending: AtomicBool::new(false),
+            news: AtomicBool::new(false),
             told: Notify::new(),
         });
         let mut connections = self

@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -33,24 +34,41 @@ pub(super) async fn serve<H: Handler>(
         activity: Arc::clone(activity),
     });
     let service = service_fn(|request: hyper::Request<Incoming>| async move {
-        let response = match whole(request, activity).await {
-            Ok(request) => handler.handle(visit, request).await,
-            Err(BodyError) => too_large(),
+        let response = if request.body().is_end_stream() {
+            activity.enter(Phase::Busy);
+            handler
+                .handle(visit, &request.map(|_no_body| Bytes::new()))
+                .await
+        } else {
+            match whole(request, activity).await {
+                Ok(request) => handler.handle(visit, &request).await,
+                Err(BodyError) => too_large(),
+            }
         };
         activity.enter(Phase::Idle);
         Ok::<_, Infallible>(response)
     });
     let mut http = http1::Builder::new();
-    http.half_close(true).max_buf_size(MAX_HEAD);
+    // An answer is below two kilobytes: one copy costs less than a vectored write.
+    http.half_close(true).max_buf_size(MAX_HEAD).writev(false);
     let mut connection = pin!(http.serve_connection(io, service));
     let mut told = pin!(activity.told());
-    tokio::select! {
-        biased;
-        ended = connection.as_mut() => drop(ended),
-        word = told.as_mut() => if word == Told::Ending {
-            connection.as_mut().graceful_shutdown();
-            drop(connection.await);
+    let mut listens = false;
+    let ended = poll_fn(|cx| {
+        if let Poll::Ready(_ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(None);
         }
+        // Asked once, it wakes this task whenever there is something to be told: until then it
+        // costs one load a turn.
+        if listens && !activity.has_news() {
+            return Poll::Pending;
+        }
+        listens = true;
+        told.as_mut().poll(cx).map(Some)
+    });
+    if ended.await == Some(Told::Ending) {
+        connection.as_mut().graceful_shutdown();
+        drop(connection.await);
     }
 }
 
@@ -59,13 +77,9 @@ async fn whole(
     request: hyper::Request<Incoming>,
     activity: &Activity,
 ) -> Result<Request, BodyError> {
+    activity.enter(Phase::Body);
     let (parts, incoming) = request.into_parts();
-    let body = if incoming.is_end_stream() {
-        Bytes::new()
-    } else {
-        activity.enter(Phase::Body);
-        read_body(incoming).await?
-    };
+    let body = read_body(incoming).await?;
     activity.enter(Phase::Busy);
     Ok(Request::from_parts(parts, body))
 }

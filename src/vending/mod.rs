@@ -152,6 +152,17 @@ impl Vending {
         Ok(Handout { session, decided })
     }
 
+    /// What [`Self::ask`] would hand out, where it was decided on this connection before and a
+    /// session is held.
+    pub fn at_once(&self, visit: &Visit, role: &Wanted, proof: Proof) -> Option<Handout> {
+        let decided = visit.recall(&self.policy.load(), role, proof)?;
+        let session = decided.lease().held()?;
+        // The first hand-out of a session opens its line in the audit trail: that is `ask`'s.
+        decided
+            .count(&session)
+            .then_some(Handout { session, decided })
+    }
+
     /// The name of the role that [`Self::ask`] would give. It starts the flight and gives it the
     /// client's patience, and answers with the name all the same while the flight goes on.
     pub async fn name(&self, visit: &Visit, want: &Want) -> Result<RoleRef, Refusal> {
@@ -255,7 +266,7 @@ impl Vending {
         visit: &Visit,
         want: &Want,
     ) -> Result<(Arc<Decided>, Duration), Refusal> {
-        if let Some(decided) = visit.remembered(&self.policy.load(), want) {
+        if let Some(decided) = visit.recall(&self.policy.load(), &want.role, want.proof) {
             return Ok((decided, Duration::ZERO));
         }
         let begun = Instant::now();
@@ -268,7 +279,7 @@ impl Vending {
     async fn decide(&self, visit: &Visit, want: &Want) -> Result<Arc<Decided>, Refusal> {
         loop {
             let policy = self.policy.load_full();
-            if let Some(decided) = visit.remembered(&policy, want) {
+            if let Some(decided) = visit.recall(&policy, &want.role, want.proof) {
                 return Ok(decided);
             }
             let decided = self.decide_under(&policy, visit, want).await?;

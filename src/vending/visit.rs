@@ -54,11 +54,16 @@ impl Visit {
     }
 
     /// What was decided for this before, if under the policy that is still in force.
-    pub(super) fn remembered(&self, policy: &Arc<Policy>, want: &Want) -> Option<Arc<Decided>> {
+    pub(super) fn recall(
+        &self,
+        policy: &Arc<Policy>,
+        wanted: &Wanted,
+        proof: Proof,
+    ) -> Option<Arc<Decided>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decisions = memory.decisions.iter();
-        let known = decisions.find(|(role, proof, decided)| {
-            *proof == want.proof && *role == want.role && Arc::ptr_eq(&decided.policy, policy)
+        let known = decisions.find(|(role, shown, decided)| {
+            *shown == proof && role == wanted && Arc::ptr_eq(&decided.policy, policy)
         });
         known.map(|(_, _, decided)| Arc::clone(decided))
     }
@@ -147,15 +152,25 @@ impl Decided {
         &self.account
     }
 
-    /// Counts a hand-out; where the session is new to this connection, through a line that `open`
-    /// opens and that counts it already.
-    pub(super) fn record(&self, session: &Arc<Session>, open: impl FnOnce() -> Arc<AuditLine>) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Counts a hand-out of the session that was handed out over this connection before; whether it
+    /// was.
+    pub(super) fn count(&self, session: &Arc<Session>) -> bool {
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         match line.as_ref() {
             Some((counted, line)) if std::ptr::eq(counted.as_ptr(), Arc::as_ptr(session)) => {
                 line.again();
+                true
             }
-            Some(_) | None => *line = Some((Arc::downgrade(session), open())),
+            Some(_) | None => false,
+        }
+    }
+
+    /// Counts a hand-out; where the session is new to this connection, through a line that `open`
+    /// opens and that counts it already.
+    pub(super) fn record(&self, session: &Arc<Session>, open: impl FnOnce() -> Arc<AuditLine>) {
+        if !self.count(session) {
+            let opened = (Arc::downgrade(session), open());
+            *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
         }
     }
 }

@@ -354,3 +354,36 @@ async fn tokens_outlive_a_restart_and_end_with_their_life() {
     simulation.suspend(Duration::from_mins(1));
     assert_eq!(imds_get(at, &token, LIST).await.status, 401);
 }
+
+#[tokio::test]
+async fn a_kept_connection_outlives_neither_its_token_nor_its_grant() {
+    let clock = Clock::simulated(noon());
+    let daemon = TestDaemon::start_at(LOCAL, clock.clone()).await;
+    let at = daemon.address("metadata");
+    let issued = ask(at, "PUT", "/latest/api/token", &[(TOKEN_TTL, "60")]).await;
+    let mut kept = Connection::open(at).await;
+    let get = request("GET", DOCUMENT, &[(TOKEN, &issued.body)]);
+    let Clock::Simulated(simulation) = &clock else {
+        unreachable!()
+    };
+    for (left, status) in [("60", 200), ("30", 200), ("1", 200), ("0", 401)] {
+        let already: u64 = 60 - left.parse::<u64>().unwrap();
+        let passed = clock.now().duration_since(noon()).unwrap().as_secs();
+        simulation.suspend(Duration::from_secs(already.saturating_sub(passed)));
+        kept.send(get.as_bytes()).await;
+        let answer = kept.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{left} s left");
+    }
+    let other = request("GET", DOCUMENT, &[(TOKEN, &imds_token(at).await)]);
+    kept.send(other.as_bytes()).await;
+    assert_eq!(kept.answer().await.unwrap().status, 200);
+    let wrong = request("GET", DOCUMENT, &[(TOKEN, &"A".repeat(issued.body.len()))]);
+    kept.send(wrong.as_bytes()).await;
+    assert_eq!(kept.answer().await.unwrap().status, 401);
+    kept.send(request("GET", DOCUMENT, &[]).as_bytes()).await;
+    assert_eq!(
+        kept.answer().await.unwrap().status,
+        401,
+        "what was shown before counts no more"
+    );
+}

@@ -220,8 +220,8 @@ impl Handler for Admin {
         Guest::new(connection, &self.metrics)
     }
 
-    async fn handle(&self, guest: &Guest, request: Request) -> Response {
-        let guarded = self.guard.check(&guest.connection.local, &request);
+    async fn handle(&self, guest: &Guest, request: &Request) -> Response {
+        let guarded = self.guard.check(&guest.connection.local, request, None);
         let route = Route::parse(request.method(), request.uri());
         let label = route.as_ref().map_or(NO_ROUTE, Route::label);
         let answered = match (guarded, route) {

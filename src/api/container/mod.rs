@@ -11,7 +11,6 @@ mod token;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::AUTHORIZATION;
-use hyper::http::request::Parts;
 
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 pub use token::{AuthorizationTokens, Claims, InvalidToken};
@@ -79,13 +78,12 @@ impl Container {
         deps: &Deps,
         guest: &Guest,
         guarded: Result<(), Refused>,
-        request: Request,
+        request: &Request,
     ) -> Response {
-        let (parts, _body) = request.into_parts();
         let mut label = NO_ROUTE;
         let response = match guarded {
             Err(refused) => refuse(refused),
-            Ok(()) => match self.credentials(deps, guest, &parts, &mut label).await {
+            Ok(()) => match self.credentials(deps, guest, request, &mut label).await {
                 Ok(document) => self.headers.answer(StatusCode::OK, document),
                 Err(failure) => fail(failure),
             },
@@ -98,16 +96,16 @@ impl Container {
         &self,
         deps: &Deps,
         guest: &Guest,
-        parts: &Parts,
+        request: &Request,
         label: &mut usize,
     ) -> Result<Bytes, Failure> {
-        let segments = Segments::parse(parts.uri.path());
+        let segments = Segments::parse(request.uri().path());
         let segments = segments.map_err(|error| Failure::NoRoute(NoRoute::from(error)))?;
-        let route = Route::parse(&parts.method, &segments).map_err(Failure::NoRoute)?;
+        let route = Route::parse(request.method(), &segments).map_err(Failure::NoRoute)?;
         *label = route.label();
         let ecs = matches!(route, Route::Id(_));
-        let (role, proof) = self.proven(guest, parts, route)?;
-        let patience = Client::of(&parts.headers, deps.patience).patience;
+        let (role, proof) = self.proven(guest, request, route)?;
+        let patience = Client::of(request.headers(), deps.patience).patience;
         let want = Want {
             role,
             proof,
@@ -130,7 +128,7 @@ impl Container {
     fn proven(
         &self,
         guest: &Guest,
-        parts: &Parts,
+        request: &Request,
         route: Route<'_>,
     ) -> Result<(Wanted, Proof), Failure> {
         if let Route::Id(id) = route {
@@ -150,7 +148,7 @@ impl Container {
             Route::Role(wanted) => Some(wanted),
             Route::Own | Route::Id(_) => None,
         };
-        let Some(token) = parts.headers.get(AUTHORIZATION) else {
+        let Some(token) = request.headers().get(AUTHORIZATION) else {
             let role = chosen.unwrap_or(Wanted::First);
             return if self.tokenless {
                 Ok((role, Proof::NotAsked))

@@ -7,6 +7,7 @@
 
 mod document;
 mod leaves;
+mod memory;
 mod route;
 mod token;
 
@@ -14,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 
+pub use memory::Memory;
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 pub use token::{InvalidToken, MAX_TTL, MIN_TTL, TOKEN_LEN, Tokens};
 
@@ -45,6 +46,8 @@ pub struct Imds {
     v1: bool,
     minio_js: bool,
     headers: CachedHeaders,
+    /// The same with the token's remaining life.
+    token_headers: CachedHeaders,
     counters: RequestCounters,
 }
 
@@ -69,9 +72,33 @@ impl Imds {
             leaves: Leaves::new(listener.instance.clone(), since),
             v1: listener.imdsv1,
             minio_js: listener.minio_js_alias,
+            token_headers: CachedHeaders::new("text/plain", Some("EC2ws")).with(TOKEN_TTL),
             headers: CachedHeaders::new("text/plain", Some("EC2ws")),
             counters: metrics.requests(API, LABELS),
         }
+    }
+
+    /// Answers what this connection was answered before, if the same token still lives and a
+    /// session is held: the document again, as SDKs ask for it.
+    pub fn at_once(&self, deps: &Deps, guest: &Guest, request: &Request) -> Option<Response> {
+        if *request.method() != Method::GET {
+            return None;
+        }
+        let token = request.headers().get(TOKEN)?;
+        let memory = &guest.imds;
+        let (role, end) = memory.recall(request.uri().path(), token.as_bytes())?;
+        let now = deps.clock.boot();
+        if now >= end {
+            return None;
+        }
+        let handout = deps.vending.at_once(&guest.visit, &role, Proof::Shown)?;
+        let mut response = self
+            .token_headers
+            .answer(StatusCode::OK, self.document(&handout));
+        let left = memory.life(end.since(now).as_secs());
+        response.headers_mut().insert(TOKEN_TTL, left);
+        self.counters.count(Route::Document("").label(), 200);
+        Some(response)
     }
 
     /// Answers one request.
@@ -80,20 +107,19 @@ impl Imds {
         deps: &Deps,
         guest: &Guest,
         guarded: Result<(), Refused>,
-        request: Request,
+        request: &Request,
     ) -> Response {
-        let (parts, _body) = request.into_parts();
         let (label, response) = match guarded {
             Err(refused) => (NO_ROUTE, refuse(refused)),
-            Ok(()) => match Segments::parse(parts.uri.path()) {
-                Err(error) => (NO_ROUTE, self.no_route(NoRoute::from(error), &parts)),
-                Ok(segments) => match Route::parse(&parts.method, &segments) {
-                    Err(none) => (NO_ROUTE, self.no_route(none, &parts)),
+            Ok(()) => match Segments::parse(request.uri().path()) {
+                Err(error) => (NO_ROUTE, self.no_route(NoRoute::from(error), request)),
+                Ok(segments) => match Route::parse(request.method(), &segments) {
+                    Err(none) => (NO_ROUTE, self.no_route(none, request)),
                     Ok(Route::IssueToken) => (
                         Route::IssueToken.label(),
-                        self.issue(deps, guest, &parts).await,
+                        self.issue(deps, guest, request).await,
                     ),
-                    Ok(route) => (route.label(), self.read(deps, guest, route, &parts).await),
+                    Ok(route) => (route.label(), self.read(deps, guest, route, request).await),
                 },
             },
         };
@@ -102,9 +128,9 @@ impl Imds {
     }
 
     /// `PUT` of a token: 200 for everybody, 400 only for a wrong TTL, which is final for all SDKs.
-    async fn issue(&self, deps: &Deps, guest: &Guest, parts: &Parts) -> Response {
-        let ttl = parts
-            .headers
+    async fn issue(&self, deps: &Deps, guest: &Guest, request: &Request) -> Response {
+        let ttl = request
+            .headers()
             .get(TOKEN_TTL)
             .and_then(|ttl| ttl.to_str().ok());
         let ttl = ttl.and_then(|ttl| ttl.trim().parse::<u32>().ok());
@@ -113,7 +139,7 @@ impl Imds {
         };
         let caller = guest.visit.caller();
         deps.vending.identify(caller).await;
-        let client = Client::of(&parts.headers, deps.patience);
+        let client = Client::of(request.headers(), deps.patience);
         let want = want(Proof::Shown, client.patience, Wanted::First);
         deps.vending.first_sign(&guest.visit, &want).await;
         match self.tokens.issue(caller.principal().as_ref(), ttl) {
@@ -131,12 +157,18 @@ impl Imds {
         }
     }
 
-    async fn read(&self, deps: &Deps, guest: &Guest, route: Route<'_>, parts: &Parts) -> Response {
-        let spent = match parts.headers.contains_key(TOKEN) {
+    async fn read(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        route: Route<'_>,
+        request: &Request,
+    ) -> Response {
+        let spent = match request.headers().contains_key(TOKEN) {
             true => deps.vending.identify(guest.visit.caller()).await,
             false => Duration::ZERO,
         };
-        let shown = match self.shown(deps, guest, parts) {
+        let shown = match self.shown(deps, guest, request) {
             Ok(shown) => shown,
             Err(InvalidToken) => return text(StatusCode::UNAUTHORIZED, ""),
         };
@@ -145,8 +177,9 @@ impl Imds {
             Shown::Nothing if self.v1 => Proof::NotAsked,
             Shown::Nothing => Proof::Missing,
         };
-        let client = Client::of(&parts.headers, deps.patience);
-        let answered = match wanted(route) {
+        let client = Client::of(request.headers(), deps.patience);
+        let role = wanted(route);
+        let answered = match role.clone() {
             Ok(role) => {
                 let want = want(proof, client.patience.saturating_sub(spent), role);
                 self.resource(deps, guest, route, &want, client.temper)
@@ -154,6 +187,14 @@ impl Imds {
             }
             Err(refusal) => Err(refusal),
         };
+        if let (Shown::Token(end), Ok(_), Ok(Wanted::ChosenName(_))) = (&shown, &answered, &role)
+            && let Some(token) = request.headers().get(TOKEN)
+        {
+            let role = role.clone().unwrap_or(Wanted::First);
+            guest
+                .imds
+                .remember(request.uri().path(), token.as_bytes(), role, *end);
+        }
         match shown {
             Shown::Nothing if answered.is_ok() => drop(deps.metrics.imds_v1_requests.inc()),
             Shown::Nothing | Shown::Token(_) => {}
@@ -174,8 +215,8 @@ impl Imds {
         response
     }
 
-    fn shown(&self, deps: &Deps, guest: &Guest, parts: &Parts) -> Result<Shown, InvalidToken> {
-        let Some(token) = parts.headers.get(TOKEN) else {
+    fn shown(&self, deps: &Deps, guest: &Guest, request: &Request) -> Result<Shown, InvalidToken> {
+        let Some(token) = request.headers().get(TOKEN) else {
             deps.metrics.imds_token_missing.inc();
             return Ok(Shown::Nothing);
         };
@@ -258,10 +299,10 @@ impl Imds {
     }
 
     /// Without a token nothing is told where one is needed, not even what is not there.
-    fn no_route(&self, none: NoRoute, parts: &Parts) -> Response {
+    fn no_route(&self, none: NoRoute, request: &Request) -> Response {
         match none {
             NoRoute::BadPath => text(StatusCode::BAD_REQUEST, ""),
-            NoRoute::NotFound if !self.v1 && !parts.headers.contains_key(TOKEN) => {
+            NoRoute::NotFound if !self.v1 && !request.headers().contains_key(TOKEN) => {
                 text(StatusCode::UNAUTHORIZED, "")
             }
             NoRoute::NotFound => not_found(),

@@ -1,0 +1,79 @@
+//! What the metadata service remembers of one connection: the token that opened last and the
+//! document that was asked for with it.
+//!
+//! A connection's principal never changes, so a token that opened on it once is good on it until
+//! its end; the same bytes need not be opened again.
+
+use std::sync::{Mutex, PoisonError};
+
+use hyper::header::HeaderValue;
+
+use super::TOKEN_LEN;
+use crate::clock::BootTime;
+use crate::grants::Wanted;
+use crate::secret::same_secret;
+
+/// One connection's memory.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    asked: Option<Asked>,
+    /// The last remaining life that was told, in seconds, as a header.
+    life: Option<(u64, HeaderValue)>,
+}
+
+/// Not its token.
+impl std::fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Remembered(..)")
+    }
+}
+
+struct Asked {
+    path: Box<str>,
+    token: [u8; TOKEN_LEN],
+    role: Wanted,
+    end: BootTime,
+}
+
+impl Memory {
+    /// The document at this path was handed out for this token, which lives until `end`.
+    pub(super) fn remember(&self, path: &str, token: &[u8], role: Wanted, end: BootTime) {
+        if let Ok(token) = token.try_into() {
+            let asked = Asked {
+                path: path.into(),
+                token,
+                role,
+                end,
+            };
+            self.lock().asked = Some(asked);
+        }
+    }
+
+    /// The role that this path means and the end of this token, where both are those of before.
+    pub(super) fn recall(&self, path: &str, token: &[u8]) -> Option<(Wanted, BootTime)> {
+        let remembered = self.lock();
+        let asked = remembered.asked.as_ref()?;
+        let same = *asked.path == *path && same_secret(&asked.token, token);
+        same.then(|| (asked.role.clone(), asked.end))
+    }
+
+    /// A remaining life as a header; it changes once a second.
+    pub(super) fn life(&self, seconds: u64) -> HeaderValue {
+        let mut remembered = self.lock();
+        match &remembered.life {
+            Some((told, header)) if *told == seconds => header.clone(),
+            Some(_) | None => {
+                let header = HeaderValue::from(seconds);
+                remembered.life = Some((seconds, header.clone()));
+                header
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
