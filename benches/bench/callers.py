@@ -1,5 +1,6 @@
 """Many callers in one process: connections that each have a queue of requests, on one epoll. A request counts from its first
 byte to the last byte of its answer."""
+import os
 import select
 import socket
 import time
@@ -51,12 +52,17 @@ def imds_token(address):
 
 
 class Crowd:
-    """Connects everyone first; `run` then lets all of them ask."""
+    """Connects everyone first; `run` then lets all of them ask. `users`: the uids as which they connect, by a process that
+    may be any of them."""
 
-    def __init__(self, address, count):
+    def __init__(self, address, count, users=None):
         self.connections = []
-        for _ in range(count):
+        for i in range(count):
+            if users:
+                os.seteuid(users[i])                # a socket belongs to who opens it
             connection = socket.create_connection(address, 20)
+            if users:
+                os.seteuid(0)
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections.append(connection)

@@ -3,11 +3,12 @@ import os
 import statistics
 import subprocess
 import time
+from collections import Counter
 
-from callers import Crowd, ask, imds_token, request
+from callers import Crowd, ask, imds_token, read_answer, request
 from load import wrk
 from servers import ACCOUNT, METRICS, ROLE_PATH, ROLECALL, Rolecall, Server, hyper_bare, nginx
-from world import CALLER_UID, as_caller, cpu_seconds, settled_resident_kib
+from world import CALLER_UID, as_caller, cpu_seconds, settled_memory_kib
 
 TOKEN_FIELD = "X-aws-ec2-metadata-token"
 CROWDED = '[limits]\nconnections = 15000\nconnections-per-caller = 15000\npatience = "20s"\n'
@@ -33,7 +34,7 @@ def requests(bench):
     with Rolecall(bench, "requests").listening() as rolecall:
         token, document = as_caller(held, ROLECALL, ["app"])
         fields, body = [(TOKEN_FIELD, token)], document.encode()
-        figures = {"body_bytes": len(body), "resident_kib_before": settled_resident_kib(rolecall.pid)}
+        figures = {"body_bytes": len(body), "resident_kib_before": settled_memory_kib(rolecall.pid)[0]}
         with hyper_bare(bench, body).listening() as bare, nginx(bench, body).listening() as other:
             for mode in ("kept-alive", "per-request"):
                 def cost(server):
@@ -52,7 +53,7 @@ def requests(bench):
                     figures[mode].append(seen)
                     before = after
                     bench.say(mode, {name: run["cpu_ms_per_1000"] for name, run in seen.items()})
-        figures["resident_kib_after"] = settled_resident_kib(rolecall.pid)
+        figures["resident_kib_after"] = settled_memory_kib(rolecall.pid)[0]
         status, metrics = ask(METRICS, "GET", "/metrics")
         events = rolecall.audited()
     callers = {event["caller"] for event in events if event["event"] == "hand-out"}
@@ -134,7 +135,7 @@ def fan_in(bench):
                              "slowest_s": round(max(seconds for _, _, seconds, _ in answers), 3),
                              "statuses": {str(code): sum(status == code for _, status, _, _ in answers)
                                           for code in sorted({status for _, status, _, _ in answers})},
-                             "resident_kib_after": settled_resident_kib(daemon.pid)}
+                             "resident_kib_after": settled_memory_kib(daemon.pid)[0]}
         bench.say(case, figures[case])
     return figures
 
@@ -143,44 +144,75 @@ def arn(role):
     return f"arn:aws:iam::{ACCOUNT}:role/{role}"
 
 
-def fetch_all(address, roles, connections):
-    token = imds_token(address)
-    queues = [[request("GET", ROLE_PATH + role, [(TOKEN_FIELD, token)]) for role in roles[i::connections]]
-              for i in range(connections)]
-    answers = Crowd(address, connections).run(queues, 300)
-    return sum(status == 200 and found for _, status, _, found in answers)
-
-
 def memory(bench):
-    """What a held role, an idle daemon, and a million issued tokens occupy."""
+    """What a held session, a held role with its configuration, an idle daemon, and a million issued tokens occupy."""
     bench.sts.reset()
     figures = {}
     with Rolecall(bench, "idle").listening() as daemon:
         as_caller(held, ROLECALL, ["app"])
-        figures["idle_kib"] = settled_resident_kib(daemon.pid)
+        figures["idle_kib"] = settled_memory_kib(daemon.pid)[0]
         put = [("X-aws-ec2-metadata-token-ttl-seconds", "21600")]
         wrk(bench.script, ROLECALL, "/latest/api/token", put, seconds=2, method="PUT")
-        before, issued = settled_resident_kib(daemon.pid), 0
+        before, issued = settled_memory_kib(daemon.pid)[1], 0
         while issued < 1_000_000:
             issued += wrk(bench.script, ROLECALL, "/latest/api/token", put, seconds=5, method="PUT")["requests"]
-        figures["tokens"] = {"issued": issued, "before_kib": before, "after_kib": settled_resident_kib(daemon.pid)}
+        after = settled_memory_kib(daemon.pid)[1]
+        figures["tokens"] = {"issued": issued, "anonymous_before_kib": before, "anonymous_after_kib": after}
         bench.say(figures)
+    # One role of which each caller has a session of its own, as its role session name is the caller's: so nothing but
+    # sessions is added to an idle daemon.
+    with Rolecall(bench, "sessions", when='"anyone"', limits=CROWDED).listening() as daemon:
+        as_caller(held, ROLECALL, ["app"])
+        figures["sessions"] = growth(daemon, lambda: fetch_as_many(range(20_000, 30_000)))
+        bench.say(figures["sessions"])
     names = [f"role-{n:0>5}" for n in range(10_000)]
-    with Rolecall(bench, "held", names).listening() as daemon:
-        as_caller(held, ROLECALL, names[:1])
-        before = settled_resident_kib(daemon.pid)
-        begun, ready, rounds = time.perf_counter(), 0, 0
-        # A burst of misses may be told to come again: what counts is what is held in the end.
-        while ready < len(names) and rounds < 20:
-            ready, rounds = as_caller(fetch_all, ROLECALL, names, 16), rounds + 1
-        if ready < len(names):
-            raise RuntimeError(f"only {ready} of {len(names)} roles were handed out")
-        seconds = time.perf_counter() - begun
-        after = settled_resident_kib(daemon.pid)
-        figures["held"] = {"roles": len(names), "token_bytes": 400, "before_kib": before, "after_kib": after,
-                           "kib_each": round((after - before) / len(names), 2), "seconds": round(seconds, 1)}
-        bench.say(figures["held"])
+    with Rolecall(bench, "roles", names, limits=CROWDED).listening() as daemon:
+        as_caller(fetch_roles, names)
+        resident = settled_memory_kib(daemon.pid)[0]
+        figures["roles"] = {"held": len(names), "kib_each": round((resident - figures["idle_kib"]) / len(names), 2)}
+        bench.say(figures["roles"])
     return figures
+
+
+def growth(daemon, fetch):
+    before, clock = settled_memory_kib(daemon.pid)[0], time.perf_counter()
+    held_now = fetch()
+    clock = time.perf_counter() - clock
+    after = settled_memory_kib(daemon.pid)[0]
+    return {"held": held_now, "before_kib": before, "after_kib": after, "seconds": round(clock, 1),
+            "kib_each": round((after - before) / held_now, 2)}
+
+
+def fetch_as_many(users):
+    """Each of these users fetches the one role over a connection of its own, a few hundred at a time."""
+    for some in batches(list(users), 250):
+        crowd = Crowd(ROLECALL, len(some), some)
+        for connection in crowd.connections:
+            connection.setblocking(True)
+            connection.sendall(request("PUT", "/latest/api/token", [("X-aws-ec2-metadata-token-ttl-seconds", "60")]))
+        tokens = [read_answer(connection)[1].decode() for connection in crowd.connections]
+        for connection in crowd.connections:
+            connection.setblocking(False)
+        answers = crowd.run([[request("GET", ROLE_PATH + "app", [(TOKEN_FIELD, token)])] for token in tokens], 60)
+        all_served(answers, len(some))
+    return len(users)
+
+
+def fetch_roles(names):
+    """One caller fetches all of these roles, over a few kept connections."""
+    token = imds_token(ROLECALL)
+    queues = [[request("GET", ROLE_PATH + name, [(TOKEN_FIELD, token)]) for name in names[i::16]] for i in range(16)]
+    all_served(Crowd(ROLECALL, 16).run(queues, 300), len(names))
+
+
+def batches(items, size):
+    return [items[i:i + size] for i in range(0, len(items), size)]
+
+
+def all_served(answers, expected):
+    served = sum(status == 200 and found for _, status, _, found in answers)
+    if served < expected:
+        raise RuntimeError(f"only {served} of {expected} got credentials: {Counter(answer[1] for answer in answers)}")
 
 
 def embedded_default(bench, directory):
@@ -202,15 +234,16 @@ def first_credential(server):
 
 def start(bench):
     """From exec to the first credential of the embedded default; beside it bare hyper's first answer."""
-    figures = {"first_ms": [], "again_ms": [], "hyper_bare_ms": [], "idle_kib": []}
+    figures = {"first_ms": [], "again_ms": [], "hyper_bare_ms": [], "cpu_ms": [], "idle_kib": []}
     for i in range(bench.starts):
         directory = bench.directory(f"start-{i}")
         for key in ("first_ms", "again_ms"):        # without and with the state that the first start makes
             with embedded_default(bench, directory) as server:
                 took, body = first_credential(server)
                 figures[key].append(round(took, 2))
+                figures["cpu_ms"].append(round(cpu_seconds(server.pid) * 1e3, 2))
                 if i == 0:
-                    figures["idle_kib"].append(settled_resident_kib(server.pid))
+                    figures["idle_kib"].append(settled_memory_kib(server.pid)[0])
         with hyper_bare(bench, body) as server:
             server.listening()
             ask(server.address, "GET", "/")

@@ -50,9 +50,10 @@ def goals_of_fan_in(figures):
 
 
 def goals_of_memory(figures):
-    each, idle, tokens = figures["held"]["kib_each"], figures["idle_kib"], figures["tokens"]
-    growth = tokens["after_kib"] - tokens["before_kib"]
-    yield "resident memory of a held role, of 10,000 (400-byte tokens)", "≤ 4 KiB", f"{each:.2f} KiB", each <= 4
+    each, idle, tokens = figures["sessions"]["kib_each"], figures["idle_kib"], figures["tokens"]
+    growth = tokens["anonymous_after_kib"] - tokens["anonymous_before_kib"]
+    yield ("resident memory of a held session, of 10,000 (400-byte tokens)", "≤ 4 KiB",
+           f"{each:.2f} KiB (with a role and a grant configured for each: {figures['roles']['kib_each']:.2f} KiB)", each <= 4)
     yield "idle daemon, resident, after a session from STS", "≤ 8 MiB", f"{idle / 1024:.1f} MiB", idle <= 8192
     yield (f"growth over {tokens['issued'] / 1e6:.1f} million issued tokens", "none", f"{growth} KiB",
            growth <= NO_GROWTH_KIB)
@@ -110,7 +111,7 @@ def tables(results):
     if "start" in results:
         found = results["start"]["figures"]
         out += ["", f"Bare hyper, started the same way, gives its first answer after {spread(found['hyper_bare_ms'], '{:.1f}')} "
-                f"ms. The embedded default idles at {found['idle_kib'][-1] / 1024:.1f} MiB."]
+                f"ms. The embedded default takes {spread(found['cpu_ms'], '{:.1f}')} ms of CPU time for its own, and idles at {found['idle_kib'][-1] / 1024:.1f} MiB."]
     return "\n".join([*out, "", "Where each phase ran, and in parentheses the share of the machine's time that other work took "
                       "meanwhile:", "", *abouts(results)])
 

@@ -16,6 +16,7 @@ STS = ("127.0.0.1", 7000)
 ROLECALL, HYPER, NGINX, METRICS = ("127.0.0.1", 8001), ("127.0.0.1", 8002), ("127.0.0.1", 8003), ("127.0.0.1", 9001)
 ROLE_PATH = "/latest/meta-data/iam/security-credentials/"
 ACCOUNT = "123456789012"
+THE_CALLER = f"{{ uid = {CALLER_UID} }}"
 
 
 class Server:
@@ -58,11 +59,11 @@ class Server:
 
 
 class Rolecall(Server):
-    """One daemon with its configuration: audit into a file, metrics served, one grant to the caller for each role."""
+    """One daemon with its configuration: audit into a file, metrics served, one grant of each role to whom `when` says."""
 
-    def __init__(self, bench, label, roles=("app",), address=ROLECALL, metrics=METRICS, limits=""):
+    def __init__(self, bench, label, roles=("app",), address=ROLECALL, metrics=METRICS, limits="", when=THE_CALLER):
         directory = bench.directory(label)
-        (directory / "rolecall.toml").write_text(configuration(directory, roles, address, metrics, limits))
+        (directory / "rolecall.toml").write_text(configuration(directory, roles, when, address, metrics, limits))
         super().__init__("rolecall", address, [bench.rolecall, "serve", "--config", str(directory / "rolecall.toml")],
                          directory, {"BENCH_SECRET": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"})
         self.metrics = metrics
@@ -73,7 +74,7 @@ class Rolecall(Server):
         return [event for event in map(json.loads, lines) if event.get("target") == "rolecall::audit"]
 
 
-def configuration(directory, roles, address, metrics, limits):
+def configuration(directory, roles, when, address, metrics, limits):
     listener = '[[listener]]\nname = "{}"\nbind = ["{}:{}"]\napis = ["{}"]\n'
     return "".join([
         listener.format("metadata", *address, "imds"), listener.format("metrics", *metrics, "metrics"),
@@ -81,7 +82,7 @@ def configuration(directory, roles, address, metrics, limits):
         'credentials = { from = "key", access-key-id = "AKIAIOSFODNN7EXAMPLE", secret-access-key = "env:BENCH_SECRET" }\n'
         "rate-limit = { per-second = 100000, burst = 100000 }\n",
         *(f"[account.bench.role.{role}]\n" for role in roles),
-        *(f'[[grant]]\nrole = "bench/{role}"\nwhen = {{ uid = {CALLER_UID} }}\nreason = "benchmark"\n' for role in roles),
+        *(f'[[grant]]\nrole = "bench/{role}"\nwhen = {when}\nreason = "benchmark"\n' for role in roles),
         f'[state]\ndirectory = "{directory}/state"\n[admin]\nsocket = "{directory}/admin.sock"\n'
         f'[log]\nto = ["file:{directory}/log"]\n', limits])
 

@@ -24,7 +24,7 @@ def enter_namespace():
         os.environ[INSIDE] = "1"
         os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.orig_argv[1:]])
     for command in (["ip", "link", "set", "lo", "up"],
-                    ["sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 65000", "net.core.somaxconn=16384",
+                    ["sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 64999", "net.core.somaxconn=16384",
                      "net.ipv4.tcp_max_syn_backlog=16384", "net.ipv4.tcp_congestion_control=reno"]):
         subprocess.run(command, check=True)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -91,17 +91,18 @@ def cpu_seconds(pid):
     return sum(time.clock_gettime(~each << 3 | 2) for each in family(pid))
 
 
-def resident_kib(pid):
-    return sum(int(re.search(r"^Rss:\s+(\d+)", Path(f"/proc/{each}/smaps_rollup").read_text(), re.M)[1])
-               for each in family(pid))
+def memory_kib(pid):
+    """(all that is resident, the anonymous part of it)"""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return tuple(int(re.search(rf"^{field}:\s+(\d+)", text, re.M)[1]) for field in ("Rss", "Anonymous"))
 
 
-def settled_resident_kib(pid, limit=20):
-    """Resident memory once it has stood still for a second."""
-    end, last, since = time.monotonic() + limit, resident_kib(pid), time.monotonic()
+def settled_memory_kib(pid, limit=20):
+    """The same once it has stood still for a second."""
+    end, last, since = time.monotonic() + limit, memory_kib(pid), time.monotonic()
     while time.monotonic() - since < 1 and time.monotonic() < end:
         time.sleep(0.1)
-        now = resident_kib(pid)
+        now = memory_kib(pid)
         if now != last:
             last, since = now, time.monotonic()
     return last
