@@ -16,6 +16,7 @@ mod hostile;
 mod imds;
 mod log_targets;
 mod reload;
+mod sandbox;
 mod seats;
 mod upstream;
 mod upstream_base;
