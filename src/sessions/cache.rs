@@ -222,15 +222,19 @@ impl Sessions {
 
     /// What is held, under way and remembered, by role.
     pub fn report(&self) -> Vec<Report> {
+        self.report_of(|_| true)
+    }
+
+    /// The same of these roles only: most callers may see few of many.
+    pub fn report_of(&self, wanted: impl Fn(&RoleRef) -> bool) -> Vec<Report> {
         let now = self.clock().boot();
         let registry = self.lock();
         let awake = registry.records.values().filter(|record| record.is_awake());
         let mut reports: Vec<Report> = awake
             .flat_map(|record| {
                 let pace = self.0.pacing.pace(&record.request.upstream);
-                record
-                    .roles()
-                    .map(move |role| Report::new(role, record, pace, now))
+                let roles = record.roles().filter(|role| wanted(role));
+                roles.map(move |role| Report::new(role, record, pace, now))
             })
             .collect();
         drop(registry);

@@ -11,6 +11,7 @@ mod token;
 mod view;
 pub mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,8 +132,14 @@ impl Admin {
     }
 
     fn status(&self, viewer: &Viewer) -> wire::Status {
-        let reports = self.vending.sessions().report();
-        let handed_out = self.vending.audit().handed_out();
+        let audit = self.vending.audit();
+        let handed_out = audit.handed_out(|caller| viewer.sees(caller));
+        let roles = handed_out.iter().map(|line| RoleRef::parse(&line.role));
+        let roles: BTreeSet<RoleRef> = roles.filter_map(Result::ok).collect();
+        let reports = self.vending.sessions().report_of(|role| match viewer {
+            Viewer::Administrator => true,
+            Viewer::User(_) => roles.contains(role),
+        });
         wire::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -146,7 +153,7 @@ impl Admin {
                 Viewer::User(_) => Vec::new(),
             },
             sessions: view::sessions(viewer, reports, &handed_out),
-            callers: view::callers(viewer, &handed_out),
+            callers: view::callers(&handed_out),
         }
     }
 

@@ -168,6 +168,10 @@ impl AuditLine {
         self.untold.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn caller(&self) -> &str {
+        &self.subject.caller
+    }
+
     pub(super) fn handed_out(&self) -> Option<HandedOut> {
         let of = &self.subject;
         Some(HandedOut {

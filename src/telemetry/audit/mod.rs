@@ -190,11 +190,12 @@ impl Audit {
         counted
     }
 
-    /// Which keys were handed to whom, as far as it is remembered: until the keys expire.
-    pub fn handed_out(&self) -> Vec<HandedOut> {
+    /// Which keys were handed to these callers, as far as it is remembered: until the keys expire.
+    pub fn handed_out(&self, to: impl Fn(&str) -> bool) -> Vec<HandedOut> {
         let lines = self.lock();
-        let held = lines.hand_outs.values();
-        held.filter_map(|held| held.line.handed_out()).collect()
+        let held = lines.hand_outs.values().map(|held| &held.line);
+        let theirs = held.filter(|line| to(line.caller()));
+        theirs.filter_map(|line| line.handed_out()).collect()
     }
 
     /// The newest events after this sequence number, oldest first; at most a thousand are kept.
