@@ -9,6 +9,7 @@
 # ROLECALL_TEST_CACHE: where environments are kept (default $ROLECALL_CACHE/tests, /var/cache/rolecall/tests).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=python_environment.sh
 . "$here/python_environment.sh"
 
 install_() { python_environment moto "$here/moto.txt"; }
@@ -29,7 +30,7 @@ up() {
         cat "$state/env"
         return
     fi
-    local checked=() port= deadline=$((SECONDS + 60))
+    local checked=() port='' deadline=$((SECONDS + 60))
     [ -z "${MOTO_CHECK:-}" ] || checked=(INITIAL_NO_AUTH_ACTION_COUNT=5)
     env -u AWS_ENDPOINT_URL -u AWS_PROFILE "${checked[@]}" setsid "$cache/moto/bin/python" \
         "$cache/moto/bin/moto_server" -H 127.0.0.1 -p 0 >"$state/log" 2>&1 </dev/null &

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: python_environment NAME REQUIREMENTS makes a Python environment in the cache, once for each
 # content of the requirements file, with the system's Python. Sets $cache.
 cache=${ROLECALL_TEST_CACHE:-${ROLECALL_CACHE:-/var/cache/rolecall}/tests}

@@ -57,7 +57,6 @@ bind = ["169.254.170.2:80", "127.0.0.1:8170"]
 apis = ["container"]
 {further}
 [[listener.token]]
-role = "{ROLE}"
 file = "{self.token_file}"
 uri-file = "{self.uri_file}"
 owner = {granted}
@@ -66,7 +65,9 @@ owner = {granted}
 id = "123456789012"
 region = "us-east-1"
 endpoint = "{self._sts_url}"
-credentials = {{ from = "key", access-key-id = "{self._base_key}", secret-access-key = "file:{self.directory}/base.secret" }}
+credentials.from = "key"
+credentials.access-key-id = "{self._base_key}"
+credentials.secret-access-key = "file:{self.directory}/base.secret"
 
 [account.{ACCOUNT}.role.web]
 duration = "12h"

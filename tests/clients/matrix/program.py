@@ -131,7 +131,8 @@ class Program:
             "--no-new-privs",
         ]
         return subprocess.Popen(
-            ["setpriv", "--pdeathsig=KILL", *privilege, *self._command()], env=self._environment, cwd=self._directory / "home",
+            ["setpriv", "--pdeathsig=KILL", *privilege, *self._command()],
+            env=self._environment, cwd=self._directory / "home",
             stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
         )
 

@@ -24,9 +24,12 @@ def slow(cell):
     cell.sts.behave(delay=SLOW_SECONDS)
     cell.start_daemon()
     program = cell.program()
-    if cell.client.bears_slow or cell.client.proof == "identity":
+    if cell.client.proof == "identity":
         cell.served(program)
-        return NO_CREDENTIALS if cell.client.proof == "identity" else "served at the first ask"
+        return NO_CREDENTIALS
+    if cell.client.bears_slow:
+        cell.served(program)
+        return "served at the first ask"
     _plain(cell.refused(program))
     cell.served_soon(program)
     return "served at a later ask"
@@ -104,8 +107,9 @@ def wrong_role(cell):
         cell.daemon.stop()
     if cell.client.container is not None:
         _start_container_only(cell)
-        path = f"/role/{OTHER_ROLE}"
-        _plain(cell.refused(cell.program(cell.container_variables(path, cell.token()))))
+        variables = cell.container_variables(f"/role/{OTHER_ROLE}", cell.token())
+        # Without a token, as in the relative form, no role is looked at and so none denied.
+        _plain(cell.refused(cell.program(variables), denial=cell.client.container == "full"))
     return "refused"
 
 
