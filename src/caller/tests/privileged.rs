@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{
@@ -17,7 +18,9 @@ use nix::unistd::{Uid, setfsuid};
 
 use super::{desk, identify, listener};
 use crate::caller::cgroup::Hierarchy;
+use crate::caller::own_addresses::OwnAddresses;
 use crate::caller::{Caller, Desk};
+use crate::clock::Clock;
 use crate::grants::{
     Container, ContainerId, Decision, Fact, Grant, Known, UserIds, Wanted, When, decide,
 };
@@ -301,6 +304,29 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(status.success(), "{program} {arguments:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_address_that_comes_or_goes_is_noticed() {
+    if !can_test(&["ip"]) {
+        return;
+    }
+    // The namespace is this thread's own, and ends with it.
+    unshare(CloneFlags::CLONE_NEWNET).unwrap();
+    let clock = Clock::simulated(SystemTime::UNIX_EPOCH);
+    let own = OwnAddresses::default();
+    let address = "192.0.2.7".parse().unwrap();
+    assert!(own.contain("127.0.0.1".parse().unwrap(), &clock));
+    assert!(own.contain("::ffff:127.0.0.1".parse().unwrap(), &clock));
+    assert!(!own.contain(address, &clock));
+    run("ip", &["address", "add", "192.0.2.7/32", "dev", "lo"]);
+    assert!(!own.contain(address, &clock), "it was just looked for");
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(own.contain(address, &clock));
+    assert!(own.contain("::ffff:192.0.2.7".parse().unwrap(), &clock));
+    run("ip", &["address", "del", "192.0.2.7/32", "dev", "lo"]);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(!own.contain(address, &clock));
+}
+
 #[test]
 fn a_redirected_connection_is_followed_to_where_it_was_meant_to_go() {
     if !can_test(&["ip", "nft"]) {
@@ -314,7 +340,7 @@ fn a_redirected_connection_is_followed_to_where_it_was_meant_to_go() {
         "ip",
         &["address", "add", "fd00:ec2::254/128", "dev", "lo", "nodad"],
     );
-    let desk = Desk::open(crate::clock::Clock::System).unwrap();
+    let desk = Desk::open(Clock::System).unwrap();
     let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
     let v6 = TcpListener::bind("[::1]:0").unwrap();
     let rules = format!(
