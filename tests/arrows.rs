@@ -119,8 +119,9 @@ mod tests {
         for (room, file, text) in sources() {
             for (name, rooms) in CRATES {
                 let used = text.match_indices(name).any(|(at, _)| {
-                    let before = text[..at].chars().next_back();
-                    let after = text[at + name.len()..].starts_with("::") || name.ends_with('_');
+                    let (before, rest) = text.split_at(at);
+                    let before = before.chars().next_back();
+                    let after = rest.replacen(name, "", 1).starts_with("::") || name.ends_with('_');
                     after && !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
                 });
                 if used && !rooms.contains(&room.as_str()) {
@@ -193,7 +194,7 @@ mod tests {
     fn rooms_in(text: &str) -> BTreeSet<String> {
         let mut rooms = BTreeSet::new();
         for (at, _) in text.match_indices("crate::") {
-            let rest = &text[at + "crate::".len()..];
+            let (_, rest) = text.split_at(at + "crate::".len());
             if let Some(list) = rest.strip_prefix('{') {
                 let list = list.split("};").next().unwrap();
                 rooms.extend(list.split(',').map(|item| first_word(item.trim())));

@@ -371,7 +371,7 @@ impl Bound {
         drop(tasks.spawn(background));
         loop {
             tokio::select! {
-                asked = asked.recv() => match asked {
+                signal = asked.recv() => match signal {
                     Some(Asked::Reload) => reloader.by_signal(&daemon).await,
                     Some(Asked::End) | None => break,
                 },

@@ -208,14 +208,19 @@ impl Desk {
         }
     }
 
-    /// What placeholders will stand for when this user asks from the host itself.
-    pub async fn names_of(&self, uid: u32) -> Names {
-        let user = match self.users.look_up(uid).await {
+    /// What placeholders will stand for when this user asks from the host itself; without a user,
+    /// what they stand for whoever asks.
+    pub async fn names_of(&self, uid: Option<u32>) -> Names {
+        let user = match uid {
+            Some(uid) => self.users.look_up(uid).await,
+            None => Known::No,
+        };
+        let user = match user {
             Known::Yes(name) => Some(name.to_string()),
             Known::No | Known::NotYet => None,
         };
         Names {
-            uid: Some(uid),
+            uid,
             user,
             place: None,
             hostname: self.hostname.to_string(),

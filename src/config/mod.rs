@@ -6,6 +6,7 @@ mod diff;
 mod duration;
 mod embedded;
 mod load;
+mod prefetch;
 mod problem;
 mod raw;
 mod secret_source;
@@ -17,6 +18,7 @@ pub use describe::{reference, schema};
 pub use diff::{Changes, diff};
 pub use embedded::embedded;
 pub use load::{DEFAULT_FILE, LoadError, Refused, parse_text};
+pub use prefetch::Ahead;
 pub use problem::{Problem, Severity};
 pub use raw::Position;
 pub use surroundings::{Purpose, Surroundings};
@@ -29,7 +31,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::grants::{Grant, Placeholder, Template};
+use crate::grants::{Grant, Template};
 use crate::types::{
     AccessKeyId, AccountAlias, AccountId, ExternalId, Partition, Region, RoleArn, RoleName, RoleRef,
 };
@@ -271,15 +273,6 @@ pub struct Role {
     pub not_before: Option<std::time::SystemTime>,
 }
 
-impl Role {
-    /// The placeholders of all its texts.
-    pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> + '_ {
-        let texts = std::iter::once(&self.session_name).chain(&self.source_identity);
-        let tags = self.tags.iter().map(|(_, value)| value);
-        texts.chain(tags).flat_map(Template::placeholders)
-    }
-}
-
 /// The STS call behind a role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoleKind {
@@ -378,15 +371,6 @@ impl Listener {
 }
 
 impl Config {
-    /// The roles that are fetched at start and kept.
-    pub fn prefetched(&self) -> Vec<&Role> {
-        let roles = self
-            .accounts
-            .values()
-            .flat_map(|account| account.roles.values());
-        roles.filter(|role| role.prefetch).collect()
-    }
-
     /// Before which moment the built-in authority's sessions of a role no longer count.
     pub fn not_before(&self) -> BTreeMap<RoleRef, std::time::SystemTime> {
         let roles = self

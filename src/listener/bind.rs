@@ -308,6 +308,7 @@ fn other(address: &str, error: io::Error) -> BindError {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::net::TcpStream;
 
     use nix::sys::socket::getsockopt;
@@ -325,7 +326,7 @@ mod tests {
         for (kind, hops) in [(Kind::Metadata, 1), (Kind::Other, 64)] {
             let bound = only(&Bind::Tcp("127.0.0.1:0".parse().unwrap()), kind).unwrap();
             let client = TcpStream::connect(&bound.address).unwrap();
-            std::io::Write::write_all(&mut &client, b"x").unwrap();
+            (&client).write_all(b"x").unwrap();
             let Socket::Tcp(listener) = &bound.socket else {
                 panic!("{bound:?}")
             };

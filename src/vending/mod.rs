@@ -16,8 +16,8 @@ pub use refusal::Refusal;
 pub use visit::Visit;
 
 use crate::caller::{Caller, Desk};
-use crate::config::Role;
-use crate::grants::{Decision, Fact, Grant, Granted, Names, NoGrant, Wanted, decide};
+use crate::config::Ahead;
+use crate::grants::{Decision, Fact, Grant, Granted, NoGrant, Wanted, decide};
 use crate::sessions::{Prefetch, Request, Session, Sessions};
 use crate::telemetry::audit::{Audit, Denial, HandOut};
 use crate::types::{RoleArn, RoleRef};
@@ -194,35 +194,16 @@ impl Vending {
         }
     }
 
-    /// Fetches each role that a grant fixes all names of, before anybody asks.
-    pub async fn prefetch(&self, roles: &[&Role]) -> Vec<Prefetch> {
+    /// Fetches these sessions before anybody asks, and keeps them as long as the handles live.
+    pub async fn prefetch(&self, sessions: &[Ahead]) -> Vec<Prefetch> {
         let policy = self.policy.load_full();
         let mut wanted = Vec::new();
-        for role in roles {
-            for names in self.prefetched_names(&policy, role).await {
-                let request = policy.catalogue.request(&role.reference, &names);
-                wanted.extend(request.map(|request| self.sessions.prefetch(request)));
-            }
+        for ahead in sessions {
+            let names = self.desk.names_of(ahead.uid).await;
+            let request = policy.catalogue.request(&ahead.role, &names);
+            wanted.extend(request.map(|request| self.sessions.prefetch(request)));
         }
         wanted
-    }
-
-    /// The names that a role's texts can have before anybody asks: any will do where they have no
-    /// placeholders, else those of each user that a grant fixes.
-    async fn prefetched_names(&self, policy: &Policy, role: &Role) -> Vec<Names> {
-        if role.placeholders().next().is_none() {
-            return vec![Names::default()];
-        }
-        let grants = policy
-            .grants
-            .iter()
-            .filter(|grant| grant.role == role.reference);
-        let uids = grants.filter_map(|grant| grant.when.users.as_ref()?.single());
-        let mut names = Vec::new();
-        for uid in uids {
-            names.push(self.desk.names_of(uid).await);
-        }
-        names
     }
 
     /// The role that this caller gets and what is known of its account, without any fetch.

@@ -11,7 +11,7 @@ fn file(daemon: &TestDaemon, name: &str) -> String {
 
 #[tokio::test]
 async fn a_token_file_opens_every_path_but_no_other_role() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("container");
     let token = file(&daemon, "token");
     assert!(
@@ -42,7 +42,7 @@ async fn a_token_file_opens_every_path_but_no_other_role() {
 
 #[tokio::test]
 async fn a_wrong_or_missing_token_is_401_in_json() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("container");
     let missing = ask(at, "GET", "/creds", &[]).await;
     assert_eq!(missing.status, 401);
@@ -71,7 +71,7 @@ async fn a_wrong_or_missing_token_is_401_in_json() {
 
 #[tokio::test]
 async fn the_relative_form_needs_only_its_unguessable_path() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("container");
     let uri = file(&daemon, "uri");
     let answer = ask(at, "GET", &uri, &[]).await;
@@ -100,7 +100,7 @@ async fn a_tokenless_listener_serves_by_the_kernels_evidence_alone() {
         "apis = [\"container\"]",
         "apis = [\"container\"]\ntokenless = true",
     );
-    let daemon = TestDaemon::start(&text).await;
+    let daemon = TestDaemon::start(&text);
     let at = daemon.address("container");
     assert_eq!(ask(at, "GET", "/creds", &[]).await.status, 200);
     let wrong = ask(at, "GET", "/creds", &[("Authorization", "x")]).await;
@@ -109,7 +109,7 @@ async fn a_tokenless_listener_serves_by_the_kernels_evidence_alone() {
 
 #[tokio::test]
 async fn refusals_are_json_and_tell_no_more_than_their_kind() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("container");
     for (method, path, headers, status, code) in [
         ("GET", "/", &[][..], 404, "NotFound"),
@@ -145,7 +145,7 @@ async fn refusals_are_json_and_tell_no_more_than_their_kind() {
 #[tokio::test]
 async fn a_caller_without_a_grant_is_403_whatever_token_it_shows() {
     let text = LOCAL.replace("when = { uid = {uid} }", "when = { uid = 12345 }");
-    let daemon = TestDaemon::start(&text).await;
+    let daemon = TestDaemon::start(&text);
     let at = daemon.address("container");
     let token = file(&daemon, "token");
     let answer = ask(at, "GET", "/creds", &[("Authorization", &token)]).await;

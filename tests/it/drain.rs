@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_millis(1500);
 async fn waiters_are_answered_at_once() {
     let sts = ScriptedSts::start(|_| Reply::Hang).await;
     let text = format!("{}\n[limits]\npatience = \"30s\"\n", upstream(&sts.url()));
-    let daemon = TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default()).await;
+    let daemon = TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default());
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let mut waiter = Connection::open(at).await;
@@ -39,7 +39,7 @@ async fn waiters_are_answered_at_once() {
 
 #[tokio::test]
 async fn kept_connections_are_closed_and_new_ones_refused() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let mut kept = Connection::open(at).await;
@@ -66,14 +66,14 @@ async fn a_passed_socket_outlives_the_daemon() {
         Passed::new([("metadata".to_owned(), copy)])
     };
     let directory = tempfile::tempdir().unwrap();
-    let first = TestDaemon::start_in(directory, &text, Clock::System, pass()).await;
+    let first = TestDaemon::start_in(directory, &text, Clock::System, pass());
     let token = imds_token(at).await;
     let (_, directory) = first.end().await;
     let mut queued = Connection::open(at).await;
     queued
         .send(request("GET", LIST, &[(TOKEN, &token)]).as_bytes())
         .await;
-    let second = TestDaemon::start_in(directory, &text, Clock::System, pass()).await;
+    let second = TestDaemon::start_in(directory, &text, Clock::System, pass());
     let answer = queued.answer().await.unwrap();
     assert_eq!(
         (answer.status, answer.body.as_str()),

@@ -130,7 +130,7 @@ async fn scripted() -> (ScriptedSts, Arc<Mutex<fn() -> Reply>>) {
 
 async fn daemon(sts: &ScriptedSts) -> TestDaemon {
     let text = upstream(&sts.url());
-    TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default()).await
+    TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default())
 }
 
 /// Runs one fault; what was seen, as a row of the table.

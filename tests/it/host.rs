@@ -98,7 +98,7 @@ fn a_port_in_use_is_named_with_what_to_do() {
 #[tokio::test]
 async fn a_clock_that_jumps_by_a_day_changes_no_held_session() {
     let clock = Clock::simulated(noon());
-    let daemon = TestDaemon::start_at(LOCAL, clock.clone()).await;
+    let daemon = TestDaemon::start_at(LOCAL, clock.clone());
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let held = imds_get(at, &token, DOCUMENT).await;
@@ -126,7 +126,7 @@ async fn a_session_counts_by_upstreams_clock_where_ours_is_wrong() {
     .await;
     let clock = Clock::simulated(noon());
     let text = upstream(&sts.url());
-    let daemon = TestDaemon::start_in(with_secret(), &text, clock, Passed::default()).await;
+    let daemon = TestDaemon::start_in(with_secret(), &text, clock, Passed::default());
     let at = daemon.address("metadata");
     let document = imds_get(at, &imds_token(at).await, DOCUMENT).await;
     assert_eq!(document.status, 200, "a wrong clock here does no harm");
@@ -148,7 +148,7 @@ async fn a_session_shorter_than_asked_is_served_with_its_real_life() {
     })
     .await;
     let text = upstream(&sts.url());
-    let daemon = TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default()).await;
+    let daemon = TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default());
     let at = daemon.address("metadata");
     let document = imds_get(at, &imds_token(at).await, DOCUMENT).await;
     assert_eq!(document.json()["Expiration"], "2030-06-01T12:20:00Z");

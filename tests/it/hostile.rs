@@ -16,7 +16,7 @@ async fn raw(daemon: &TestDaemon, bytes: &[u8]) -> Option<u16> {
 
 #[tokio::test]
 async fn malformed_requests_are_400_and_end_their_connection_only() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let mut bystander = Connection::open(at).await;
@@ -45,7 +45,7 @@ async fn malformed_requests_are_400_and_end_their_connection_only() {
 
 #[tokio::test]
 async fn targets_that_no_sdk_sends_are_refused() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     for (target, status) in [
@@ -76,7 +76,7 @@ async fn targets_that_no_sdk_sends_are_refused() {
 
 #[tokio::test]
 async fn proxies_browsers_and_rebound_names_are_refused_on_every_route() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     for header in [
@@ -119,13 +119,13 @@ async fn proxies_browsers_and_rebound_names_are_refused_on_every_route() {
 
 #[tokio::test]
 async fn oversized_heads_and_bodies_are_cut_off() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let huge = format!(
         "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
         "a".repeat(60_000)
     );
     assert_eq!(raw(&daemon, huge.as_bytes()).await, Some(431));
-    let many: String = (0..500).map(|n| format!("X-{n}: y\r\n")).collect();
+    let many = "X: y\r\n".repeat(500);
     let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");
     assert_eq!(raw(&daemon, many.as_bytes()).await, Some(431));
     let body = "x".repeat(70_000);
@@ -143,7 +143,7 @@ async fn oversized_heads_and_bodies_are_cut_off() {
 
 #[tokio::test]
 async fn silent_and_slow_connections_are_closed() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let half_body: &[u8] =
         b"PUT /latest/api/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc";
@@ -159,7 +159,7 @@ async fn silent_and_slow_connections_are_closed() {
 #[tokio::test]
 async fn an_unknown_caller_is_told_nothing() {
     let text = LOCAL.replace("when = { uid = {uid} }", "when = { uid = 12345 }");
-    let daemon = TestDaemon::start(&text).await;
+    let daemon = TestDaemon::start(&text);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     for target in [LIST, DOCUMENT, "/latest/meta-data/iam/info"] {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rolecall::clock::Clock;
+use rolecall::listener::Passed;
 
 use crate::support::client::{
     Connection, LIST, TOKEN, TOKEN_TTL, ask, imds_get, imds_token, request,
@@ -13,7 +14,7 @@ const DOCUMENT: &str = "/latest/meta-data/iam/security-credentials/demo";
 
 #[tokio::test]
 async fn a_token_has_no_newline_and_echoes_its_life() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     for ttl in ["1", "60", "21600"] {
         let answer = ask(at, "PUT", "/latest/api/token", &[(TOKEN_TTL, ttl)]).await;
@@ -30,7 +31,7 @@ async fn a_token_has_no_newline_and_echoes_its_life() {
 
 #[tokio::test]
 async fn a_wrong_life_is_the_only_400_of_a_token() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     for ttl in ["0", "-1", "21601", "1.5", "x", "", "99999999999999999999"] {
         let answer = ask(at, "PUT", "/latest/api/token", &[(TOKEN_TTL, ttl)]).await;
@@ -50,7 +51,7 @@ async fn a_wrong_life_is_the_only_400_of_a_token() {
 
 #[tokio::test]
 async fn the_document_is_what_every_client_can_read() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let list = imds_get(at, &token, LIST).await;
@@ -108,7 +109,7 @@ async fn minio_js_finds_its_own_spelling_only_where_it_is_switched_on() {
         "apis = [\"imds\"]",
         "apis = [\"imds\"]\nminio-js-alias = true",
     );
-    let daemon = TestDaemon::start(&text).await;
+    let daemon = TestDaemon::start(&text);
     let at = daemon.address("metadata");
     let document = imds_get(at, &imds_token(at).await, DOCUMENT).await.json();
     assert_eq!(document["AccessKeyID"], document["AccessKeyId"]);
@@ -116,7 +117,7 @@ async fn minio_js_finds_its_own_spelling_only_where_it_is_switched_on() {
 
 #[tokio::test]
 async fn every_slash_and_version_form_is_answered_without_redirect() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     for prefix in [
@@ -149,7 +150,7 @@ async fn every_slash_and_version_form_is_answered_without_redirect() {
 
 #[tokio::test]
 async fn what_is_not_there_is_404_with_a_token_and_401_without() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     for target in [
@@ -190,7 +191,7 @@ async fn what_is_not_there_is_404_with_a_token_and_401_without() {
 #[tokio::test]
 async fn where_v1_is_on_a_bad_token_is_still_401() {
     let text = LOCAL.replace("apis = [\"imds\"]", "apis = [\"imds\"]\nimdsv1 = true");
-    let daemon = TestDaemon::start(&text).await;
+    let daemon = TestDaemon::start(&text);
     let at = daemon.address("metadata");
     let list = ask(at, "GET", LIST, &[]).await;
     assert_eq!((list.status, list.body.as_str()), (200, "demo"));
@@ -203,13 +204,13 @@ async fn where_v1_is_on_a_bad_token_is_still_401() {
 #[tokio::test]
 async fn a_grant_may_turn_v1_on_or_off_for_its_callers() {
     let on = LOCAL.replace("reason = ", "imdsv1 = true\nreason = ");
-    let daemon = TestDaemon::start(&on).await;
+    let daemon = TestDaemon::start(&on);
     let at = daemon.address("metadata");
     assert_eq!(ask(at, "GET", DOCUMENT, &[]).await.status, 200);
     let off = LOCAL
         .replace("apis = [\"imds\"]", "apis = [\"imds\"]\nimdsv1 = true")
         .replace("reason = ", "imdsv1 = false\nreason = ");
-    let daemon = TestDaemon::start(&off).await;
+    let daemon = TestDaemon::start(&off);
     let at = daemon.address("metadata");
     assert_eq!(ask(at, "GET", DOCUMENT, &[]).await.status, 401);
 }
@@ -217,7 +218,7 @@ async fn a_grant_may_turn_v1_on_or_off_for_its_callers() {
 #[tokio::test]
 async fn configured_facts_are_told_and_agree() {
     let facts = "apis = [\"imds\"]\ninstance-id = \"i-0123456789abcdef0\"\navailability-zone = \"eu-central-1a\"";
-    let daemon = TestDaemon::start(&LOCAL.replace("apis = [\"imds\"]", facts)).await;
+    let daemon = TestDaemon::start(&LOCAL.replace("apis = [\"imds\"]", facts));
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     for (target, body) in [
@@ -266,7 +267,7 @@ async fn configured_facts_are_told_and_agree() {
 
 #[tokio::test]
 async fn other_methods_are_405_and_head_has_no_body() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
@@ -284,7 +285,7 @@ async fn other_methods_are_405_and_head_has_no_body() {
 
 #[tokio::test]
 async fn a_chunked_empty_put_that_expects_100_keeps_the_connection_in_step() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let mut connection = Connection::open(daemon.address("metadata")).await;
     let headers = [
         (TOKEN_TTL, "21600"),
@@ -310,7 +311,7 @@ async fn a_chunked_empty_put_that_expects_100_keeps_the_connection_in_step() {
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let mut connection = Connection::open(at).await;
@@ -327,7 +328,7 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test]
 async fn http_1_0_without_host_is_answered() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let mut connection = Connection::open(at).await;
@@ -340,12 +341,12 @@ async fn http_1_0_without_host_is_answered() {
 #[tokio::test]
 async fn tokens_outlive_a_restart_and_end_with_their_life() {
     let clock = Clock::simulated(noon());
-    let daemon = TestDaemon::start_at(LOCAL, clock.clone()).await;
+    let daemon = TestDaemon::start_at(LOCAL, clock.clone());
     let at = daemon.address("metadata");
     let answer = ask(at, "PUT", "/latest/api/token", &[(TOKEN_TTL, "60")]).await;
     let token = answer.body;
     let (_, directory) = daemon.end().await;
-    let restarted = TestDaemon::start_in(directory, LOCAL, clock.clone(), Default::default()).await;
+    let restarted = TestDaemon::start_in(directory, LOCAL, clock.clone(), Passed::default());
     let at = restarted.address("metadata");
     assert_eq!(imds_get(at, &token, LIST).await.status, 200);
     let Clock::Simulated(simulation) = &clock else {
@@ -358,7 +359,7 @@ async fn tokens_outlive_a_restart_and_end_with_their_life() {
 #[tokio::test]
 async fn a_kept_connection_outlives_neither_its_token_nor_its_grant() {
     let clock = Clock::simulated(noon());
-    let daemon = TestDaemon::start_at(LOCAL, clock.clone()).await;
+    let daemon = TestDaemon::start_at(LOCAL, clock.clone());
     let at = daemon.address("metadata");
     let issued = ask(at, "PUT", "/latest/api/token", &[(TOKEN_TTL, "60")]).await;
     let mut kept = Connection::open(at).await;

@@ -1,5 +1,9 @@
 //! Integration tests: rooms of the daemon against stand-ins and real servers.
 #![cfg(test)]
+#![expect(
+    clippy::shadow_unrelated,
+    reason = "a test asks again under the same name"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

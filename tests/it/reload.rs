@@ -7,7 +7,7 @@ const DEMO: &str = "/latest/meta-data/iam/security-credentials/demo";
 
 #[tokio::test]
 async fn a_refused_file_changes_nothing_and_says_why() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let held = imds_get(at, &token, DEMO).await;
@@ -22,7 +22,7 @@ async fn a_refused_file_changes_nothing_and_says_why() {
 
 #[tokio::test]
 async fn what_needs_a_restart_applies_nothing_and_names_the_keys() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let text = LOCAL
@@ -43,7 +43,7 @@ async fn what_needs_a_restart_applies_nothing_and_names_the_keys() {
 
 #[tokio::test]
 async fn decisions_of_kept_connections_die_with_the_old_grants() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let mut kept = Connection::open(at).await;
@@ -59,7 +59,7 @@ async fn decisions_of_kept_connections_die_with_the_old_grants() {
 
 #[tokio::test]
 async fn unchanged_sessions_are_kept_and_changed_ones_let_go() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let before = imds_get(at, &token, DEMO).await.json();
@@ -78,7 +78,7 @@ async fn unchanged_sessions_are_kept_and_changed_ones_let_go() {
 
 #[tokio::test]
 async fn a_role_that_becomes_prefetched_is_fetched_by_the_reload() {
-    let daemon = TestDaemon::start(LOCAL).await;
+    let daemon = TestDaemon::start(LOCAL);
     assert!(daemon.daemon.vending.sessions().report().is_empty());
     let prefetched = "[account.local.role.demo]\nprefetch = true";
     daemon.write(&LOCAL.replace("[account.local.role.demo]", prefetched));

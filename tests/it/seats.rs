@@ -6,7 +6,7 @@ use crate::support::daemon::{LOCAL, TestDaemon};
 #[tokio::test]
 async fn the_surplus_of_one_caller_waits_for_its_turn() {
     let text = format!("{LOCAL}\n[limits]\nconnections = 8\nconnections-per-caller = 2\n");
-    let daemon = TestDaemon::start(&text).await;
+    let daemon = TestDaemon::start(&text);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let get = request("GET", LIST, &[(TOKEN, &token)]);
@@ -39,7 +39,7 @@ async fn the_surplus_of_one_caller_waits_for_its_turn() {
 #[tokio::test]
 async fn more_connections_than_seats_are_all_served_in_the_end() {
     let text = format!("{LOCAL}\n[limits]\nconnections = 4\nconnections-per-caller = 4\n");
-    let daemon = TestDaemon::start(&text).await;
+    let daemon = TestDaemon::start(&text);
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let headers = [(TOKEN, token.as_str()), ("Connection", "close")];

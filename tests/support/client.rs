@@ -149,7 +149,9 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> S
         text.push_str("Host: 127.0.0.1\r\n");
     }
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        for part in [name, ": ", value, "\r\n"] {
+            text.push_str(part);
+        }
     }
     text.push_str("\r\n");
     text

@@ -32,23 +32,18 @@ pub(crate) struct TestDaemon {
 impl TestDaemon {
     /// Starts with this configuration, on the system's clocks. In it `{dir}` is the daemon's own
     /// directory and `{uid}` this process's uid.
-    pub(crate) async fn start(text: &str) -> Self {
-        Self::start_at(text, Clock::System).await
+    pub(crate) fn start(text: &str) -> Self {
+        Self::start_at(text, Clock::System)
     }
 
     /// The same with this clock.
-    pub(crate) async fn start_at(text: &str, clock: Clock) -> Self {
+    pub(crate) fn start_at(text: &str, clock: Clock) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::start_in(directory, text, clock, Passed::default()).await
+        Self::start_in(directory, text, clock, Passed::default())
     }
 
     /// The same in this directory, with sockets that were handed over.
-    pub(crate) async fn start_in(
-        directory: TempDir,
-        text: &str,
-        clock: Clock,
-        passed: Passed,
-    ) -> Self {
+    pub(crate) fn start_in(directory: TempDir, text: &str, clock: Clock, passed: Passed) -> Self {
         write(&directory, text);
         let file = directory.path().join("rolecall.toml");
         let load = Arc::new(move || {
@@ -171,5 +166,5 @@ pub(crate) fn with_secret() -> TempDir {
 
 /// A moment in 2027, for clocks that tests set.
 pub(crate) fn noon() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
 }

@@ -164,9 +164,10 @@ impl Imds {
         route: Route<'_>,
         request: &Request,
     ) -> Response {
-        let spent = match request.headers().contains_key(TOKEN) {
-            true => deps.vending.identify(guest.visit.caller()).await,
-            false => Duration::ZERO,
+        let spent = if request.headers().contains_key(TOKEN) {
+            deps.vending.identify(guest.visit.caller()).await
+        } else {
+            Duration::ZERO
         };
         let shown = match self.shown(deps, guest, request) {
             Ok(shown) => shown,

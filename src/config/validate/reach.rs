@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::reader::Reader;
 use crate::config::problem::At;
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::grants::{Grant, Placeholder, Template, UserIds, When};
+use crate::grants::{Grant, UserIds, When};
 use crate::types::RoleRef;
 
 /// How many hidden grants are named.
@@ -106,15 +106,11 @@ fn covers(wide: &When, narrow: &When) -> bool {
 /// A role that is fetched at start needs every name in it known without a caller.
 fn check_prefetch(root: &Reader<'_>, config: &Config) {
     for (account, role) in roles(config).filter(|(_, role)| role.prefetch) {
-        let open = placeholders(config, account, role);
-        let mut grants = config
-            .grants
-            .iter()
-            .filter(|grant| grant.role == role.reference);
-        let Some(name) = open.iter().find(|name| **name != Placeholder::Hostname) else {
+        let open = config.open_names(account, role);
+        let Some(name) = open.first() else {
             continue;
         };
-        if grants.any(|grant| open.iter().all(|one| fixes(grant, *one))) {
+        if !config.ahead(account, role).is_empty() {
             continue;
         }
         let Some(at) = role_table(root, role).map(|table| table.place("prefetch")) else {
@@ -131,39 +127,6 @@ fn check_prefetch(root: &Reader<'_>, config: &Config) {
             .hint(
                 "write a `session-name` without placeholders, or a grant for one `uid` or `user`",
             );
-    }
-}
-
-/// All placeholders of a role and of the roles it is chained from.
-fn placeholders(config: &Config, account: &Account, role: &Role) -> Vec<Placeholder> {
-    let mut names = Vec::new();
-    let (mut account, mut role) = (account, role);
-    // A chain is no longer than there are accounts; a cycle has been told already.
-    for _ in 0..=config.accounts.len() {
-        let templates = [Some(&role.session_name), role.source_identity.as_ref()];
-        let templates = templates.into_iter().flatten();
-        let tags = role.tags.iter().map(|(_, value)| value);
-        names.extend(templates.chain(tags).flat_map(Template::placeholders));
-        let BaseCredentials::Role(base) = &account.base else {
-            break;
-        };
-        let Some(next) = config.role(base) else { break };
-        (account, role) = next;
-    }
-    names
-}
-
-/// Whether all callers of this grant have the same value for this placeholder.
-fn fixes(grant: &Grant, placeholder: Placeholder) -> bool {
-    let one_user = grant
-        .when
-        .users
-        .as_ref()
-        .is_some_and(|users| users.single().is_some());
-    match placeholder {
-        Placeholder::Hostname => true,
-        Placeholder::User | Placeholder::Uid => one_user,
-        Placeholder::Caller => one_user && !grant.when.any_container,
     }
 }
 
