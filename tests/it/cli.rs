@@ -1,6 +1,7 @@
 //! The command line, by the real binary.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -203,4 +204,36 @@ fn the_committed_schema_is_the_printed_one() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let committed = fs::read_to_string(root.join("config/rolecall.schema.json")).unwrap();
     assert_eq!(out(&run(&["schema"])), committed);
+}
+
+#[test]
+fn a_file_that_others_could_have_written_exits_77() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rolecall.toml");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    for command in ["check", "serve"] {
+        let output = run(&[command, "--config", file.to_str().unwrap()]);
+        assert_eq!(code(&output), 77, "{command}");
+        assert!(err(&output).contains("chmod go-w"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn a_socket_that_systemd_did_not_hand_over_exits_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rolecall.toml");
+    let text = format!(
+        "[[listener]]\nname = \"m\"\nbind = [\"passed:m\"]\napis = [\"imds\"]\n\
+         [state]\ndirectory = \"{0}/state\"\n[admin]\nsocket = \"{0}/admin.sock\"\n",
+        folder.path().display()
+    );
+    fs::write(&file, text).unwrap();
+    let output = run(&["serve", "--config", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 78, "{}", err(&output));
+    assert!(
+        err(&output).contains("FileDescriptorName"),
+        "{}",
+        err(&output)
+    );
 }
