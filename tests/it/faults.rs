@@ -128,7 +128,7 @@ async fn scripted() -> (ScriptedSts, Arc<Mutex<fn() -> Reply>>) {
     (sts, reply)
 }
 
-async fn daemon(sts: &ScriptedSts) -> TestDaemon {
+fn daemon(sts: &ScriptedSts) -> TestDaemon {
     let text = upstream(&sts.url());
     TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default())
 }
@@ -137,7 +137,7 @@ async fn daemon(sts: &ScriptedSts) -> TestDaemon {
 async fn run(fault: &Fault) -> String {
     let (sts, reply) = scripted().await;
     *reply.lock().unwrap() = fault.reply;
-    let cold = daemon(&sts).await;
+    let cold = daemon(&sts);
     let at = cold.address("metadata");
     let token = imds_token(at).await;
     let list = imds_get(at, &token, LIST).await;
@@ -173,7 +173,7 @@ async fn run(fault: &Fault) -> String {
     );
 
     *reply.lock().unwrap() = || session(|_| {});
-    let warm = daemon(&sts).await;
+    let warm = daemon(&sts);
     let at = warm.address("metadata");
     let token = imds_token(at).await;
     let held = imds_get(at, &token, DOCUMENT).await;
@@ -234,7 +234,7 @@ async fn the_table_of_faults_is_as_documented() {
 async fn a_silent_sts_costs_callers_no_more_than_they_bear() {
     let (sts, reply) = scripted().await;
     *reply.lock().unwrap() = || Reply::Hang;
-    let daemon = daemon(&sts).await;
+    let daemon = daemon(&sts);
     let at = daemon.address("metadata");
     let begun = tokio::time::Instant::now();
     let token = imds_token(at).await;
