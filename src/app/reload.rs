@@ -90,9 +90,10 @@ impl Reloader {
         let reloaded = self.apply(daemon).await;
         match &reloaded {
             Ok(changes) if changes.is_empty() => tracing::info!("reloaded: nothing changed"),
-            Ok(changes) => tracing::info!(changes = %changes.join("; "), "reloaded"),
+            Ok(changes) => tracing::info!("reloaded: {}", changes.join("; ")),
             Err(error) => {
-                tracing::error!(%error, "the configuration was refused; the old one stays");
+                // In the message itself: that is what `systemctl status` and `journalctl` show.
+                tracing::error!("the configuration was refused; the old one stays: {error}");
             }
         }
         systemd::ready(match &reloaded {

@@ -111,7 +111,7 @@ impl Origins {
 /// Warnings and notes go to the log.
 fn warn(problems: &[Problem]) {
     for problem in problems {
-        tracing::warn!(%problem, "the configuration can be used, but");
+        tracing::warn!("the configuration can be used, but {problem}");
     }
 }
 

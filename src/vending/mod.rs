@@ -206,6 +206,16 @@ impl Vending {
         wanted
     }
 
+    /// What [`Self::role`] tells, where the caller asks for it by name: a denial is recorded.
+    pub async fn own_role(
+        &self,
+        visit: &Visit,
+        want: &Want,
+    ) -> Result<(RoleRef, AccountFacts), Refusal> {
+        let (decided, _) = self.decided(visit, want).await?;
+        Ok((decided.role().clone(), decided.account().clone()))
+    }
+
     /// The role that this caller gets and what is known of its account, without any fetch.
     pub async fn role(
         &self,

@@ -169,3 +169,14 @@ async fn an_unknown_caller_is_told_nothing() {
     let denials = daemon.daemon.vending.audit().events_after(0);
     assert!(!denials.is_empty(), "the denial is in the audit trail");
 }
+
+#[tokio::test]
+async fn a_denial_at_the_instance_profile_is_recorded_too() {
+    let text = LOCAL.replace("when = { uid = {uid} }", "when = { uid = 12345 }");
+    let daemon = TestDaemon::start(&text);
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let answer = imds_get(at, &token, "/latest/meta-data/iam/info").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(daemon.daemon.vending.audit().events_after(0).len(), 1);
+}

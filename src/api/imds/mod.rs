@@ -254,7 +254,7 @@ impl Imds {
                 Ok(self.ok(self.document(&handout)))
             }
             Route::IamInfo => {
-                let (role, account) = vending.role(visit, want).await?;
+                let (role, account) = vending.own_role(visit, want).await?;
                 Ok(self.ok(leaves::iam_info(&role.role, &account, deps.clock.now())))
             }
             Route::IssueToken
