@@ -9,6 +9,7 @@
 mod support;
 
 mod admin;
+mod admin_failures;
 mod canary;
 mod check_live;
 mod cli;

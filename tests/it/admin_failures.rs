@@ -1,0 +1,82 @@
+//! What commands say of roles that upstream does not give: everything to administrators, and to
+//! others only that it is so.
+
+use std::os::unix::process::CommandExt;
+
+use nix::unistd::Uid;
+use serde_json::Value;
+
+use crate::support::process::Daemon;
+use crate::support::sts::{Reply, ScriptedSts};
+
+const SOMEBODY: u32 = 12_345;
+
+/// In upstream's answer only.
+const WORDS: &str = "is not authorized to perform: sts:AssumeRole";
+
+fn configuration(sts: &str) -> String {
+    let own = Uid::effective();
+    format!(
+        r#"
+        [[listener]]
+        name = "all"
+        bind = ["127.0.0.1:0"]
+        apis = ["imds"]
+        [account.prod]
+        id = "123456789012"
+        region = "eu-central-1"
+        endpoint = "{sts}"
+        credentials = {{ from = "key", access-key-id = "AKIABASE", secret-access-key = "env:BASE_SECRET" }}
+        [account.prod.role.web]
+        [[grant]]
+        role = "prod/web"
+        when = {{ uid = [{own}, {SOMEBODY}] }}
+        "#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_upstream_is_explained_to_administrators_only() {
+    let sts = ScriptedSts::start(|_| Reply::error(403, "AccessDenied", WORDS)).await;
+    let url = sts.url();
+    let test = tokio::task::spawn_blocking(move || {
+        let daemon = Daemon::start_with(&configuration(&url), &[("BASE_SECRET", "secret")]);
+        let credentials = ["credentials", "--role", "prod/web"];
+        let output = daemon.run(&credentials);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("prod/web cannot be obtained"), "{told}");
+        assert!(told.contains(WORDS), "{told}");
+
+        let status: Value = serde_json::from_str(&daemon.says(&["status", "--json"])).unwrap();
+        let failure = &status["sessions"][0]["failure"];
+        assert_eq!(failure["kind"], "denied");
+        assert!(
+            failure["message"].as_str().unwrap().contains(WORDS),
+            "{status}"
+        );
+        assert!(daemon.says(&["status"]).contains("denied"));
+
+        let refreshed = daemon.run(&["refresh", "prod/web"]);
+        assert_eq!(refreshed.status.code(), Some(1));
+        assert!(
+            String::from_utf8(refreshed.stdout)
+                .unwrap()
+                .contains("prod/web: denied: ")
+        );
+
+        if Uid::effective().is_root() {
+            let other = daemon
+                .command(&credentials)
+                .uid(SOMEBODY)
+                .gid(SOMEBODY)
+                .output();
+            let output = other.unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{told}");
+            assert!(told.contains("prod/web cannot be obtained"), "{told}");
+            assert!(!told.contains(WORDS), "{told}");
+        }
+    });
+    test.await.unwrap();
+}
