@@ -39,7 +39,7 @@ impl ServeError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Start(StartError::Bind { source, .. }) => match source {
-                BindError::Permission(_) => Fault::Permission,
+                BindError::Permission(_) | BindError::Folder(_) => Fault::Permission,
                 BindError::NotPassed(_) | BindError::NotAListener(_) => Fault::Configuration,
                 BindError::InUse(_) | BindError::NoIpv6(_) | BindError::Other { .. } => {
                     Fault::Other

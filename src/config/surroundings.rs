@@ -124,11 +124,17 @@ impl Surroundings {
         if let Some(directories) = self.variable("RUNTIME_DIRECTORY") {
             return PathBuf::from(directories.split(':').next().unwrap_or_default());
         }
-        match self.variable("XDG_RUNTIME_DIR") {
-            Some(directory) if self.uid != 0 => Path::new(&directory).join("rolecall"),
-            None if self.uid != 0 => PathBuf::from(format!("/run/user/{}/rolecall", self.uid)),
-            Some(_) | None => PathBuf::from("/run/rolecall"),
+        if self.uid == 0 {
+            return PathBuf::from("/run/rolecall");
         }
+        let login = self.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let login = login.unwrap_or_else(|| PathBuf::from(format!("/run/user/{}", self.uid)));
+        // Users of containers and of `su` have none: nobody has logged in.
+        let instead = || self.state_directory();
+        let there = self.path(&login).is_dir().then(|| login.join("rolecall"));
+        there
+            .or_else(instead)
+            .unwrap_or_else(|| login.join("rolecall"))
     }
 
     /// Where state is kept when nobody says it.
@@ -159,11 +165,17 @@ fn with<T: Clone + Send + Sync + 'static>(lookup: &Lookup<T>, name: &str, value:
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn the_admin_socket_is_the_service_s_or_the_user_s() {
-        let mut surroundings = Surroundings::empty("/");
+        let root = tempfile::tempdir().unwrap();
+        for login in ["run/user/1000", "tmp/run"] {
+            fs::create_dir_all(root.path().join(login)).unwrap();
+        }
+        let mut surroundings = Surroundings::empty(root.path());
         surroundings.uid = 0;
         assert_eq!(
             surroundings.admin_socket(),
@@ -184,6 +196,18 @@ mod tests {
             surroundings.admin_socket(),
             Path::new("/run/rolecall/admin.sock")
         );
+    }
+
+    #[test]
+    fn who_has_not_logged_in_has_the_admin_socket_beside_the_state() {
+        let root = tempfile::tempdir().unwrap();
+        let mut surroundings = Surroundings::empty(root.path());
+        surroundings.uid = 1000;
+        let usual = Path::new("/run/user/1000/rolecall/admin.sock");
+        assert_eq!(surroundings.admin_socket(), usual);
+        surroundings.with_variable("HOME", "/home/ann");
+        let beside = Path::new("/home/ann/.local/state/rolecall/admin.sock");
+        assert_eq!(surroundings.admin_socket(), beside);
     }
 
     #[test]

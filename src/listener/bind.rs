@@ -35,6 +35,9 @@ pub enum BindError {
         "no permission for {0}: let systemd pass the socket (rolecall.socket), or give CAP_NET_BIND_SERVICE"
     )]
     Permission(String),
+    /// The folder of a unix socket is not ours to write in.
+    #[error("no permission to make {0}: choose a folder that this user may write in")]
+    Folder(String),
     /// No socket of this name was handed over.
     #[error(
         "no socket named {0:?} was handed over: is its FileDescriptorName in the socket unit {0:?}?"
@@ -280,6 +283,9 @@ fn is_metadata_address(ip: IpAddr) -> bool {
 }
 
 fn io_failed(address: &str, error: io::Error) -> BindError {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return BindError::Folder(address.to_owned());
+    }
     match error.raw_os_error() {
         Some(code) => failed(address, false, Errno::from_raw(code)),
         None => other(address, error),

@@ -86,6 +86,6 @@ pub(super) const LIMITS: Shape = Shape::new(
 pub(super) const ADMIN: Shape = Shape::new(
     "The socket over which the command line talks to the daemon.",
     &[Key::new("socket", Kind::Path, "where it is").default(
-        "`/run/rolecall/admin.sock`, for an ordinary user `$XDG_RUNTIME_DIR/rolecall/admin.sock`",
+        "`/run/rolecall/admin.sock`, for an ordinary user `$XDG_RUNTIME_DIR/rolecall/admin.sock`, without a login session in the state directory",
     )],
 );
