@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
-pub use serve::{Fault, ServeError, serve};
+pub use serve::{Fault, ServeError, raise_descriptors, serve};
 pub use state::StateError;
 pub use token_files::TokenFileError;
 
@@ -59,6 +59,8 @@ pub struct Outside {
     pub metrics: Arc<Metrics>,
     /// Is told what happens to sessions.
     pub observer: Arc<dyn Observer>,
+    /// How many descriptors the process may open.
+    pub descriptors: usize,
 }
 
 /// The daemon could not start.
@@ -142,7 +144,16 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let limits = Limits::new(
         config.limits.connections,
         config.limits.connections_per_caller,
+        outside.descriptors,
     );
+    if limits.connections < config.limits.connections {
+        tracing::warn!(
+            "only {} connections can be served at once, not `limits.connections`: the process may \
+             open {} files (LimitNOFILE)",
+            limits.connections,
+            outside.descriptors
+        );
+    }
     let daemon = Arc::new(Daemon {
         vending: Arc::new(vending),
         metrics: outside.metrics,

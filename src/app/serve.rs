@@ -3,11 +3,11 @@
 use std::io;
 
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
-use super::{Bound, Outside, Reloader, StartError, bind};
+use super::{Bound, Outside, Reloader, StartError, TokenFileError, bind};
 use crate::config::Config;
 use crate::listener::BindError;
 use crate::shutdown::Signals;
@@ -47,6 +47,7 @@ impl ServeError {
             },
             Self::Start(StartError::Plan(_)) => Fault::Configuration,
             Self::Start(StartError::State(state)) => state.fault(),
+            Self::Start(StartError::TokenFile(TokenFileError::Exposed { .. })) => Fault::Permission,
             Self::Process(_) | Self::Start(StartError::Desk(_) | StartError::TokenFile(_)) => {
                 Fault::Other
             }
@@ -76,6 +77,17 @@ pub fn serve(
         }
         Ok(())
     })
+}
+
+/// Lets the process open as many descriptors as it may, and says how many: each connection is one.
+pub fn raise_descriptors() -> usize {
+    /// What every system lets a process open.
+    const USUAL: usize = 1024;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return USUAL;
+    };
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard);
+    usize::try_from(raised).unwrap_or(USUAL)
 }
 
 /// Memory holds secrets: it is never dumped, and no other process of this user may look into it.

@@ -2,8 +2,10 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
 
 use crate::api::container::{AuthorizationTokens, Claims};
 use crate::authority::KeyRingError;
@@ -19,6 +21,16 @@ pub enum TokenFileError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Somebody else could put another file in its place, or a link.
+    #[error("the token file {} is refused: {} {reason}; every directory above it must belong to root or the daemon's user and be writable by nobody else", .path.display(), .directory.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// The directory above it.
+        directory: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// No token could be made.
     #[error("no token could be made for a file")]
@@ -49,6 +61,7 @@ pub(super) fn write(config: &Config, tokens: &AuthorizationTokens) -> Result<(),
 
 /// No newline: five SDKs refuse a token with one.
 fn replace(path: &Path, owner: u32, content: &str) -> Result<(), TokenFileError> {
+    check_directories(path)?;
     let new = path.with_extension("new");
     let written = write_new(&new, owner, content).and_then(|()| fs::rename(&new, path));
     written.map_err(|source| {
@@ -58,6 +71,32 @@ fn replace(path: &Path, owner: u32, content: &str) -> Result<(), TokenFileError>
             source,
         }
     })
+}
+
+/// Nobody but root and the daemon may decide where the file comes to lie: the daemon may be able to
+/// write where its owner is not.
+fn check_directories(path: &Path) -> Result<(), TokenFileError> {
+    for directory in path.ancestors().skip(1) {
+        let Ok(facts) = fs::symlink_metadata(directory) else {
+            // It will be made by the daemon itself.
+            continue;
+        };
+        let trusted = facts.uid() == 0 || facts.uid() == geteuid().as_raw();
+        let sticky = facts.mode() & 0o1000 != 0;
+        let reason = if !trusted {
+            "belongs to another user"
+        } else if facts.is_symlink() || facts.mode() & 0o022 == 0 || sticky {
+            continue;
+        } else {
+            "can be written by others"
+        };
+        return Err(TokenFileError::Exposed {
+            path: path.to_owned(),
+            directory: directory.to_owned(),
+            reason,
+        });
+    }
+    Ok(())
 }
 
 fn write_new(path: &Path, owner: u32, content: &str) -> io::Result<()> {

@@ -74,6 +74,7 @@ impl Options {
             environment: Environment::of_process(),
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
+            descriptors: app::raise_descriptors(),
         };
         let reloader = Reloader::new(
             Arc::new(move || origins.load_again()),

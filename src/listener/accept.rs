@@ -22,9 +22,6 @@ use crate::http::{Connection, Handler, Local};
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// So many connections can wait for a seat at least, however few there are.
-const LEAST_PARKING: usize = 1024;
-
 /// What a connection is told for which there is no room even to wait.
 const NO_ROOM: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -50,7 +47,7 @@ impl Shared {
             limits,
             // Each socket holds a seat for the next connection.
             seats_of_all: Arc::new(Semaphore::new(limits.connections.saturating_add(sockets))),
-            parking: Arc::new(Semaphore::new(limits.connections.max(LEAST_PARKING))),
+            parking: Arc::new(Semaphore::new(limits.waiting)),
             seats: Seats::new(limits.connections_per_caller),
             watch: Watch::default(),
             connections: TaskTracker::new(),
@@ -143,25 +140,27 @@ impl<H: Handler> Listener<H> {
             local,
         };
         let handler = Arc::clone(&self.handler);
-        if let Ok(of_caller) = Arc::clone(&seats).try_acquire_owned() {
+        if let Ok(of_caller) = Arc::clone(&seats.served).try_acquire_owned() {
             let seat = Seat {
                 _of_all: of_all,
                 _of_caller: of_caller,
             };
             let serving = serve(accepted, connection, handler, Arc::clone(shared), seat);
             drop(shared.connections.spawn(serving));
-        } else if let Ok(parked) = Arc::clone(&shared.parking).try_acquire_owned() {
+        } else if let Ok(own_place) = seats.waiting.try_acquire_owned()
+            && let Ok(place) = Arc::clone(&shared.parking).try_acquire_owned()
+        {
             drop(of_all);
             let shared_too = Arc::clone(shared);
             drop(shared.connections.spawn(async move {
-                let Ok(of_caller) = seats.acquire_owned().await else {
+                let Ok(of_caller) = seats.served.acquire_owned().await else {
                     return;
                 };
                 let seats_of_all = Arc::clone(&shared_too.seats_of_all);
                 let Ok(again) = seats_of_all.acquire_owned().await else {
                     return;
                 };
-                drop(parked);
+                drop((place, own_place));
                 let seat = Seat {
                     _of_all: again,
                     _of_caller: of_caller,
@@ -169,7 +168,7 @@ impl<H: Handler> Listener<H> {
                 serve(accepted, connection, handler, shared_too, seat).await;
             }));
         } else {
-            tracing::warn!(
+            tracing::debug!(
                 caller = connection.caller.name(),
                 "no room to wait for a seat"
             );

@@ -13,8 +13,9 @@ use crate::caller::CallerKey;
 pub struct Limits {
     /// Connections served at once.
     pub connections: usize,
-    /// Connections served at once for each caller; the surplus waits, up to as many again as are
-    /// served in all.
+    /// Connections that wait for a seat at once.
+    pub waiting: usize,
+    /// Connections served at once for each caller; a bounded surplus of each waits.
     pub connections_per_caller: usize,
     /// How long a request's head may take.
     pub head: Duration,
@@ -24,11 +25,21 @@ pub struct Limits {
     pub body: Duration,
 }
 
+/// Descriptors that are not for connections: sockets, upstream, files, logs.
+const OWN_DESCRIPTORS: usize = 128;
+
+/// So many connections of one caller may wait at least, however few are served at once.
+const LEAST_WAITING: usize = 256;
+
 impl Limits {
-    /// These numbers of connections, with the times that no SDK exceeds.
-    pub const fn new(connections: usize, connections_per_caller: usize) -> Self {
+    /// These numbers of connections, as far as the process may open as many descriptors, with the
+    /// times that no SDK exceeds. Half of what there is may be waiting.
+    pub fn new(connections: usize, connections_per_caller: usize, descriptors: usize) -> Self {
+        let room = descriptors.saturating_sub(OWN_DESCRIPTORS).max(2);
+        let connections = connections.min(room / 2).max(1);
         Self {
             connections,
+            waiting: room.saturating_sub(connections),
             connections_per_caller,
             head: Duration::from_secs(5),
             idle: Duration::from_mins(1),
@@ -41,7 +52,15 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Seats {
     each: usize,
-    taken: Mutex<HashMap<CallerKey, Arc<Semaphore>>>,
+    taken: Mutex<HashMap<CallerKey, CallerSeats>>,
+}
+
+/// One caller's seats, and its places to wait for one: a caller that opens connections without end
+/// fills its own places only.
+#[derive(Clone, Debug)]
+pub(super) struct CallerSeats {
+    pub(super) served: Arc<Semaphore>,
+    pub(super) waiting: Arc<Semaphore>,
 }
 
 impl Seats {
@@ -53,15 +72,18 @@ impl Seats {
     }
 
     /// The seats of this caller. Those of callers who are gone are forgotten on the way.
-    pub(super) fn of(&self, caller: CallerKey) -> Arc<Semaphore> {
+    pub(super) fn of(&self, caller: CallerKey) -> CallerSeats {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.len() >= 1024 {
-            taken.retain(|_, seats| Arc::strong_count(seats) > 1);
+            taken.retain(|_, seats| Arc::strong_count(&seats.served) > 1);
         }
-        let seats = taken
-            .entry(caller)
-            .or_insert_with(|| Arc::new(Semaphore::new(self.each)));
-        Arc::clone(seats)
+        let seats = taken.entry(caller).or_insert_with(|| CallerSeats {
+            served: Arc::new(Semaphore::new(self.each)),
+            waiting: Arc::new(Semaphore::new(
+                self.each.saturating_mul(4).max(LEAST_WAITING),
+            )),
+        });
+        seats.clone()
     }
 }
 

@@ -83,6 +83,42 @@ fn a_full_or_read_only_state_directory_is_named() {
 }
 
 #[test]
+fn a_token_file_is_written_only_where_nobody_else_decides() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(12345), None).unwrap();
+    let text = LOCAL.replace("{dir}/token", "{dir}/home/token");
+    let (code, stderr) = refused(&directory, &text, "");
+    assert_eq!(code, 77, "{stderr}");
+    assert!(stderr.contains("/home belongs to another user"), "{stderr}");
+    std::fs::remove_dir(&home).unwrap();
+    std::fs::create_dir(&home).unwrap();
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o777)).unwrap();
+    let (code, stderr) = refused(&directory, &text, "");
+    assert_eq!(code, 77, "{stderr}");
+    assert!(
+        stderr.contains("/home can be written by others"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn few_descriptors_mean_few_connections_and_the_log_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o777)).unwrap();
+    let refused_after_it = LOCAL.replace("{dir}/token", "{dir}/home/token");
+    let (code, stderr) = refused(&directory, &refused_after_it, "ulimit -n 300");
+    assert_eq!(code, 77, "{stderr}");
+    assert!(
+        stderr.contains("86 connections") && stderr.contains("300 files"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_port_in_use_is_named_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();

@@ -58,6 +58,7 @@ impl TestDaemon {
             environment: Environment::of_process(),
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
+            descriptors: 4096,
         };
         let bound = app::bind(config, outside).unwrap();
         let reloader = Reloader::new(load, None);
