@@ -138,6 +138,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let sessions = Sessions::new(clock.clone(), config.limits.sessions, outside.observer);
     let engine = Engine::new(clock.clone(), outside.environment, own);
     let authority = Arc::new(keyed.authority);
+    authority.set_not_before(config.not_before());
     let policy = policy(&config, &engine, &authority).map_err(StartError::Plan)?;
     let audit = Arc::new(Audit::new(clock.clone()));
     let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit);
@@ -380,14 +381,15 @@ impl Bound {
         drop(tasks.spawn(admin.run(Arc::clone(&shared))));
         let background = background(Arc::clone(&daemon), Arc::clone(&shared), imds, stop.clone());
         drop(tasks.spawn(background));
-        loop {
-            tokio::select! {
-                signal = asked.recv() => match signal {
-                    Some(Asked::Reload) => reloader.by_signal(&daemon).await,
-                    Some(Asked::End) | None => break,
-                },
-                request = reloader.asked() => reloader.by_request(&daemon, request).await,
+        let end_asked = async {
+            while asked.recv().await == Some(Asked::Reload) {
+                reloader.by_signal();
             }
+        };
+        // A reload that hangs, on a file or a name service, keeps nobody from ending the daemon.
+        tokio::select! {
+            () = end_asked => {}
+            () = reloader.run(&daemon) => {}
         }
         end(&daemon, &shared, &stop, &tasks).await;
         for path in made {

@@ -1,6 +1,7 @@
 //! Reading the configuration again: applied at once, or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -8,6 +9,9 @@ use super::Daemon;
 use crate::config::{self, Changes, Config, LoadError};
 use crate::systemd;
 use crate::telemetry::log::Logging;
+
+/// How long reading a configuration may take.
+const LONGEST_LOAD: Duration = Duration::from_secs(20);
 
 /// Why nothing was applied.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -66,23 +70,22 @@ impl Reloader {
         self.ask.clone()
     }
 
-    /// The next request of the admin socket.
-    pub(super) async fn asked(&self) -> oneshot::Sender<Reloaded> {
-        match self.asked.lock().await.recv().await {
-            Some(answer) => answer,
-            None => std::future::pending().await,
-        }
-    }
-
-    pub(super) async fn by_signal(&self, daemon: &Daemon) {
+    /// A signal asks: log files are reopened at once, the configuration is read in its turn.
+    pub(super) fn by_signal(&self) {
         if let Some(logging) = &self.logging {
             logging.reopen();
         }
-        drop(self.reload(daemon).await);
+        let (nobody, _listens) = oneshot::channel();
+        // Where the queue is full, a reload that has not begun yet will see the same files.
+        drop(self.ask.0.try_send(nobody));
     }
 
-    pub(super) async fn by_request(&self, daemon: &Daemon, answer: oneshot::Sender<Reloaded>) {
-        drop(answer.send(self.reload(daemon).await));
+    /// Reloads whenever somebody asks, one at a time.
+    pub(super) async fn run(&self, daemon: &Daemon) {
+        while let Some(answer) = self.asked.lock().await.recv().await {
+            // Who asked may have gone.
+            drop(answer.send(self.reload(daemon).await));
+        }
     }
 
     async fn reload(&self, daemon: &Daemon) -> Reloaded {
@@ -107,7 +110,14 @@ impl Reloader {
         let refused = |error: &dyn std::error::Error| ReloadError(sentence(error));
         let load = Arc::clone(&self.load);
         // Files and users' names take their time: nobody who holds a session waits for them.
-        let loaded = tokio::task::spawn_blocking(move || load()).await;
+        let loading = tokio::task::spawn_blocking(move || load());
+        let loaded = tokio::time::timeout(LONGEST_LOAD, loading).await;
+        let loaded = loaded.map_err(|_elapsed| {
+            ReloadError(
+                "reading it took too long: is a file of it a pipe, or on a server that hangs?"
+                    .to_owned(),
+            )
+        })?;
         let loaded = loaded.map_err(|error| refused(&error))?;
         let config = loaded.map_err(|error| refused(&error))?;
         let Changes { applied, restart } = config::diff(&daemon.config.load(), &config);

@@ -65,7 +65,7 @@ pub fn serve(
     keep_memory_private();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ServeError::Process)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(ServeError::Process)?;
         let daemon = bind(config, outside)?;
         bound(&daemon);
@@ -76,7 +76,10 @@ pub fn serve(
             () = forward => {}
         }
         Ok(())
-    })
+    });
+    // A thread that hangs on a file or a name service is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 /// Lets the process open as many descriptors as it may, and says how many: each connection is one.

@@ -76,7 +76,10 @@ fn replace(path: &Path, owner: u32, content: &str) -> Result<(), TokenFileError>
 /// Nobody but root and the daemon may decide where the file comes to lie: the daemon may be able to
 /// write where its owner is not.
 fn check_directories(path: &Path) -> Result<(), TokenFileError> {
-    for directory in path.ancestors().skip(1) {
+    // Both the path as it is written and what links on it lead to.
+    let parent = path.parent().unwrap_or(path);
+    let resolved = fs::canonicalize(parent).unwrap_or_else(|_missing| parent.to_owned());
+    for directory in parent.ancestors().chain(resolved.ancestors()) {
         let Ok(facts) = fs::symlink_metadata(directory) else {
             // It will be made by the daemon itself.
             continue;

@@ -180,14 +180,16 @@ impl Desk {
         answer.ok_or(Doubt::NoSocket)?.owner(peer, meant)
     }
 
-    /// Looks a fact up that [`Caller::facts`] says nobody has looked for; afterwards it is known
-    /// or cannot be had.
+    /// Looks a fact up that [`Caller::facts`] says nobody has looked for; afterwards it is known or
+    /// cannot be had, or is still not known where the look-up takes its time.
     pub async fn look_up(&self, caller: &Caller, fact: Fact) {
         match fact {
             Fact::Container => {
                 if caller.container.get().is_none() {
                     let known = self.container(caller.evidence()).await;
-                    caller.container.get_or_init(|| known);
+                    if known != Known::NotYet {
+                        caller.container.get_or_init(|| known);
+                    }
                 }
             }
         }

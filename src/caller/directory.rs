@@ -31,7 +31,7 @@ const NAME_AGE: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub(super) struct Places {
     hierarchy: Arc<OnceLock<Option<Hierarchy>>>,
-    remembered: Mutex<HashMap<u64, Known<Container>>>,
+    remembered: Arc<Mutex<HashMap<u64, Known<Container>>>>,
     walks: Arc<Semaphore>,
 }
 
@@ -39,7 +39,7 @@ impl Places {
     pub(super) fn new() -> Self {
         Self {
             hierarchy: Arc::default(),
-            remembered: Mutex::default(),
+            remembered: Arc::default(),
             walks: Arc::new(Semaphore::new(1)),
         }
     }
@@ -48,7 +48,8 @@ impl Places {
         lock(&self.remembered).get(&id).cloned()
     }
 
-    /// The container that the group of this id is in.
+    /// The container that the group of this id is in; not known yet where the look-up takes its
+    /// time. It goes on all the same, and whoever asks next finds what it brought.
     pub(super) async fn look_up(&self, id: u64) -> Known<Container> {
         let looked_up = tokio::time::timeout(DEADLINE, async {
             let walk = Arc::clone(&self.walks).acquire_owned().await.ok()?;
@@ -57,15 +58,16 @@ impl Places {
                 return Some(known);
             }
             let hierarchy = Arc::clone(&self.hierarchy);
+            let remembered = Arc::clone(&self.remembered);
             let found = tokio::task::spawn_blocking(move || {
                 let _walk = walk;
-                container_of_group(hierarchy.get_or_init(find).as_ref(), id)
+                let known = container_of_group(hierarchy.get_or_init(find).as_ref(), id).ok()?;
+                remember(&remembered, id, known.clone());
+                Some(known)
             });
-            let known = found.await.ok()?.ok()?;
-            remember(&self.remembered, id, known.clone());
-            Some(known)
+            Some(found.await.ok().flatten().unwrap_or(Known::No))
         });
-        looked_up.await.ok().flatten().unwrap_or(Known::No)
+        looked_up.await.ok().flatten().unwrap_or(Known::NotYet)
     }
 
     /// The container that this process is in.

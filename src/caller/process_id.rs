@@ -1,6 +1,9 @@
 //! One process and no other of the same number: its pid with the moment it started.
 
 use std::fs;
+use std::io;
+
+use nix::libc;
 
 /// A process, told apart from every other that has or had its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,9 +24,15 @@ impl ProcessId {
         })
     }
 
-    /// Whether it still runs.
-    pub fn lives(self) -> bool {
-        Self::of(self.pid) == Some(self)
+    /// Whether it still runs. An error is one of looking, and says nothing of the process.
+    pub fn lives(self) -> io::Result<bool> {
+        match fs::read(format!("/proc/{}/stat", self.pid)) {
+            Ok(stat) => Ok(started(&stat) == Some(self.started)),
+            // It was gone before it was opened, or while it was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -53,18 +62,19 @@ mod tests {
             .spawn()
             .unwrap();
         let process = ProcessId::of(child.id()).unwrap();
-        assert!(process.lives());
+        assert!(process.lives().unwrap());
         assert!(
             !ProcessId {
                 started: process.started + 1,
                 ..process
             }
             .lives()
+            .unwrap()
         );
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(!process.lives());
-        assert!(ProcessId::of(std::process::id()).unwrap().lives());
+        assert!(!process.lives().unwrap());
+        assert!(ProcessId::of(std::process::id()).unwrap().lives().unwrap());
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::fs;
 use std::io;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -150,9 +151,26 @@ impl Unreadable {
     }
 }
 
+/// A pipe would hang whoever reads it, and nobody keeps a secret in a device.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ))
+    }
+}
+
 fn read_file(path: &Path) -> Result<Zeroizing<String>, Unreadable> {
     let failed = |error| Unreadable::Io(path.to_owned(), error);
-    let file = fs::File::open(path).map_err(failed)?;
+    let file = open(path).map_err(failed)?;
     let mut bytes = Zeroizing::new(Vec::new());
     let read = file
         .take(LONGEST + 1)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt,
 };
+use nix::sys::stat::{Mode, umask};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Bind;
@@ -188,10 +189,12 @@ fn bind_unix(path: &Path) -> Result<Bound, BindError> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(|error| io_failed(&address, error))?;
     }
-    let listener = StdUnixListener::bind(path).map_err(|error| io_failed(&address, error))?;
-    // Everybody may connect: the kernel says who does, and grants decide.
-    let everybody = std::fs::Permissions::from_mode(0o666);
-    std::fs::set_permissions(path, everybody).map_err(|error| other(&address, error))?;
+    // Everybody may connect: the kernel says who does, and grants decide. The mode is given as the
+    // socket is made: a path could lead elsewhere a moment later.
+    let before = umask(Mode::from_bits_truncate(0o111));
+    let listener = StdUnixListener::bind(path);
+    umask(before);
+    let listener = listener.map_err(|error| io_failed(&address, error))?;
     let mut bound = unix(listener).map_err(|error| other(&address, error))?;
     bound.made = Some(path.to_owned());
     Ok(bound)

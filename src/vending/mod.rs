@@ -24,7 +24,7 @@ use crate::types::{RoleArn, RoleRef};
 use visit::Decided;
 
 /// How often a decision may ask for one more fact before it is a denial: each is asked for once.
-const MAX_FACTS: usize = 4;
+const MAX_FACTS: usize = 2;
 
 /// How long a caller's container is looked for before a token is bound without it.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -304,7 +304,8 @@ impl Vending {
                 Decision::Needs(fact) => self.desk.look_up(visit.caller(), fact).await,
             }
         }
-        Err(Refusal::NotIdentified)
+        // What is still being looked up may be known to the next request.
+        Err(Refusal::NotReady)
     }
 
     fn lease(&self, policy: Arc<Policy>, decided: (Granted, Arc<Request>)) -> Decided {

@@ -1,7 +1,11 @@
 //! Reading the configuration again: at once, or not at all.
 
+use rolecall::clock::Clock;
+use rolecall::listener::Passed;
+
 use crate::support::client::{Connection, TOKEN, imds_get, imds_token, request};
-use crate::support::daemon::{LOCAL, TestDaemon};
+use crate::support::daemon::{LOCAL, TestDaemon, upstream, with_secret};
+use crate::support::sts::ScriptedSts;
 
 const DEMO: &str = "/latest/meta-data/iam/security-credentials/demo";
 
@@ -84,4 +88,17 @@ async fn a_role_that_becomes_prefetched_is_fetched_by_the_reload() {
     daemon.write(&LOCAL.replace("[account.local.role.demo]", prefetched));
     daemon.reload.reload().await.unwrap();
     assert_eq!(daemon.daemon.vending.sessions().report().len(), 1);
+}
+
+#[tokio::test]
+async fn a_pipe_in_a_secrets_place_is_refused_and_hangs_nothing() {
+    let sts = ScriptedSts::generous().await;
+    let text = upstream(&sts.url());
+    let daemon = TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default());
+    let secret = daemon.directory.path().join("secret");
+    std::fs::remove_file(&secret).unwrap();
+    nix::unistd::mkfifo(&secret, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let refused = daemon.reload.reload().await.unwrap_err().to_string();
+    assert!(refused.contains("no regular file"), "{refused}");
+    daemon.end().await;
 }
