@@ -43,10 +43,10 @@ class Bench:
         print("  ", *words, file=sys.stderr, flush=True)
 
 
-def versions(bench):
+def versions(bench, commit):
     lock = (BENCHES / "hyper-bare/Cargo.lock").read_text()
     found = {"rolecall": world.version_of(bench.rolecall, "--version").split(" ")[-1],
-             "commit": world.version_of("git", "-C", str(BENCHES), "rev-parse", "--short", "HEAD"),
+             "commit": commit,
              "rustc": re.sub(r"^rustc (\S+).*", r"\1", world.version_of("rustc", "--version")),
              "wrk": re.sub(r"^wrk (?:debian/)?(\S+).*", r"\1", world.version_of("wrk", "-v")),
              "nginx": world.version_of("nginx", "-v").split("/")[-1],
@@ -65,6 +65,7 @@ def main():
     parser = argparse.ArgumentParser(prog="benches/run", description="Measures rolecall; see benches/README.md.")
     parser.add_argument("phases", nargs="*", metavar="PHASE", help=f"of {', '.join(PHASES)}; default: all")
     parser.add_argument("--rolecall", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--commit", default="an unknown commit", help=argparse.SUPPRESS)
     parser.add_argument("--hyper-bare", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="see that it runs: short, and nothing is written")
     options = parser.parse_args()
@@ -77,7 +78,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="rolecall-bench-") as scratch:
         os.chmod(scratch, 0o755)
         bench = Bench(options, scratch)
-        about = {"machine": world.machine(), "versions": versions(bench)}
+        about = {"machine": world.machine(), "versions": versions(bench, options.commit)}
         for name in options.phases or PHASES:
             print(f"{name}: {PHASES[name].__doc__.strip().splitlines()[0]}", file=sys.stderr, flush=True)
             others, ours, clock = world.OtherWork(), bench.cpu_so_far(), time.perf_counter()

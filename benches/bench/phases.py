@@ -152,7 +152,7 @@ def memory(bench):
         as_caller(held, ROLECALL, ["app"])
         figures["idle_kib"] = settled_memory_kib(daemon.pid)[0]
         put = [("X-aws-ec2-metadata-token-ttl-seconds", "21600")]
-        issue_tokens(bench, put, 300_000)           # until all that connections need is there
+        issue_tokens(bench, put, 1_000_000)         # until all is there that so many connections and requests need
         before = settled_memory_kib(daemon.pid)[1]
         issued = issue_tokens(bench, put, 1_000_000)
         after = settled_memory_kib(daemon.pid)[1]

@@ -96,7 +96,7 @@ def abouts(results):
     for phase, its in results.items():
         m, v = its["machine"], its["versions"]
         line = (f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, Linux {m['kernel']}, {m['libc']}; "
-                f"rolecall {v['rolecall']} at {v['commit']}, rustc {v['rustc']}, hyper {v['hyper']}, tokio {v['tokio']}, "
+                f"rolecall {v['rolecall']} ({v['commit']}), rustc {v['rustc']}, hyper {v['hyper']}, tokio {v['tokio']}, "
                 f"nginx {v['nginx']}, wrk {v['wrk']}, Python {v['python']}; {its['date']}")
         lines.setdefault(line, []).append(f"{phase} ({its['others']:.0%})")
     return [f"* {', '.join(phases)}: {line}" for line, phases in lines.items()]
@@ -111,8 +111,9 @@ def tables(results):
                 "| p99.9 µs |", "|---|---|---:|---:|---:|---:|---:|---:|---:|", *request_rows(results["requests"]["figures"])]
     if "start" in results:
         found = results["start"]["figures"]
-        out += ["", f"Bare hyper, started the same way, gives its first answer after {spread(found['hyper_bare_ms'], '{:.1f}')} "
-                f"ms. The embedded default takes {spread(found['cpu_ms'], '{:.1f}')} ms of CPU time for its own, and idles at {found['idle_kib'][-1] / 1024:.1f} MiB."]
+        out += ["", f"Bare hyper, started the same way, gives its first answer after {spread(found['hyper_bare_ms'], '{:.1f}')} ms. "
+                f"The embedded default takes {spread(found['cpu_ms'], '{:.1f}')} ms of CPU time for its own, and idles at "
+                f"{found['idle_kib'][-1] / 1024:.1f} MiB."]
     return "\n".join([*out, "", "Where each phase ran, and in parentheses the share of the machine's time that other work took "
                       "meanwhile:", "", *abouts(results)])
 
