@@ -260,3 +260,30 @@ const fn is_of_peer(errno: Errno) -> bool {
             | Errno::EOPNOTSUPP
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn paused(errno: Errno) -> Duration {
+        let begun = tokio::time::Instant::now();
+        pause("test", &io::Error::from(errno)).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_that_may_stay_does_not_spin() {
+        for errno in [
+            Errno::EMFILE,
+            Errno::ENFILE,
+            Errno::ENOMEM,
+            Errno::EINVAL,
+            Errno::EBADF,
+        ] {
+            assert!(paused(errno).await >= PAUSE, "{errno}");
+        }
+        for errno in [Errno::ECONNABORTED, Errno::EPERM, Errno::EINTR] {
+            assert_eq!(paused(errno).await, Duration::ZERO, "{errno}");
+        }
+    }
+}

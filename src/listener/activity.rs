@@ -184,3 +184,49 @@ impl Watch {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a connection may stay in this phase.
+    async fn bears(phase: Phase) -> Option<Duration> {
+        let watch = Watch::default();
+        let activity = watch.connection();
+        activity.enter(phase);
+        let begun = tokio::time::Instant::now();
+        tokio::select! {
+            _ = watch.run(Limits::new(10, 10, 1024)) => None,
+            told = activity.told() => {
+                assert_eq!(told, Told::Overdue);
+                Some(begun.elapsed())
+            }
+            () = tokio::time::sleep(Duration::from_hours(1)) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_time() {
+        let near = |told: Option<Duration>, seconds: u64| {
+            told.is_some_and(|told| told.as_secs().abs_diff(seconds) <= 2)
+        };
+        assert!(near(bears(Phase::Head).await, 5));
+        assert!(near(bears(Phase::Body).await, 5));
+        assert!(near(bears(Phase::Idle).await, 60));
+        assert_eq!(bears(Phase::Busy).await, None, "an answer takes its time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_begins_a_head_and_the_end_is_told_to_all() {
+        let watch = Watch::default();
+        let (one, other) = (watch.connection(), watch.connection());
+        one.enter(Phase::Idle);
+        one.received();
+        assert_eq!(Phase::of(one.phase.load(Ordering::Relaxed)), Phase::Head);
+        watch.end();
+        assert_eq!(
+            (one.told().await, other.told().await),
+            (Told::Ending, Told::Ending)
+        );
+    }
+}

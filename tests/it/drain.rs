@@ -3,11 +3,13 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rolecall::clock::Clock;
 use rolecall::listener::{Passed, PassedSocket};
 
 use crate::support::client::{Connection, LIST, TOKEN, imds_token, request};
 use crate::support::daemon::{LOCAL, TestDaemon, upstream, with_secret};
+use crate::support::process::{DEADLINE, Daemon};
 use crate::support::sts::{Reply, ScriptedSts};
 
 /// Far less than waiters would wait and the drain may take in these tests: what makes it so is that
@@ -85,4 +87,38 @@ async fn a_passed_socket_outlives_the_daemon() {
         "it waited in the backlog"
     );
     second.end().await;
+}
+
+/// A request of which half is there keeps the drain waiting.
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut daemon = Daemon::start(
+        "[[listener]]\nname = \"metadata\"\nbind = [\"127.0.0.1:0\"]\napis = [\"imds\", \"metrics\"]\n\
+         [account.local]\nid = \"000000000000\"\ncredentials = { from = \"local\" }\n\
+         [account.local.role.demo]\n\
+         [[grant]]\nrole = \"local/demo\"\nwhen = \"anyone\"\nreason = \"test\"\n\
+         [limits]\ndrain = \"1h\"\n",
+    );
+    let mut half = std::net::TcpStream::connect(&daemon.address).unwrap();
+    std::io::Write::write_all(
+        &mut half,
+        b"PUT /latest/api/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc",
+    )
+    .unwrap();
+    let begun = tokio::time::Instant::now();
+    // Until the daemon has it: this connection and that one are open.
+    while !daemon
+        .get("/metrics", &[])
+        .1
+        .contains("rolecall_connections 2")
+    {
+        assert!(begun.elapsed() < DEADLINE, "it was not accepted");
+    }
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.starts_with("ending")
+    });
+    let status = daemon.end(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(70), "the drain was not waited for");
 }
