@@ -1,14 +1,20 @@
 //! Prometheus metrics, and whether the daemon lives and is ready.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
+use tokio::time::Instant;
 
 use crate::http::{CachedHeaders, Refused, Request, Response, not_allowed, text};
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
 use crate::vending::Vending;
+
+/// How long a page of metrics is told again.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// Whether the daemon is ready to hand out what it was told to prefetch.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +39,8 @@ pub struct Exposition {
     vending: Arc<Vending>,
     readiness: Readiness,
     headers: CachedHeaders,
+    /// The last page and when it was written: writing one costs a thousand times an answer.
+    page: Mutex<Option<(Instant, Bytes)>>,
 }
 
 impl Exposition {
@@ -43,6 +51,7 @@ impl Exposition {
             vending,
             readiness,
             headers: CachedHeaders::new(CONTENT_TYPE, None),
+            page: Mutex::default(),
         }
     }
 
@@ -68,16 +77,30 @@ impl Exposition {
     }
 
     fn page(&self) -> Response {
-        let held = self.vending.sessions().held();
-        let held = i64::try_from(held).unwrap_or(i64::MAX);
-        self.metrics.sessions_held.set(held);
-        match self.metrics.encode() {
-            Ok(page) => self.headers.answer(StatusCode::OK, Bytes::from(page)),
+        match self.fresh_page() {
+            Ok(page) => self.headers.answer(StatusCode::OK, page),
             Err(error) => {
                 tracing::error!(%error, "the metrics could not be written");
                 text(StatusCode::INTERNAL_SERVER_ERROR, "")
             }
         }
+    }
+
+    /// The page of now, or of a moment ago.
+    fn fresh_page(&self) -> Result<Bytes, fmt::Error> {
+        let mut kept = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((written, page)) = kept.as_ref()
+            && now.duration_since(*written) < FRESH
+        {
+            return Ok(page.clone());
+        }
+        let held = self.vending.sessions().held();
+        let held = i64::try_from(held).unwrap_or(i64::MAX);
+        self.metrics.sessions_held.set(held);
+        let page = Bytes::from(self.metrics.encode()?);
+        *kept = Some((now, page.clone()));
+        Ok(page)
     }
 }
 

@@ -41,7 +41,8 @@ impl Seals {
         Ok(())
     }
 
-    /// How old the current key is by its file; `None` where it is in no file.
+    /// How old the current key is by its file, beyond measure where the file is of the future; `None`
+    /// where it is in no file.
     pub fn age(&self, now: SystemTime) -> Option<Duration> {
         match self.keys.load().ring.kept() {
             Kept::Memory => None,
@@ -49,7 +50,8 @@ impl Seals {
                 let written = std::fs::metadata(path)
                     .and_then(|file| file.modified())
                     .ok()?;
-                now.duration_since(written).ok()
+                // One that was written in the future, by a wrong clock, would never grow old.
+                Some(now.duration_since(written).unwrap_or(Duration::MAX))
             }
         }
     }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::Scheme;
 use hyper::{Uri, Version};
 
 use super::{Local, Request};
@@ -110,6 +111,9 @@ impl Guard {
         if matches!(local, Local::Unix) {
             return Ok(());
         }
+        if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP) {
+            return Err(Refused::Malformed);
+        }
         if let Some(authority) = uri.authority() {
             self.check_host(local, authority.as_str())?;
         }
@@ -153,14 +157,11 @@ impl Guard {
     }
 }
 
-/// Headers that only proxies and browsers add.
+/// Headers that only proxies and browsers add. Their first letters sort out what programs send.
 fn refuse_by_name(name: &HeaderName) -> Result<(), Refused> {
     let name = name.as_str();
     match name.as_bytes().first() {
-        Some(b'x' | b'f' | b'v')
-            if name.starts_with("x-forwarded-")
-                || matches!(name, "forwarded" | "via" | "x-real-ip") =>
-        {
+        Some(b'c' | b'f' | b'p' | b't' | b'v' | b'x') if is_of_proxy(name) => {
             Err(Refused::Forwarded)
         }
         Some(b'o' | b'r' | b's')
@@ -170,6 +171,24 @@ fn refuse_by_name(name: &HeaderName) -> Result<(), Refused> {
         }
         _ => Ok(()),
     }
+}
+
+/// What proxies call those whom they speak for.
+fn is_of_proxy(name: &str) -> bool {
+    matches!(
+        name,
+        "forwarded"
+            | "via"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "true-client-ip"
+            | "cf-connecting-ip"
+    ) || ["x-forwarded", "x_forwarded", "proxy-"]
+        .iter()
+        .any(|start| name.starts_with(start))
 }
 
 /// The host without its port; `None` where the text is no host.
@@ -267,6 +286,10 @@ mod tests {
         assert_eq!(check("/", &twice), Err(Refused::Malformed));
         let absolute = check("http://evil.example/latest", &[("host", "localhost")]);
         assert_eq!(absolute, Err(Refused::ForeignHost));
+        for target in ["ftp://localhost/latest", "https://localhost/latest"] {
+            let foreign = check(target, &[("host", "localhost")]);
+            assert_eq!(foreign, Err(Refused::Malformed), "{target}");
+        }
         assert_eq!(
             check("localhost:80", &[("host", "localhost")]),
             Err(Refused::Malformed)
