@@ -144,10 +144,15 @@ impl Users {
             }
             let found = tokio::task::spawn_blocking(move || {
                 let _thread = thread;
-                User::from_uid(Uid::from_raw(uid))
+                match local_name(uid) {
+                    Some(name) => Ok(Some(name)),
+                    None => {
+                        User::from_uid(Uid::from_raw(uid)).map(|user| user.map(|user| user.name))
+                    }
+                }
             });
-            let user = found.await.ok()?.ok()?;
-            let name = user.map_or(Known::No, |user| Known::Yes(Arc::from(user.name)));
+            let found = found.await.ok()?.ok()?;
+            let name = found.map_or(Known::No, |name| Known::Yes(Arc::from(name)));
             let at = self.clock.boot();
             remember(
                 &self.remembered,
@@ -163,6 +168,22 @@ impl Users {
     }
 }
 
+/// The name of a user of this host itself. Name services, with the libraries that they bring into
+/// memory, are asked for others only.
+fn local_name(uid: u32) -> Option<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    name_in(&passwd, uid)
+}
+
+/// `name:password:uid:…`, a user a line.
+fn name_in(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _password, number) = (fields.next()?, fields.next()?, fields.next()?);
+        (number.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -174,4 +195,18 @@ fn remember<K: Eq + Hash, V>(remembered: &Mutex<HashMap<K, V>>, key: K, value: V
         remembered.clear();
     }
     remembered.insert(key, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_of_the_host_are_found_by_number() {
+        let passwd = "root:x:0:0::/root:/bin/sh\n\nbroken\n+::::::\nweb:x:33:33::/:/bin/false\n";
+        assert_eq!(name_in(passwd, 0).as_deref(), Some("root"));
+        assert_eq!(name_in(passwd, 33).as_deref(), Some("web"));
+        assert_eq!(name_in(passwd, 3), None);
+        assert_eq!(local_name(0).as_deref(), Some("root"));
+    }
 }

@@ -33,10 +33,10 @@ const LEAST_WAITING: usize = 256;
 
 impl Limits {
     /// These numbers of connections, as far as the process may open as many descriptors, with the
-    /// times that no SDK exceeds. Half of what there is may be waiting.
+    /// times that no SDK exceeds. A quarter of what there is stays for those who wait.
     pub fn new(connections: usize, connections_per_caller: usize, descriptors: usize) -> Self {
-        let room = descriptors.saturating_sub(OWN_DESCRIPTORS).max(2);
-        let connections = connections.min(room / 2).max(1);
+        let room = descriptors.saturating_sub(OWN_DESCRIPTORS).max(4);
+        let connections = connections.min(room - room / 4).max(1);
         Self {
             connections,
             waiting: room.saturating_sub(connections),

@@ -113,7 +113,7 @@ fn few_descriptors_mean_few_connections_and_the_log_says_so() {
     let (code, stderr) = refused(&directory, &refused_after_it, "ulimit -n 300");
     assert_eq!(code, 77, "{stderr}");
     assert!(
-        stderr.contains("86 connections") && stderr.contains("300 files"),
+        stderr.contains("129 connections") && stderr.contains("300 files"),
         "{stderr}"
     );
 }
