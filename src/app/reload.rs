@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::Daemon;
 use crate::config::{self, Changes, Config, LoadError};
 use crate::systemd;
+use crate::telemetry::error_chain;
 use crate::telemetry::log::Logging;
 
 /// How long reading a configuration may take.
@@ -107,7 +108,7 @@ impl Reloader {
     }
 
     async fn apply(&self, daemon: &Daemon) -> Reloaded {
-        let refused = |error: &dyn std::error::Error| ReloadError(sentence(error));
+        let refused = |error: &dyn std::error::Error| ReloadError(error_chain(error));
         let load = Arc::clone(&self.load);
         // Files and users' names take their time: nobody who holds a session waits for them.
         let loading = tokio::task::spawn_blocking(move || load());
@@ -137,16 +138,4 @@ impl Reloader {
         daemon.follow(config, policy).await;
         Ok(applied)
     }
-}
-
-/// An error with its causes.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::telemetry::error_chain;
+
 /// Exit codes, as in sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -82,14 +84,7 @@ impl Failure {
     /// Why it happened: an error with its causes.
     #[must_use]
     pub(super) fn because(mut self, error: &dyn std::error::Error) -> Self {
-        let mut why = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            why.push_str(": ");
-            why.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        self.why = Some(why);
+        self.why = Some(error_chain(error));
         self
     }
 

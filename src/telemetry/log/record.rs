@@ -1,10 +1,12 @@
 //! One event, copied so that it can leave the thread that logged it.
 
-use std::fmt::{self, Debug, Write as _};
+use std::fmt::{self, Debug};
 use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
+
+use crate::telemetry::error_chain;
 
 /// An event with its fields' values and its time.
 pub(super) struct Record {
@@ -127,22 +129,10 @@ impl Visit for Values {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.set(field, Value::Text(chain(value)));
+        self.set(field, Value::Text(error_chain(value)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.set(field, Value::Text(format!("{value:?}")));
     }
-}
-
-/// An error and what caused it, outermost first.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a String cannot fail.
-        let _: fmt::Result = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }
