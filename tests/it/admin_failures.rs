@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use nix::unistd::Uid;
 use serde_json::Value;
 
+use crate::support::is_root;
 use crate::support::process::Daemon;
 use crate::support::sts::{Reply, ScriptedSts};
 
@@ -65,7 +66,7 @@ async fn a_denial_upstream_is_explained_to_administrators_only() {
                 .contains("prod/web: denied: ")
         );
 
-        if Uid::effective().is_root() {
+        if is_root() {
             let other = daemon
                 .command(&credentials)
                 .uid(SOMEBODY)
