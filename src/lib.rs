@@ -24,5 +24,6 @@ pub mod shutdown;
 pub mod source;
 pub mod systemd;
 pub mod telemetry;
+pub mod transport;
 pub mod types;
 pub mod vending;

@@ -35,10 +35,11 @@ use crate::listener::{
 use crate::sessions::{Observer, Prefetch, Sessions};
 use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
-use crate::source::{Engine, Environment, LOOP_HEADER, OwnAddresses, PlanError, Plans};
+use crate::source::{Engine, Environment, PlanError, Plans};
 use crate::systemd;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
+use crate::transport::{LOOP_HEADER, OwnAddresses};
 use crate::vending::{AccountFacts, Policy, Vending};
 
 /// How often the ImdsTokens' key is looked at; it is changed once a day.

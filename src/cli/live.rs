@@ -12,7 +12,8 @@ use crate::clock::Clock;
 use crate::config::{Bind, Config};
 use crate::grants::Names;
 use crate::source::local::LocalPlans;
-use crate::source::{Engine, Environment, Finding, OwnAddresses, Plans, probe};
+use crate::source::{Engine, Environment, Finding, Plans, probe};
+use crate::transport::OwnAddresses;
 
 /// Tells what came of it; fails if something does not work.
 pub(super) fn check(config: &Config) -> Result<(), Failure> {

@@ -16,18 +16,14 @@ mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod local;
-mod own;
 mod plans;
 mod probe;
 mod sdk_error;
 mod sts;
-mod transport;
 
 pub use account::PlanError;
 pub use engine::Engine;
 pub use environment::Environment;
 pub use failure::{Attempt, classify};
-pub use own::OwnAddresses;
 pub use plans::Plans;
 pub use probe::{Finding, probe};
-pub use transport::LOOP_HEADER;

@@ -6,10 +6,10 @@ use aws_sdk_sts::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use http_body_util::LengthLimitError;
 
-use super::failure::{self, Attempt, causes};
+use super::failure::{self, Attempt};
 use super::sts::CALL_TIMEOUT;
-use super::transport::{BODY_LIMIT, LeadsHere};
 use crate::sessions::{FailureKind, FetchError};
+use crate::transport::{BODY_LIMIT, LeadsHere, cause, causes};
 
 /// The failure in the daemon's words.
 pub(super) fn failed<E>(error: &SdkError<E, HttpResponse>, attempt: &Attempt<'_>) -> FetchError
@@ -69,16 +69,4 @@ fn unavailable(attempt: &Attempt<'_>, why: &str) -> FetchError {
 fn misconfigured(attempt: &Attempt<'_>, why: &str, advice: &str) -> FetchError {
     let message = format!("{attempt} failed: {why}; {advice}");
     FetchError::new(FailureKind::Misconfigured, message)
-}
-
-/// The error of this type among an error's causes.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut at = Some(error);
-    while let Some(cause) = at {
-        if let Some(found) = cause.downcast_ref() {
-            return Some(found);
-        }
-        at = cause.source();
-    }
-    None
 }

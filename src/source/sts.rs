@@ -21,9 +21,9 @@ use super::call::{Action, CHAINED_LIFE, Call};
 use super::engine::SdkTime;
 use super::failure::Attempt;
 use super::sdk_error::failed;
-use super::transport::CONNECT_TIMEOUT;
 use super::{Engine, answer};
 use crate::sessions::{FailureKind, FetchError, FetchFuture, Fetched, Session, Source};
+use crate::transport::CONNECT_TIMEOUT;
 use crate::types::Region;
 
 /// How long a call may take with all its retries.

@@ -11,7 +11,8 @@ use rolecall::config::{
 use rolecall::grants::{Names, Template};
 use rolecall::secret::{ExposeSecret, SecretString};
 use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Request, Session};
-use rolecall::source::{Engine, OwnAddresses, Plans};
+use rolecall::source::{Engine, Plans};
+use rolecall::transport::OwnAddresses;
 use rolecall::types::{
     AccessKeyId, AccountAlias, AccountId, ExternalId, Partition, Region, RoleArn, RoleRef,
 };

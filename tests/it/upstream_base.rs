@@ -9,7 +9,8 @@ use rolecall::config::{Account, BaseCredentials, RoleKind};
 use rolecall::grants::Names;
 use rolecall::secret::SecretString;
 use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Request};
-use rolecall::source::{Engine, LOOP_HEADER, OwnAddresses, PlanError, Plans};
+use rolecall::source::{Engine, PlanError, Plans};
+use rolecall::transport::{LOOP_HEADER, OwnAddresses};
 use rolecall::types::RoleRef;
 
 use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};

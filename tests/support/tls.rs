@@ -4,13 +4,16 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Answers every POST with a file's text.
+/// Answers everything with a file's text.
 const SERVER: &str = r#"
 import http.server, ssl, sys
 body = open(sys.argv[3], "rb").read()
 
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.do_POST()
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("content-length", 0)))

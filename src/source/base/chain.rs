@@ -22,9 +22,7 @@ use super::document;
 use crate::sessions::KeyDigest;
 use crate::source::engine::{Engine, SdkTime};
 use crate::source::environment::Environment;
-use crate::source::failure::causes;
-use crate::source::own::literal;
-use crate::source::transport::Transport;
+use crate::transport::{Transport, causes, literal};
 use crate::types::Region;
 
 /// Where ECS serves what `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` is relative to.

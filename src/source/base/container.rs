@@ -2,6 +2,7 @@
 //! role, ECS, EKS Pod Identity.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -9,7 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::document;
 use crate::sessions::KeyDigest;
-use crate::source::transport::Transport;
+use crate::transport::{BODY_LIMIT, Get, Transport};
+
+/// How long an endpoint has for its answer.
+const DEADLINE: Duration = Duration::from_secs(4);
 
 /// An endpoint and how it is asked.
 #[derive(Debug)]
@@ -54,22 +58,28 @@ impl Container {
     pub(super) async fn ask(&self, transport: &Transport) -> Result<Credentials, CredentialsError> {
         let authorization = match &self.authorization {
             Authorization::None => None,
-            Authorization::Token(token) => Some(token.expose_secret().to_owned()),
+            Authorization::Token(token) => Some(token.clone()),
             Authorization::File(path) => {
                 let read = tokio::fs::read_to_string(path).await;
                 let token = read.map_err(|error| {
                     let message = format!("the token file {}: {error}", path.display());
                     CredentialsError::provider_error(message)
                 })?;
-                Some(token.trim_end().to_owned())
+                Some(SecretString::from(token.trim_end()))
             }
         };
-        let answer = transport.get(&self.url, authorization.as_deref()).await;
-        let (status, body) = answer.map_err(CredentialsError::provider_error)?;
-        if status != 200 {
-            let message = format!("{} answered {status}", self.url);
-            return Err(CredentialsError::provider_error(message));
+        let get = Get {
+            url: self.url.clone(),
+            authorization,
+            deadline: DEADLINE,
+            limit: BODY_LIMIT,
+        };
+        let failed = |why: String| CredentialsError::provider_error(format!("{}: {why}", self.url));
+        let answer = transport.get(&get).await;
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
+        if answer.status != 200 {
+            return Err(failed(format!("it answered {}", answer.status)));
         }
-        document::read(&body, "endpoint").map_err(CredentialsError::provider_error)
+        document::read(&answer.body, "endpoint").map_err(CredentialsError::provider_error)
     }
 }

@@ -51,9 +51,7 @@ pub(super) fn read(json: &[u8], provider: &'static str) -> Result<Credentials, D
     if let Some(code) = document.code.filter(|code| code != "Success") {
         let message = document.message.map(|message| format!(": {message}"));
         let text = format!("{code}{}", message.unwrap_or_default());
-        return Err(DocumentError::Failed(crate::source::failure::printable(
-            &text,
-        )));
+        return Err(DocumentError::Failed(crate::transport::printable(&text)));
     }
     let present = |value: Option<String>, name| {
         value

@@ -18,10 +18,10 @@ use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
 use super::engine::Engine;
-use super::failure::causes;
 use crate::clock::BootTime;
 use crate::config::BaseCredentials;
 use crate::sessions::{FailureKind, FetchError, KeyDigest, Session, SessionKey};
+use crate::transport::causes;
 use crate::types::Region;
 
 pub(super) use chain::{Metadata, token_file};

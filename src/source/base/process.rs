@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::{chain, document};
 use crate::sessions::KeyDigest;
 use crate::source::engine::Engine;
-use crate::source::failure::printable;
+use crate::transport::printable;
 
 /// The most that is read of a program's output.
 const OUTPUT: u64 = 64 * 1024;

@@ -17,7 +17,7 @@ impl FromIterator<SocketAddr> for OwnAddresses {
 
 impl OwnAddresses {
     /// Whether a connection to this address would be one to ourselves.
-    pub(super) fn contains(&self, address: SocketAddr) -> bool {
+    pub(crate) fn contains(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         self.0.iter().any(|own| {
             own.port() == address.port()
@@ -27,7 +27,7 @@ impl OwnAddresses {
 
     /// Whether a URL names one of ours by its address. What its name resolves to is asked when it
     /// is called.
-    pub(super) fn serves(&self, url: &str) -> bool {
+    pub(crate) fn serves(&self, url: &str) -> bool {
         let Ok(uri) = url.parse::<Uri>() else {
             return false;
         };
@@ -57,7 +57,7 @@ pub(super) fn port(uri: &Uri) -> u16 {
 }
 
 /// The address that a URL's host is, where it is no name.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));

@@ -1,4 +1,4 @@
-//! The HTTP client below the SDK: refuses our own addresses, bounds bodies, and loads TLS with its
+//! The HTTP client below the SDK and below a plain GET: refuses our own addresses, bounds bodies, and loads TLS with its
 //! root certificates only when the first https call is made.
 
 use std::net::SocketAddr;
@@ -18,26 +18,21 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::Limited;
 use hyper::Uri;
 use tokio::sync::OnceCell;
 
 use super::OwnAddresses;
-use super::failure::causes;
 use super::own::{literal, port};
 
 /// How long a connection may take.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a plain GET may take as a whole.
-const GET_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// The largest answer that is read: STS's are a few KiB.
-pub(super) const BODY_LIMIT: usize = 256 * 1024;
+pub(crate) const BODY_LIMIT: usize = 256 * 1024;
 
 /// The header that marks requests of this daemon to addresses of this host, where a redirection
 /// may turn them back to it.
@@ -46,65 +41,66 @@ pub const LOOP_HEADER: &str = "x-rolecall-loop";
 /// An upstream address that is one of our own listeners.
 #[derive(Debug, thiserror::Error)]
 #[error("{address} is an address that this daemon serves itself")]
-pub(super) struct LeadsHere {
+pub(crate) struct LeadsHere {
     address: SocketAddr,
 }
 
 /// The client of every upstream call.
 #[derive(Clone, Debug)]
-pub(super) struct Transport(Arc<Shared>);
+pub(crate) struct Transport(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     own: OwnAddresses,
     mark: Arc<str>,
-    /// Further authorities to trust.
-    ca_bundle: Option<PathBuf>,
+    authorities: Vec<Authorities>,
     plain: OnceLock<SharedHttpConnector>,
     tls: OnceCell<SharedHttpConnector>,
 }
 
+/// A file of certificates of authorities that are trusted besides the system's.
+#[derive(Clone, Debug)]
+struct Authorities {
+    /// What names the file: a variable, a key of the configuration.
+    named_by: &'static str,
+    file: PathBuf,
+}
+
 impl Transport {
-    pub(super) fn new(own: OwnAddresses, mark: Arc<str>, ca_bundle: Option<PathBuf>) -> Self {
+    /// `ca_bundle` is what `AWS_CA_BUNDLE` names.
+    pub(crate) fn new(own: OwnAddresses, mark: Arc<str>, ca_bundle: Option<PathBuf>) -> Self {
+        let bundle = ca_bundle.map(|file| Authorities {
+            named_by: "AWS_CA_BUNDLE",
+            file,
+        });
+        Self::with(own, mark, bundle.into_iter().collect())
+    }
+
+    fn with(own: OwnAddresses, mark: Arc<str>, authorities: Vec<Authorities>) -> Self {
         Self(Arc::new(Shared {
             own,
             mark,
-            ca_bundle,
+            authorities,
             plain: OnceLock::new(),
             tls: OnceCell::new(),
         }))
     }
 
+    /// The same, and the authorities in this file are trusted too. It keeps connections of its own.
+    pub(super) fn trusting(&self, named_by: &'static str, file: PathBuf) -> Self {
+        let mut authorities = self.0.authorities.clone();
+        authorities.push(Authorities { named_by, file });
+        Self::with(self.0.own.clone(), Arc::clone(&self.0.mark), authorities)
+    }
+
     /// Whether a URL leads to one of our own listeners, its name resolved.
-    pub(super) async fn leads_here(&self, url: &str) -> bool {
+    pub(crate) async fn leads_here(&self, url: &str) -> bool {
         let refused = self.0.refuse_own(url).await;
         refused.is_err_and(|error| error.into_source().is::<LeadsHere>())
     }
 
-    /// A plain GET: status and body.
-    pub(super) async fn get(
-        &self,
-        url: &str,
-        authorization: Option<&str>,
-    ) -> Result<(u16, Bytes), String> {
-        let mut request = HttpRequest::get(url).map_err(|error| format!("{url}: {error}"))?;
-        if let Some(authorization) = authorization {
-            let set = request
-                .headers_mut()
-                .try_insert("authorization", authorization.to_owned());
-            set.map_err(|_invalid| "the authorization token is no header value".to_owned())?;
-        }
-        let answer = async {
-            let response = self.0.call(request).await.map_err(|error| causes(&error))?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await;
-            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
-        };
-        let answer = tokio::time::timeout(GET_TIMEOUT, answer);
-        answer
-            .await
-            .unwrap_or_else(|_elapsed| Err(format!("no answer within {} s", GET_TIMEOUT.as_secs())))
-            .map_err(|error: String| format!("{url}: {error}"))
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        self.0.call(request).await
     }
 }
 
@@ -130,7 +126,7 @@ impl Shared {
         let uri = self.refuse_own(request.uri()).await?;
         let connector = if uri.scheme_str() == Some("https") {
             self.tls
-                .get_or_try_init(|| secure(self.ca_bundle.clone()))
+                .get_or_try_init(|| secure(self.authorities.clone()))
                 .await?
         } else {
             if may_be_redirected(&uri) {
@@ -185,13 +181,16 @@ fn may_be_redirected(uri: &Uri) -> bool {
 
 /// A file of certificates that has none in it.
 #[derive(Debug, thiserror::Error)]
-#[error("AWS_CA_BUNDLE {}: no certificates in it", .0.display())]
-struct NoCertificates(PathBuf);
+#[error("{} {}: no certificates in it", .0.named_by, .0.file.display())]
+struct NoCertificates(Authorities);
 
 /// The connector for https. Reading the root certificates takes milliseconds: off the runtime.
-async fn secure(ca_bundle: Option<PathBuf>) -> Result<SharedHttpConnector, ConnectorError> {
+async fn secure(authorities: Vec<Authorities>) -> Result<SharedHttpConnector, ConnectorError> {
     let made = tokio::task::spawn_blocking(move || {
-        let context = TlsContext::builder().with_trust_store(trusted(ca_bundle)?);
+        let trusted = authorities
+            .into_iter()
+            .try_fold(TrustStore::default(), trusting)?;
+        let context = TlsContext::builder().with_trust_store(trusted);
         let connector = builder()
             .proxy_config(ProxyConfig::from_env())
             .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
@@ -204,18 +203,15 @@ async fn secure(ca_bundle: Option<PathBuf>) -> Result<SharedHttpConnector, Conne
     made.map_err(ConnectorError::user)
 }
 
-/// The system's authorities, and those of the bundle.
-fn trusted(ca_bundle: Option<PathBuf>) -> Result<TrustStore, BoxError> {
-    let system = TrustStore::default();
-    let Some(file) = ca_bundle else {
-        return Ok(system);
-    };
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| format!("AWS_CA_BUNDLE {}: {error}", file.display()))?;
+fn trusting(trusted: TrustStore, authorities: Authorities) -> Result<TrustStore, BoxError> {
+    let text = std::fs::read_to_string(&authorities.file).map_err(|error| {
+        let Authorities { named_by, file } = &authorities;
+        format!("{named_by} {}: {error}", file.display())
+    })?;
     if text.contains("-----BEGIN CERTIFICATE-----") {
-        Ok(system.with_pem_certificate(text))
+        Ok(trusted.with_pem_certificate(text))
     } else {
-        Err(NoCertificates(file).into())
+        Err(NoCertificates(authorities).into())
     }
 }
 
