@@ -18,6 +18,7 @@ pub mod config;
 pub mod grants;
 pub mod http;
 pub mod listener;
+pub mod lookups;
 pub mod secret;
 pub mod sessions;
 pub mod shutdown;

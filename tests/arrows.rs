@@ -7,11 +7,12 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    /// The rooms each room may know. Leaves (types, clock, secret) are known to all.
+    /// The rooms each room may know. Leaves (types, clock, secret, lookups) are known to all.
     const ARROWS: &[(&str, &[&str])] = &[
         ("types", &[]),
         ("clock", &[]),
         ("secret", &[]),
+        ("lookups", &[]),
         ("grants", &[]),
         ("authority", &[]),
         ("sessions", &["grants"]),
@@ -81,7 +82,7 @@ mod tests {
         ),
     ];
 
-    const LEAVES: [&str; 3] = ["types", "clock", "secret"];
+    const LEAVES: [&str; 4] = ["types", "clock", "secret", "lookups"];
 
     /// What only some rooms may know of other crates: crate, rooms.
     const CRATES: &[(&str, &[&str])] = &[
