@@ -25,7 +25,7 @@ mod tests {
             "source",
             &["sessions", "authority", "config", "grants", "transport"],
         ),
-        ("telemetry", &["config", "sessions"]),
+        ("telemetry", &["config", "sessions", "grants"]),
         (
             "vending",
             &["grants", "sessions", "telemetry", "caller", "config"],

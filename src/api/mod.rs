@@ -20,7 +20,7 @@ pub use document::date;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::grants::Known;
+use crate::grants::{Known, Select};
 use crate::http::{Connection, Guard, Handler, LoopMark, Refused, Request, Response};
 use crate::sessions::Slot;
 use crate::telemetry::metrics::{Metrics, OpenConnection};
@@ -61,6 +61,7 @@ pub struct Deps {
 #[derive(Debug)]
 pub struct Mounted {
     guard: Guard,
+    select: Select,
     deps: Deps,
     imds: Option<imds::Imds>,
     container: Option<container::Container>,
@@ -83,11 +84,11 @@ pub struct Guest {
 
 impl Guest {
     /// A connection of this listener, counted for as long as it is open.
-    pub(crate) fn new(connection: Connection, metrics: &Metrics) -> Self {
+    pub(crate) fn new(connection: Connection, select: Select, metrics: &Metrics) -> Self {
         let identified = connection.caller.facts().uid != Known::No;
         let listener = Arc::clone(&connection.listener);
         Self {
-            visit: Visit::new(listener, Arc::clone(&connection.caller)),
+            visit: Visit::new(listener, Arc::clone(&connection.caller), select),
             connection,
             imds: imds::Memory::default(),
             host: OnceLock::new(),
@@ -107,6 +108,7 @@ impl Mounted {
     ) -> Self {
         Self {
             guard: Guard::new(&listener.hosts, deps.own.clone()),
+            select: listener.select,
             deps,
             imds,
             container,
@@ -119,7 +121,7 @@ impl Handler for Mounted {
     type Visit = Guest;
 
     fn visit(&self, connection: Connection) -> Guest {
-        Guest::new(connection, &self.deps.metrics)
+        Guest::new(connection, self.select, &self.deps.metrics)
     }
 
     async fn handle(&self, guest: &Guest, request: &Request) -> Response {

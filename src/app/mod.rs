@@ -142,7 +142,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     authority.set_not_before(config.not_before());
     let policy = policy(&config, &engine, &authority).map_err(StartError::Plan)?;
     let audit = Arc::new(Audit::new(clock.clone()));
-    let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit);
+    let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit, clock.clone());
     let limits = Limits::new(
         config.limits.connections,
         config.limits.connections_per_caller,

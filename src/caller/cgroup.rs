@@ -11,8 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::place::PlaceReader;
-use crate::grants::Container;
+use super::place::{Container, PlaceReader};
 
 /// No walk looks at more groups.
 const MAX_GROUPS: usize = 200_000;

@@ -13,11 +13,12 @@ use nix::unistd::{Uid, gethostname};
 use super::directory::{Places, Users};
 use super::identity::{Caller, Doubt, Evidence, Reach};
 use super::own_addresses::OwnAddresses;
+use super::place::Container;
 use super::process::PeerProcess;
 use super::redirect::original_destination;
 use super::sock_diag::{Owner, SockDiag, is_overflow};
 use crate::clock::Clock;
-use crate::grants::{Container, Fact, Known, Names};
+use crate::grants::{Fact, Known, Names, Placeholder};
 
 /// Identifies callers. One for each process, shared by all listeners.
 #[derive(Debug)]
@@ -184,7 +185,8 @@ impl Desk {
     /// cannot be had, or is still not known where the look-up takes its time.
     pub async fn look_up(&self, caller: &Caller, fact: Fact) {
         match fact {
-            Fact::Container => {
+            Fact::Groups | Fact::Container | Fact::Exe | Fact::Host | Fact::Provided => {}
+            Fact::Place => {
                 if caller.container.get().is_none() {
                     let known = self.container(caller.evidence()).await;
                     if known != Known::NotYet {
@@ -217,16 +219,10 @@ impl Desk {
             Some(uid) => self.users.look_up(uid).await,
             None => Known::No,
         };
-        let user = match user {
-            Known::Yes(name) => Some(name.to_string()),
-            Known::No | Known::NotYet => None,
-        };
-        Names {
-            uid,
-            user,
-            place: None,
-            hostname: self.hostname.to_string(),
-        }
+        Names::default()
+            .with(Placeholder::Hostname, Arc::clone(&self.hostname))
+            .with_known(Placeholder::Uid, uid.map(|uid| uid.to_string()))
+            .with_known(Placeholder::User, user.yes().cloned())
     }
 
     /// What placeholders stand for; the user's name is looked up if it is not remembered.

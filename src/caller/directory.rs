@@ -13,9 +13,10 @@ use nix::unistd::{Uid, User};
 use tokio::sync::Semaphore;
 
 use super::cgroup::Hierarchy;
+use super::place::Container;
 use super::process::PeerProcess;
 use crate::clock::{BootTime, Clock};
-use crate::grants::{Container, Known};
+use crate::grants::Known;
 
 /// How long a caller waits for a fact that is not remembered.
 const DEADLINE: Duration = Duration::from_secs(1);

@@ -6,8 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 
+use super::place::Container;
 use super::process::PeerProcess;
-use crate::grants::{Container, ContainerId, Facts, Known, Names};
+use crate::grants::{
+    ContainerId, ContainerPlace, Facts, HostPlace, Known, Names, Place, Placeholder,
+};
 
 /// The process at the other end of one connection.
 #[derive(Debug)]
@@ -125,8 +128,20 @@ impl Caller {
     pub fn facts(&self) -> Facts {
         Facts {
             uid: self.evidence.uid().map_or(Known::No, Known::Yes),
-            container: self.container.get().cloned().unwrap_or(Known::NotYet),
-            listener: None,
+            place: match self.container.get() {
+                Some(Known::Yes(Container::None)) => {
+                    Known::Yes(Arc::new(Place::Host(HostPlace::default())))
+                }
+                Some(Known::Yes(Container::In(id))) => {
+                    Known::Yes(Arc::new(Place::Container(ContainerPlace {
+                        id: id.clone(),
+                        owner: None,
+                    })))
+                }
+                Some(Known::No) => Known::No,
+                Some(Known::NotYet) | None => Known::NotYet,
+            },
+            ..Facts::default()
         }
     }
 
@@ -169,7 +184,7 @@ impl Caller {
         match self.container.get() {
             Some(Known::Yes(Container::In(id))) => self
                 .name_in_container
-                .get_or_init(|| format!("{} in container {}", self.name, short(id)).into()),
+                .get_or_init(|| format!("{} in container {}", self.name, id.short()).into()),
             Some(Known::Yes(Container::None) | Known::No | Known::NotYet) | None => &self.name,
         }
     }
@@ -192,28 +207,16 @@ impl Caller {
     /// What placeholders stand for, as far as it has been looked up.
     pub fn names(&self) -> Names {
         let place = match self.container.get() {
-            Some(Known::Yes(Container::In(id))) => Some(id.as_str().to_owned()),
+            Some(Known::Yes(Container::In(id))) => Some(id.as_str()),
             Some(_) | None => None,
         };
-        let user = match self.user.get() {
-            Some(Known::Yes(name)) => Some(name.to_string()),
-            Some(Known::No | Known::NotYet) | None => None,
-        };
-        Names {
-            uid: self.evidence.uid(),
-            user,
-            place,
-            hostname: self.hostname.to_string(),
-        }
-    }
-}
-
-/// The id as runtimes show it to people: twelve digits of the hex ones, others whole.
-fn short(id: &ContainerId) -> &str {
-    let id = id.as_str();
-    match id.split_at_checked(12) {
-        Some((head, _)) if id.bytes().all(|byte| byte.is_ascii_hexdigit()) => head,
-        Some(_) | None => id,
+        let user = self.user.get().and_then(Known::yes);
+        let uid = self.evidence.uid();
+        Names::default()
+            .with(Placeholder::Hostname, Arc::clone(&self.hostname))
+            .with_known(Placeholder::Caller, place)
+            .with_known(Placeholder::Uid, uid.map(|uid| uid.to_string()))
+            .with_known(Placeholder::User, user.cloned())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::grants::{Container, ContainerId};
+use crate::grants::ContainerId;
 
 /// The longest id made of a path; a longer one ends in a digest.
 const MAX_PATH_ID: usize = 200;
@@ -61,6 +61,15 @@ const CONTAINER_PREFIXES: [&str; 10] = [
     "kata_",
     "apptainer-",
 ];
+
+/// Which container a caller runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    /// None.
+    None,
+    /// This one.
+    In(ContainerId),
+}
 
 /// Where a control group lies.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::output::print;
 use crate::authority::{Authority, KeyRing};
 use crate::clock::Clock;
 use crate::config::{Bind, Config};
-use crate::grants::Names;
+use crate::grants::{Names, Placeholder};
 use crate::source::local::LocalPlans;
 use crate::source::{Engine, Environment, Finding, Plans, probe};
 use crate::transport::OwnAddresses;
@@ -72,10 +72,8 @@ fn own_names() -> Names {
     let uid = Uid::current();
     let user = User::from_uid(uid).ok().flatten();
     let hostname = gethostname().map(|name| name.to_string_lossy().into_owned());
-    Names {
-        uid: Some(uid.as_raw()),
-        user: user.map(|user| user.name),
-        place: None,
-        hostname: hostname.unwrap_or_default(),
-    }
+    Names::default()
+        .with(Placeholder::Uid, uid.to_string())
+        .with_known(Placeholder::User, user.map(|user| user.name))
+        .with_known(Placeholder::Hostname, hostname.ok())
 }

@@ -78,6 +78,7 @@ fn listeners(old: &[Listener], new: &[Listener], restart: &mut Vec<String>) {
             ("instance-type", was.instance.kind != is.instance.kind),
             ("minio-js-alias", was.minio_js_alias != is.minio_js_alias),
             ("tokenless", was.tokenless != is.tokenless),
+            ("select", was.select != is.select),
             ("token", was.tokens != is.tokens),
         ];
         restart.extend(changed(&keys).map(|key| format!("[[listener]] {name}: {key}")));
@@ -188,8 +189,8 @@ fn grants(old: &[Arc<Grant>], new: &[Arc<Grant>], applied: &mut Vec<String>) {
         .filter(|(_, text)| !known.contains(text))
     {
         applied.push(format!(
-            "grant {} is new: {} ({})",
-            grant.number, grant.role, grant.reason
+            "{} is new: {} ({})",
+            grant.id, grant.role, grant.reason
         ));
     }
     let before = was.iter().filter(|text| wanted.contains(text));
@@ -202,14 +203,15 @@ fn grants(old: &[Arc<Grant>], new: &[Arc<Grant>], applied: &mut Vec<String>) {
 /// All of a grant but its number, which others before it change.
 fn without_number(grant: &Grant) -> String {
     let Grant {
-        number: _,
+        id: _,
         role,
         when,
         priority,
         reason,
         imdsv1,
+        narrowing,
     } = grant;
-    format!("{role} {when:?} {priority} {reason} {imdsv1:?}")
+    format!("{role} {when:?} {priority} {reason} {imdsv1:?} {narrowing:?}")
 }
 
 fn same_base(a: &BaseCredentials, b: &BaseCredentials) -> bool {

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{
     Account, Api, BaseCredentials, Bind, Config, Dialect, Instance, Limits, Listener, Log, Origin,
     RateLimit, Role, RoleKind, State,
 };
-use crate::grants::{Grant, Template, UserIds, When};
+use crate::grants::{Grant, GrantId, Select, Template, UserIds, When};
 use crate::types::{AccountAlias, AccountId, InvalidText, Partition, RoleArn, RoleName, RoleRef};
 
 /// The port where the embedded default serves metadata and container credentials.
@@ -24,17 +23,12 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
         account: account.alias.clone(),
         role: RoleName::new("demo")?,
     };
-    let grant = Grant {
-        number: 1,
-        role,
-        when: When {
-            users: Some(UserIds::new(vec![uid])),
-            ..When::default()
-        },
-        priority: 0,
-        reason: Arc::from("the daemon's own user"),
-        imdsv1: None,
+    let when = When {
+        users: Some(UserIds::new(vec![uid])),
+        ..When::default()
     };
+    let reason = Template::text("the daemon's own user");
+    let grant = Grant::of(GrantId::Grant(1), role, when, reason);
     Ok(Config {
         origin: Origin::Embedded,
         listeners: vec![Listener {
@@ -47,6 +41,7 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
             minio_js_alias: false,
             tokenless: false,
             tokens: Vec::new(),
+            select: Select::First,
         }],
         accounts: BTreeMap::from([(account.alias.clone(), account)]),
         grants: vec![Arc::new(grant)],
@@ -62,25 +57,12 @@ fn local_account() -> Result<Account, InvalidText> {
     let partition = Partition::new("aws")?;
     let id = AccountId::new("000000000000")?;
     let name = RoleName::new("demo")?;
-    let role = Role {
-        reference: RoleRef {
-            account: alias.clone(),
-            role: name.clone(),
-        },
-        arn: RoleArn::derived(&partition, Some(&id), &name),
-        kind: RoleKind::AssumeRole,
-        duration: Duration::from_hours(1),
-        prefetch: false,
-        session_name: Template::caller(),
-        source_identity: None,
-        external_id: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        tags: Vec::new(),
-        transitive_tags: Vec::new(),
-        idle: Duration::from_hours(6),
-        not_before: None,
+    let reference = RoleRef {
+        account: alias.clone(),
+        role: name.clone(),
     };
+    let arn = RoleArn::derived(&partition, Some(&id), &name);
+    let role = Role::plain(reference, arn, RoleKind::AssumeRole);
     Ok(Account {
         alias,
         id: Some(id),
@@ -90,6 +72,7 @@ fn local_account() -> Result<Account, InvalidText> {
         endpoint: None,
         base: BaseCredentials::Local,
         rate_limit: RateLimit::default(),
+        defaults: Some(Box::new(role.clone())),
         roles: BTreeMap::from([(name, role)]),
     })
 }

@@ -6,6 +6,7 @@ mod diff;
 mod duration;
 mod embedded;
 mod load;
+mod narrow;
 mod prefetch;
 mod problem;
 mod raw;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::grants::{Grant, Template};
+use crate::grants::{Grant, Select, Template};
 use crate::types::{
     AccessKeyId, AccountAlias, AccountId, ExternalId, Partition, Region, RoleArn, RoleName, RoleRef,
 };
@@ -87,6 +88,8 @@ pub struct Listener {
     pub tokenless: bool,
     /// Authorization tokens written to files.
     pub tokens: Vec<TokenFile>,
+    /// Who gets which where grants give several roles.
+    pub select: Select,
 }
 
 /// A socket of a listener.
@@ -156,6 +159,8 @@ pub struct Account {
     pub rate_limit: RateLimit,
     /// Its roles.
     pub roles: BTreeMap<RoleName, Role>,
+    /// What a role is that only a grant names; `None` where its ARN cannot be derived.
+    pub defaults: Option<Box<Role>>,
 }
 
 /// A token bucket's measures.

@@ -40,7 +40,7 @@ impl Config {
         let grants = self
             .grants
             .iter()
-            .filter(|grant| grant.role == role.reference);
+            .filter(|grant| grant.role.fixed() == Some(&role.reference));
         let fixed = grants.filter(|grant| open.iter().all(|name| fixes(grant, *name)));
         let uids: BTreeSet<u32> = fixed
             .filter_map(|grant| grant.when.users.as_ref()?.single())
@@ -82,6 +82,18 @@ fn fixes(grant: &Grant, placeholder: Placeholder) -> bool {
     match placeholder {
         Placeholder::Hostname => true,
         Placeholder::User | Placeholder::Uid => one_user,
-        Placeholder::Caller => one_user && !grant.when.any_container,
+        Placeholder::Caller => one_user && grant.when.container.is_none(),
+        Placeholder::Unit
+        | Placeholder::UserUnit
+        | Placeholder::Slice
+        | Placeholder::Container
+        | Placeholder::ContainerId
+        | Placeholder::Image
+        | Placeholder::Namespace
+        | Placeholder::Pod
+        | Placeholder::ServiceAccount
+        | Placeholder::Subject
+        | Placeholder::Principal
+        | Placeholder::Host => false,
     }
 }

@@ -1,8 +1,13 @@
 //! The decision.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::{Container, Fact, Facts, Grant, Known, When};
+use super::grant::{GrantId, GrantedRole};
+use super::matching::Miss;
+use super::pattern::Named;
+use super::when::Key;
+use super::{Fact, Facts, Grant, Known, Names};
 use crate::types::{RoleName, RoleRef};
 
 /// Which role a caller asks for.
@@ -36,21 +41,44 @@ impl Wanted {
     }
 }
 
-/// Proof that a grant gives a caller a role. Only [`decide()`] makes one.
+/// What becomes of a caller whom grants give several roles, and who asks for none by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Select {
+    /// It gets the first.
+    #[default]
+    First,
+    /// It gets none: `select = "only"`.
+    Only,
+}
+
+/// Proof that a grant gives a caller a role. Only [`decide()`] and [`every()`] make one.
 #[derive(Clone, Debug)]
 pub struct Granted {
     grant: Arc<Grant>,
+    role: RoleRef,
+    reason: Arc<str>,
+    named: Named,
 }
 
 impl Granted {
     /// The role.
-    pub fn role(&self) -> &RoleRef {
-        &self.grant.role
+    pub const fn role(&self) -> &RoleRef {
+        &self.role
     }
 
     /// The grant that gives it.
     pub const fn grant(&self) -> &Arc<Grant> {
         &self.grant
+    }
+
+    /// Why, with what the grant's patterns matched.
+    pub const fn reason(&self) -> &Arc<str> {
+        &self.reason
+    }
+
+    /// What the named groups of the grant's patterns matched.
+    pub fn named(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.named
     }
 }
 
@@ -63,13 +91,15 @@ pub enum NoGrant {
     NoMatch,
     /// The caller has a role, but not the one asked for.
     OtherRole,
+    /// Several roles, where there may be only one.
+    Several,
 }
 
 /// What [`decide()`] says.
 #[derive(Clone, Debug)]
 pub enum Decision {
     /// The caller gets this role.
-    Role(Granted),
+    Role(Box<Granted>),
     /// The caller gets nothing.
     Deny(NoGrant),
     /// Look this fact up and ask again.
@@ -77,114 +107,127 @@ pub enum Decision {
 }
 
 /// Which role this caller gets. `grants` are in the order in which they are tried.
-pub fn decide(facts: &Facts, grants: &[Arc<Grant>], wanted: &Wanted) -> Decision {
+pub fn decide(facts: &Facts, grants: &[Arc<Grant>], wanted: &Wanted, select: Select) -> Decision {
     let mut other_role = false;
+    let mut only: Option<Granted> = None;
     for grant in grants {
-        match matches(&grant.when, facts) {
-            Match::Needs(fact) => return Decision::Needs(fact),
-            Match::No => {}
-            Match::Yes => match wanted {
-                Wanted::First => return granted(grant),
-                Wanted::Chosen(role) if grant.role == *role => return granted(grant),
-                Wanted::ChosenName(name) if grant.role.role == *name => return granted(grant),
-                Wanted::Chosen(_) | Wanted::ChosenName(_) => other_role = true,
-            },
+        let given = match given(grant, facts) {
+            Err(Miss::Needs(fact)) => return Decision::Needs(fact),
+            Err(Miss::Key(_)) => continue,
+            Ok(given) => given,
+        };
+        for granted in given {
+            match (wanted, select, &only) {
+                (Wanted::First, Select::Only, None) => only = Some(granted),
+                (Wanted::First, Select::Only, Some(first)) => {
+                    if first.role != granted.role {
+                        return Decision::Deny(NoGrant::Several);
+                    }
+                }
+                _ if wanted.is(&granted.role) => return Decision::Role(Box::new(granted)),
+                _ => other_role = true,
+            }
         }
     }
-    Decision::Deny(match facts.uid {
-        _ if other_role => NoGrant::OtherRole,
-        Known::Yes(_) => NoGrant::NoMatch,
-        Known::No | Known::NotYet => NoGrant::NotIdentified,
-    })
+    match only {
+        Some(granted) => Decision::Role(Box::new(granted)),
+        None if other_role => Decision::Deny(NoGrant::OtherRole),
+        None if facts.is_identified() => Decision::Deny(NoGrant::NoMatch),
+        None => Decision::Deny(NoGrant::NotIdentified),
+    }
 }
 
-fn granted(grant: &Arc<Grant>) -> Decision {
-    Decision::Role(Granted {
-        grant: Arc::clone(grant),
-    })
+/// Every role that this caller gets, each by the first grant that gives it; people's APIs show all.
+pub fn every(facts: &Facts, grants: &[Arc<Grant>]) -> Result<Vec<Granted>, Fact> {
+    let mut all: Vec<Granted> = Vec::new();
+    for grant in grants {
+        match given(grant, facts) {
+            Err(Miss::Needs(fact)) => return Err(fact),
+            Err(Miss::Key(_)) => {}
+            Ok(given) => {
+                for granted in given {
+                    if !all.iter().any(|known| known.role == granted.role) {
+                        all.push(granted);
+                    }
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
-enum Match {
-    Yes,
-    No,
+/// What one grant makes of a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It gives these roles.
+    Gives(Vec<RoleRef>),
+    /// It matches, and what its named groups matched makes no name of a role.
+    NoRole,
+    /// This key is the first that does not match.
+    Fails(Key),
+    /// This fact has to be looked up first.
     Needs(Fact),
 }
 
-/// The keys that tell users match only callers outside containers, unless the grant says otherwise.
-fn matches(when: &When, facts: &Facts) -> Match {
-    if !holds_here(when, facts) {
-        return Match::No;
-    }
-    if when.anyone {
-        return Match::Yes;
-    }
-    let (Some(users), Known::Yes(uid)) = (&when.users, &facts.uid) else {
-        return Match::No;
+/// What each grant makes of this caller, in the order in which they are tried.
+pub fn explain(facts: &Facts, grants: &[Arc<Grant>]) -> Vec<(GrantId, Verdict)> {
+    let verdict = |grant: &Arc<Grant>| match given(grant, facts) {
+        Err(Miss::Needs(fact)) => Verdict::Needs(fact),
+        Err(Miss::Key(key)) => Verdict::Fails(key),
+        Ok(given) if given.is_empty() => Verdict::NoRole,
+        Ok(given) => Verdict::Gives(given.into_iter().map(|granted| granted.role).collect()),
     };
-    if !users.contains(*uid) {
-        return Match::No;
-    }
-    match &facts.container {
-        _ if when.any_container => Match::Yes,
-        Known::Yes(Container::None) => Match::Yes,
-        Known::Yes(Container::In(_)) | Known::No => Match::No,
-        Known::NotYet => Match::Needs(Fact::Container),
-    }
+    grants
+        .iter()
+        .map(|grant| (grant.id, verdict(grant)))
+        .collect()
 }
 
-fn holds_here(when: &When, facts: &Facts) -> bool {
-    let Some(listeners) = &when.listeners else {
-        return true;
-    };
-    facts
-        .listener
-        .as_ref()
-        .is_some_and(|listener| listeners.contains(listener))
+/// The roles that this grant gives this caller.
+fn given(grant: &Arc<Grant>, facts: &Facts) -> Result<Vec<Granted>, Miss> {
+    let ways = grant.when.matches(facts)?;
+    if let GrantedRole::Provided(source) = grant.role {
+        return provided(grant, source, facts);
+    }
+    let given = ways.into_vec().into_iter().filter_map(|named| {
+        let names = Names::default().with_groups(&named);
+        Some(Granted {
+            role: grant.role.filled(&names)?,
+            reason: Arc::from(grant.reason.fill(&names)),
+            grant: Arc::clone(grant),
+            named,
+        })
+    });
+    Ok(given.collect())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::grants::UserIds;
+/// What a grant source says. It is asked about callers who have a name only.
+fn provided(grant: &Arc<Grant>, source: usize, facts: &Facts) -> Result<Vec<Granted>, Miss> {
+    let told = match &facts.provided {
+        Known::Yes(told) => told,
+        Known::No => return Ok(Vec::new()),
+        Known::NotYet => return Err(Miss::Needs(Fact::Provided)),
+    };
+    let own = told.iter().filter(|provided| provided.source == source);
+    let given = own.map(|provided| Granted {
+        grant: Arc::clone(grant),
+        role: provided.role.clone(),
+        reason: Arc::clone(&provided.reason),
+        named: Named::new(),
+    });
+    Ok(given.collect())
+}
 
-    fn grant(when: When) -> Vec<Arc<Grant>> {
-        vec![Arc::new(Grant {
-            number: 1,
-            role: RoleRef::parse("prod/web").unwrap(),
-            when,
-            priority: 0,
-            reason: Arc::from("a test"),
-            imdsv1: None,
-        })]
-    }
-
-    #[test]
-    fn a_grant_for_one_listener_matches_nowhere_else() {
-        let on = |name: &str| Some(vec![Arc::from(name)]);
-        let facts = Facts {
-            uid: Known::Yes(7),
-            container: Known::Yes(Container::None),
-            listener: None,
-        };
-        let users = Some(UserIds::new(vec![7]));
-        for when in [
-            When {
-                anyone: true,
-                listeners: on("build"),
-                ..When::default()
-            },
-            When {
-                users,
-                listeners: on("build"),
-                ..When::default()
-            },
-        ] {
-            let grants = grant(when);
-            let role =
-                |seen: &Facts| matches!(decide(seen, &grants, &Wanted::First), Decision::Role(_));
-            assert!(role(&facts.clone().on(Arc::from("build"))));
-            assert!(!role(&facts.clone().on(Arc::from("other"))));
-            assert!(!role(&facts));
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gives(roles) => {
+                let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
+                write!(f, "gives {}", roles.join(", "))
+            }
+            Self::NoRole => f.write_str("matches, but what its groups match names no role"),
+            Self::Fails(key) => write!(f, "{} does not match", key.as_str()),
+            Self::Needs(fact) => write!(f, "needs {fact:?}, which could not be looked up in time"),
         }
     }
 }

@@ -6,9 +6,21 @@
 mod decide;
 mod facts;
 mod grant;
+mod matching;
+mod pattern;
 mod template;
+#[cfg(test)]
+mod tests;
+mod when;
 
-pub use decide::{Decision, Granted, NoGrant, Wanted, decide};
-pub use facts::{Container, ContainerId, Fact, Facts, Known};
-pub use grant::{Grant, UserIds, When};
+pub use decide::{Decision, Granted, NoGrant, Select, Verdict, Wanted, decide, every, explain};
+pub use facts::{
+    ContainerFacts, ContainerId, ContainerPlace, Fact, Facts, Groups, HostPlace, Known, Place, Pod,
+    Provided, WebIdentity,
+};
+pub use grant::{Grant, GrantId, GrantedRole, Narrowing};
+pub use pattern::{Named, Pattern, Patterns, matches_glob};
 pub use template::{Names, Placeholder, Template, TemplateError};
+pub use when::{
+    ContainerFactsWhen, ContainerWhen, GroupWhen, Key, PodWhen, TokenWhen, UserIds, When,
+};

@@ -13,7 +13,7 @@ use super::observer::{Dropped, Observer};
 use super::pacing::{Class, Pacing};
 use super::registry::{Entry, Record, Registry};
 use super::report::Report;
-use super::{Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, SessionKey};
+use super::{Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, SessionKey, Wish};
 use crate::clock::Clock;
 use crate::grants::Granted;
 use crate::secret;
@@ -189,14 +189,18 @@ impl Sessions {
     }
 
     fn retain_one(&self, key: &SessionKey, catalogue: &dyn Catalogue) -> Option<Arc<Request>> {
-        let (names, roles) = {
+        let (wish, roles) = {
             let registry = self.lock();
             let record = registry.records.get(key)?;
             let roles: Vec<RoleRef> = record.roles().cloned().collect();
-            (Arc::clone(&record.request), roles)
+            (Arc::clone(&record.request.wish), roles)
         };
         let mut made = roles.iter().filter_map(|role| {
-            let request = catalogue.request(role, &names.names)?;
+            let wish = Wish {
+                role: role.clone(),
+                ..Wish::clone(&wish)
+            };
+            let request = catalogue.request(&wish).ok()?;
             (request.key == *key).then_some(request)
         });
         let first = made.next();

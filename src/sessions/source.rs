@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use secrecy::SecretString;
 
 use super::{Session, SessionKey};
-use crate::grants::Names;
+use crate::grants::{Granted, Names, Narrowing, WebIdentity};
 use crate::types::{AccessKeyId, RoleArn, RoleRef};
 
 /// What a fetch runs as.
@@ -42,9 +42,8 @@ pub struct Request {
     pub duration: Duration,
     /// Let go after this long without use.
     pub idle: Duration,
-    /// The caller's names that templates were filled with, to make the request again after a
-    /// reload.
-    pub names: Names,
+    /// What it was made of, to make it again after a reload.
+    pub wish: Arc<Wish>,
     /// The request whose session signs this one: role chaining.
     pub base: Option<Arc<Self>>,
     /// Makes the call.
@@ -133,9 +132,62 @@ impl FetchError {
     }
 }
 
+/// One caller's wish for a role: what a request is made of, beside the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wish {
+    /// The role.
+    pub role: RoleRef,
+    /// Whether it may be one that only a grant's template or a grant source names.
+    pub may_be_undeclared: bool,
+    /// What templates are filled with.
+    pub names: Names,
+    /// What the grant makes of its sessions.
+    pub narrowing: Option<Arc<Narrowing>>,
+    /// The web identity that the caller showed.
+    pub identity: Option<Arc<WebIdentity>>,
+}
+
+impl Wish {
+    /// For this declared role, as it is.
+    pub const fn declared(role: RoleRef, names: Names) -> Self {
+        Self {
+            role,
+            may_be_undeclared: false,
+            names,
+            narrowing: None,
+            identity: None,
+        }
+    }
+
+    /// For what a grant gives to a caller of these names, who showed this identity.
+    pub fn granted(granted: &Granted, names: Names, identity: Option<Arc<WebIdentity>>) -> Self {
+        let grant = granted.grant();
+        Self {
+            role: granted.role().clone(),
+            may_be_undeclared: grant.role.fixed().is_none(),
+            names: names.with_groups(granted.named()),
+            narrowing: grant.narrowing.clone(),
+            identity,
+        }
+    }
+}
+
+/// Why there is no request for a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRequest {
+    /// No such role is declared.
+    #[error("there is no such role")]
+    NoRole,
+    /// The role's account is not declared, or cannot be used for roles that are not.
+    #[error("the role's account cannot be used")]
+    NoAccount,
+    /// The grant narrows what the role narrows already.
+    #[error("the role has a session policy of its own, so a grant cannot add one")]
+    TwoPolicies,
+}
+
 /// Knows how each role is obtained: makes the request of a role for one caller.
 pub trait Catalogue: Send + Sync + Debug {
-    /// The request for this role, its templates filled with the caller's names. `None` where no
-    /// such role is declared.
-    fn request(&self, role: &RoleRef, names: &Names) -> Option<Arc<Request>>;
+    /// The request for this wish, the role's templates filled with the caller's names.
+    fn request(&self, wish: &Wish) -> Result<Arc<Request>, NoRequest>;
 }

@@ -8,7 +8,7 @@ use super::Engine;
 use super::base::{Base, Metadata, TokenFile, token_file};
 use super::call::{Action, Call};
 use super::sts::{Endpoint, Signer};
-use crate::config::{Account, BaseCredentials, Dialect, Role};
+use crate::config::{Account, BaseCredentials, Dialect};
 use crate::sessions::{KeyDigest, Request, SessionKey, Upstream};
 use crate::types::{AccountAlias, Region, RoleRef};
 
@@ -93,11 +93,6 @@ impl StsAccount {
             signer,
             token,
         })
-    }
-
-    /// The role of this name.
-    pub(super) fn role(&self, reference: &RoleRef) -> Option<&Role> {
-        self.account.roles.get(&reference.role)
     }
 
     /// What the account's calls are proved with, unless they need a web identity.

@@ -94,7 +94,6 @@ impl Call {
         let action = Action::of(role.kind, base);
         let takes = |parameter| takes(action, dialect, parameter);
         let source_identity = role.source_identity.as_ref();
-        let tags = role.tags.iter().filter(|_| takes(Parameter::Tags));
         let policy_arns = role
             .policy_arns
             .iter()
@@ -108,13 +107,15 @@ impl Call {
             role_arn: (!action.wants_long_term_keys()).then(|| role.arn.clone()),
             session_name: action
                 .longest_name()
-                .map(|longest| SessionName::from_any(&role.session_name.fill(names), longest)),
+                .map(|longest| SessionName::from_any(&role.session_name_of(names), longest)),
             duration: duration(role.duration, dialect, base),
             policy: role.policy.clone().filter(|_| takes(Parameter::Policy)),
             policy_arns: policy_arns.cloned().collect(),
-            tags: tags
-                .map(|(key, value)| (key.clone(), value.fill(names)))
-                .collect(),
+            tags: if takes(Parameter::Tags) {
+                role.tags_of(names)
+            } else {
+                Vec::new()
+            },
             transitive_tags: transitive.cloned().collect(),
             external_id: role
                 .external_id
@@ -122,7 +123,8 @@ impl Call {
                 .filter(|_| takes(Parameter::ExternalId)),
             source_identity: source_identity
                 .filter(|_| takes(Parameter::SourceIdentity))
-                .map(|identity| SessionName::from_any(&identity.fill(names), SessionName::MAX)),
+                .and_then(|identity| identity.fill_known(names))
+                .map(|identity| SessionName::from_any(&identity, SessionName::MAX)),
         }
     }
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::plans::role_of;
 use crate::authority::{Authority, IssueRequest};
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::grants::Names;
 use crate::sessions::{
-    Catalogue, FailureKind, FetchError, FetchFuture, Fetched, KeyDigest, Request, Session,
-    SessionCredentials, SessionKey, Source, Upstream,
+    Catalogue, FailureKind, FetchError, FetchFuture, Fetched, KeyDigest, NoRequest, Request,
+    Session, SessionCredentials, SessionKey, Source, Upstream, Wish,
 };
-use crate::types::{AccountAlias, RoleRef, SessionName};
+use crate::types::{AccountAlias, SessionName};
 
 /// Issues the sessions of one role for one kind of caller.
 #[derive(Debug)]
@@ -50,23 +50,22 @@ pub fn local_request(
     account: &Account,
     role: &Role,
     upstream: &Arc<Upstream>,
-    names: &Names,
+    wish: &Arc<Wish>,
 ) -> Request {
-    let session_name = SessionName::from_any(&role.session_name.fill(names), SessionName::MAX);
-    let filled_tags = role.tags.iter();
+    let names = &wish.names;
+    let session_name = SessionName::from_any(&role.session_name_of(names), SessionName::MAX);
     let source_identity = role
         .source_identity
         .as_ref()
-        .map(|template| SessionName::from_any(&template.fill(names), SessionName::MAX));
+        .and_then(|template| template.fill_known(names))
+        .map(|identity| SessionName::from_any(&identity, SessionName::MAX));
     let issue = IssueRequest {
         principal: None,
         role: role.reference.clone(),
         session_name: session_name.clone(),
         duration: role.duration,
         chain_depth: 0,
-        tags: filled_tags
-            .map(|(key, value)| (key.clone(), value.fill(names)))
-            .collect(),
+        tags: role.tags_of(names),
         transitive_keys: role.transitive_tags.clone(),
         source_identity: source_identity.map(|name| name.as_str().to_owned()),
         policy: role.policy.as_deref().map(str::to_owned),
@@ -80,7 +79,7 @@ pub fn local_request(
         upstream: Arc::clone(upstream),
         duration: role.duration,
         idle: role.idle,
-        names: names.clone(),
+        wish: Arc::clone(wish),
         base: None,
         source: Arc::new(LocalSource {
             authority: Arc::clone(authority),
@@ -141,11 +140,13 @@ impl LocalPlans {
 }
 
 impl Catalogue for LocalPlans {
-    fn request(&self, role: &RoleRef, names: &Names) -> Option<Arc<Request>> {
-        let (account, upstream) = self.accounts.get(&role.account)?;
-        let declared = account.roles.get(&role.role)?;
-        let request = local_request(&self.authority, account, declared, upstream, names);
-        Some(Arc::new(request))
+    fn request(&self, wish: &Wish) -> Result<Arc<Request>, NoRequest> {
+        let account = self.accounts.get(&wish.role.account);
+        let (account, upstream) = account.ok_or(NoRequest::NoAccount)?;
+        let role = role_of(account, wish)?;
+        let wish = Arc::new(wish.clone());
+        let request = local_request(&self.authority, account, &role, upstream, &wish);
+        Ok(Arc::new(request))
     }
 }
 
@@ -170,7 +171,9 @@ mod tests {
     use crate::authority::KeyRing;
     use crate::clock::Clock;
     use crate::config::embedded;
+    use crate::grants::{Names, Placeholder};
     use crate::secret::ExposeSecret;
+    use crate::types::RoleRef;
 
     fn plans() -> (Arc<Authority>, LocalPlans) {
         let ring = KeyRing::in_memory().unwrap();
@@ -180,19 +183,16 @@ mod tests {
         (authority, plans)
     }
 
-    fn user(name: &str) -> Names {
-        Names {
-            uid: Some(1000),
-            user: Some(name.to_owned()),
-            ..Names::default()
-        }
+    fn wish(role: &RoleRef, user: &str) -> Wish {
+        let names = Names::default().with(Placeholder::Uid, "1000");
+        Wish::declared(role.clone(), names.with(Placeholder::User, user))
     }
 
     #[tokio::test]
     async fn the_embedded_role_is_issued_to_its_caller() {
         let (authority, plans) = plans();
         let role = RoleRef::parse("local/demo").unwrap();
-        let request = plans.request(&role, &user("build")).unwrap();
+        let request = plans.request(&wish(&role, "build")).unwrap();
         assert_eq!(request.session_name.as_deref(), Some("build"));
         let fetched = request.source.fetch(None).await.unwrap();
         let token = fetched.credentials.session_token.expose_secret();
@@ -206,10 +206,19 @@ mod tests {
     fn callers_with_other_names_have_other_sessions() {
         let (_, plans) = plans();
         let role = RoleRef::parse("local/demo").unwrap();
-        let key = |name| plans.request(&role, &user(name)).unwrap().key;
+        let key = |name| plans.request(&wish(&role, name)).unwrap().key;
         assert_eq!(key("a1"), key("a1"));
         assert_ne!(key("a1"), key("b1"));
         let unknown = RoleRef::parse("local/other").unwrap();
-        assert!(plans.request(&unknown, &user("a1")).is_none());
+        assert_eq!(
+            plans.request(&wish(&unknown, "a1")).unwrap_err(),
+            NoRequest::NoRole
+        );
+        let undeclared = Wish {
+            may_be_undeclared: true,
+            ..wish(&unknown, "a1")
+        };
+        let request = plans.request(&undeclared).unwrap();
+        assert_eq!(request.role, unknown);
     }
 }

@@ -1,5 +1,6 @@
 //! How each role is obtained: the configuration, turned into requests.
 
+use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,8 +10,7 @@ use super::account::{PlanError, StsAccount};
 use super::call::Call;
 use super::sts::StsSource;
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::grants::Names;
-use crate::sessions::{Catalogue, Request, SessionKey};
+use crate::sessions::{Catalogue, NoRequest, Request, SessionKey, Wish};
 use crate::types::{AccountAlias, RoleRef};
 
 /// The requests of a configuration's roles.
@@ -19,8 +19,9 @@ pub struct Plans {
     engine: Engine,
     local: Arc<dyn Catalogue>,
     accounts: BTreeMap<AccountAlias, AccountPlan>,
-    /// For each role, the request of each caller's names that asked lately.
-    asked: HashMap<RoleRef, Known<Names>>,
+    declared: Vec<RoleRef>,
+    /// The requests of wishes that were made lately.
+    asked: Known<Arc<Wish>>,
     /// Requests that are in use, so that equal ones are one.
     in_use: Known<(SessionKey, RoleRef)>,
 }
@@ -44,7 +45,7 @@ impl Plans {
         local: Arc<dyn Catalogue>,
     ) -> Result<Self, PlanError> {
         let mut accounts = BTreeMap::new();
-        let mut asked = HashMap::new();
+        let mut declared = Vec::new();
         for (alias, account) in &config.accounts {
             check_chain(config, account)?;
             let plan = if matches!(account.base, BaseCredentials::Local) {
@@ -53,14 +54,15 @@ impl Plans {
                 AccountPlan::Sts(Box::new(StsAccount::new(account, engine)?))
             };
             accounts.insert(alias.clone(), plan);
-            let roles = account.roles.values();
-            asked.extend(roles.map(|role| (role.reference.clone(), Known::default())));
+            declared.extend(account.roles.values().map(|role| role.reference.clone()));
         }
+        declared.sort();
         Ok(Self {
             engine: engine.clone(),
             local,
             accounts,
-            asked,
+            declared,
+            asked: Known::default(),
             in_use: Known::default(),
         })
     }
@@ -71,36 +73,45 @@ impl Plans {
     }
 
     /// All declared roles, in order.
-    pub(super) fn roles(&self) -> Vec<RoleRef> {
-        let mut roles: Vec<_> = self.asked.keys().cloned().collect();
-        roles.sort();
-        roles
+    pub(super) fn roles(&self) -> &[RoleRef] {
+        &self.declared
     }
 
     pub(super) const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    fn make(&self, role: &RoleRef, names: &Names) -> Option<Arc<Request>> {
-        match self.accounts.get(&role.account)? {
-            AccountPlan::Sts(plan) => self.of_sts(plan, plan.role(role)?, names),
-            AccountPlan::Local => self.local.request(role, names),
+    fn make(&self, wish: &Arc<Wish>) -> Result<Arc<Request>, NoRequest> {
+        match self.accounts.get(&wish.role.account) {
+            Some(AccountPlan::Sts(plan)) => self.of_sts(plan, wish),
+            Some(AccountPlan::Local) => self.local.request(wish),
+            None => Err(NoRequest::NoAccount),
         }
     }
 
-    fn of_sts(&self, plan: &StsAccount, role: &Role, names: &Names) -> Option<Arc<Request>> {
+    fn of_sts(&self, plan: &StsAccount, wish: &Arc<Wish>) -> Result<Arc<Request>, NoRequest> {
         let account = &plan.account;
+        let role = role_of(account, wish)?;
         let base = if let BaseCredentials::Role(base) = &account.base {
-            Some(self.request(base, names)?)
+            let wish = Wish {
+                identity: wish.identity.clone(),
+                ..Wish::declared(base.clone(), wish.names.clone())
+            };
+            Some(self.request(&wish)?)
         } else {
             None
         };
-        let call = Arc::new(Call::new(role, account.dialect, &account.base, names));
+        let call = Arc::new(Call::new(
+            &role,
+            account.dialect,
+            &account.base,
+            &wish.names,
+        ));
         let signer = plan.signer(&call);
         let key = plan.key(&call, &signer, base.as_deref());
         let in_use = (key, role.reference.clone());
         if let Some(same) = recall(&self.in_use, &in_use) {
-            return Some(same);
+            return Ok(same);
         }
         let session_name = call.session_name.as_ref();
         let request = Arc::new(Request {
@@ -111,7 +122,7 @@ impl Plans {
             upstream: Arc::clone(&plan.upstream),
             duration: call.duration,
             idle: role.idle,
-            names: names.clone(),
+            wish: Arc::clone(wish),
             base,
             source: Arc::new(StsSource {
                 engine: self.engine.clone(),
@@ -121,23 +132,46 @@ impl Plans {
             }),
         });
         remember(&self.in_use, in_use, &request);
-        Some(request)
+        Ok(request)
     }
 }
 
 impl Catalogue for Plans {
-    fn request(&self, role: &RoleRef, names: &Names) -> Option<Arc<Request>> {
-        let asked = self.asked.get(role)?;
-        if let Some(known) = recall(asked, names) {
-            return Some(known);
+    fn request(&self, wish: &Wish) -> Result<Arc<Request>, NoRequest> {
+        if let Some(known) = recall(&self.asked, wish) {
+            return Ok(known);
         }
-        let request = self.make(role, names)?;
-        remember(asked, names.clone(), &request);
-        Some(request)
+        let wish = Arc::new(wish.clone());
+        let request = self.make(&wish)?;
+        remember(&self.asked, wish, &request);
+        Ok(request)
     }
 }
 
-fn recall<K: Eq + Hash>(known: &Known<K>, key: &K) -> Option<Arc<Request>> {
+/// The role that is wished for, narrowed as the grant says.
+pub(super) fn role_of<'a>(account: &'a Account, wish: &Wish) -> Result<Cow<'a, Role>, NoRequest> {
+    let name = &wish.role.role;
+    let role = match account.roles.get(name) {
+        Some(role) => Cow::Borrowed(role),
+        None if wish.may_be_undeclared => {
+            Cow::Owned(account.undeclared(name).ok_or(NoRequest::NoAccount)?)
+        }
+        None => return Err(NoRequest::NoRole),
+    };
+    match &wish.narrowing {
+        Some(narrowing) => role
+            .narrowed(narrowing)
+            .map(Cow::Owned)
+            .ok_or(NoRequest::TwoPolicies),
+        None => Ok(role),
+    }
+}
+
+fn recall<K, Q>(known: &Known<K>, key: &Q) -> Option<Arc<Request>>
+where
+    K: Eq + Hash + Borrow<Q>,
+    Q: Eq + Hash + ?Sized,
+{
     let known = known.lock().unwrap_or_else(PoisonError::into_inner);
     known.get(key)?.upgrade()
 }

@@ -10,7 +10,7 @@ use super::plans::{AccountPlan, Plans};
 use super::sts::{Signer, identity};
 use crate::config::Dialect;
 use crate::grants::Names;
-use crate::sessions::{Catalogue, FailureKind, FetchError, Request, Session, SessionKey};
+use crate::sessions::{Catalogue, FailureKind, FetchError, Request, Session, SessionKey, Wish};
 use crate::types::RoleRef;
 
 /// Clocks that differ by more than this are worth a word.
@@ -49,7 +49,7 @@ pub async fn probe(plans: &Plans, names: &Names, mut tell: impl FnMut(Finding)) 
     for role in plans.roles() {
         tell(Finding {
             subject: role.to_string(),
-            outcome: obtain(plans, &role, names, &mut tried).await,
+            outcome: obtain(plans, role, names, &mut tried).await,
         });
     }
 }
@@ -85,7 +85,7 @@ async fn obtain(
     names: &Names,
     tried: &mut HashMap<SessionKey, Result<Arc<Obtained>, FetchError>>,
 ) -> Result<String, FetchError> {
-    let Some(request) = plans.request(role, names) else {
+    let Ok(request) = plans.request(&Wish::declared(role.clone(), names.clone())) else {
         let message = "it leads to a role that is not declared";
         return Err(FetchError::new(FailureKind::Misconfigured, message));
     };

@@ -177,7 +177,10 @@ mod tests {
             idle: Duration::from_hours(1),
             base: None,
             source: Arc::new(Nowhere),
-            names: crate::grants::Names::default(),
+            wish: Arc::new(crate::sessions::Wish::declared(
+                RoleRef::parse("prod/web").unwrap(),
+                crate::grants::Names::default(),
+            )),
         }
     }
 

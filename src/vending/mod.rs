@@ -16,18 +16,24 @@ pub use refusal::Refusal;
 pub use visit::Visit;
 
 use crate::caller::{Caller, Desk};
+use crate::clock::{BootTime, Clock};
 use crate::config::Ahead;
-use crate::grants::{Decision, Fact, Grant, Granted, NoGrant, Wanted, decide};
-use crate::sessions::{Prefetch, Request, Session, Sessions};
+use crate::grants::{
+    Decision, Fact, Grant, Granted, GrantedRole, Names, Placeholder, Wanted, WebIdentity, decide,
+};
+use crate::sessions::{Prefetch, Request, Session, Sessions, Wish};
 use crate::telemetry::audit::{Audit, Denial, HandOut};
 use crate::types::{RoleArn, RoleRef};
 use visit::Decided;
 
 /// How often a decision may ask for one more fact before it is a denial: each is asked for once.
-const MAX_FACTS: usize = 2;
+const MAX_FACTS: usize = 7;
 
 /// How long a caller's container is looked for before a token is bound without it.
 const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// How long what a grant source gave counts on a kept connection.
+const SOURCE_AGE: Duration = Duration::from_mins(1);
 
 /// How long the token request gives name services to say what the caller will ask for.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -39,6 +45,7 @@ pub struct Vending {
     sessions: Sessions,
     desk: Arc<Desk>,
     audit: Arc<Audit>,
+    clock: Clock,
 }
 
 /// What a caller asks for.
@@ -48,6 +55,8 @@ pub struct Want {
     pub role: Wanted,
     /// What the request brought beside the connection.
     pub proof: Proof,
+    /// The web identity that it showed.
+    pub identity: Option<Arc<WebIdentity>>,
     /// How long this client can be let wait for a flight.
     pub patience: Duration,
     /// The protocol, for the audit trail.
@@ -63,13 +72,15 @@ pub enum Proof {
     NotAsked,
     /// Nothing; only a grant may allow it (IMDSv1 for one caller).
     Missing,
+    /// A token that stands for this user where the kernel cannot tell who shows it.
+    Bearer(u32),
 }
 
 impl Proof {
     /// Whether it is enough for what this grant gives.
     fn suffices(self, grant: &Grant) -> Result<(), Refusal> {
         let enough = match self {
-            Self::Shown => true,
+            Self::Shown | Self::Bearer(_) => true,
             Self::NotAsked => grant.imdsv1 != Some(false),
             Self::Missing => grant.imdsv1 == Some(true),
         };
@@ -108,12 +119,19 @@ impl Handout {
 
 impl Vending {
     /// A door with this policy.
-    pub fn new(policy: Policy, sessions: Sessions, desk: Arc<Desk>, audit: Arc<Audit>) -> Self {
+    pub fn new(
+        policy: Policy,
+        sessions: Sessions,
+        desk: Arc<Desk>,
+        audit: Arc<Audit>,
+        clock: Clock,
+    ) -> Self {
         Self {
             policy: ArcSwap::from_pointee(policy),
             sessions,
             desk,
             audit,
+            clock,
         }
     }
 
@@ -155,7 +173,7 @@ impl Vending {
     /// What [`Self::ask`] would hand out, where it was decided on this connection before and a
     /// session is held.
     pub fn at_once(&self, visit: &Visit, role: &Wanted, proof: Proof) -> Option<Handout> {
-        let decided = visit.recall(&self.policy.load(), role, proof)?;
+        let decided = visit.recall(&self.policy.load(), role, proof, None, &self.clock)?;
         let session = decided.lease().held()?;
         // The first hand-out of a session opens its line in the audit trail: that is `ask`'s.
         decided
@@ -200,7 +218,8 @@ impl Vending {
         let mut wanted = Vec::new();
         for ahead in sessions {
             let names = self.desk.names_of(ahead.uid).await;
-            let request = policy.catalogue.request(&ahead.role, &names);
+            let wish = Wish::declared(ahead.role.clone(), names);
+            let request = policy.catalogue.request(&wish);
             wanted.extend(request.map(|request| self.sessions.prefetch(request)));
         }
         wanted
@@ -232,7 +251,7 @@ impl Vending {
             return Duration::ZERO;
         }
         let begun = Instant::now();
-        let look_up = self.desk.look_up(caller, Fact::Container);
+        let look_up = self.desk.look_up(caller, Fact::Place);
         // A caller that cannot be placed in time is so for this request only.
         drop(tokio::time::timeout(LOOK_UP, look_up).await);
         begun.elapsed()
@@ -257,7 +276,7 @@ impl Vending {
         visit: &Visit,
         want: &Want,
     ) -> Result<(Arc<Decided>, Duration), Refusal> {
-        if let Some(decided) = visit.recall(&self.policy.load(), &want.role, want.proof) {
+        if let Some(decided) = self.recall(visit, &self.policy.load(), want) {
             return Ok((decided, Duration::ZERO));
         }
         let begun = Instant::now();
@@ -270,7 +289,7 @@ impl Vending {
     async fn decide(&self, visit: &Visit, want: &Want) -> Result<Arc<Decided>, Refusal> {
         loop {
             let policy = self.policy.load_full();
-            if let Some(decided) = visit.recall(&policy, &want.role, want.proof) {
+            if let Some(decided) = self.recall(visit, &policy, want) {
                 return Ok(decided);
             }
             let decided = self.decide_under(&policy, visit, want).await?;
@@ -279,7 +298,7 @@ impl Vending {
             if !Arc::ptr_eq(&policy, &self.policy.load()) {
                 continue;
             }
-            let decided = Arc::new(self.lease(policy, decided));
+            let decided = Arc::new(self.lease(policy, want, decided));
             visit.remember(want, &decided);
             return Ok(decided);
         }
@@ -293,12 +312,17 @@ impl Vending {
         want: &Want,
     ) -> Result<(Granted, Arc<Request>), Refusal> {
         for _ in 0..MAX_FACTS {
-            match decide(&visit.facts(), &policy.grants, &want.role) {
+            let facts = visit.facts(want);
+            match decide(&facts, &policy.grants, &want.role, visit.select()) {
                 Decision::Role(granted) => {
                     want.proof.suffices(granted.grant())?;
-                    let names = self.desk.names(visit.caller()).await;
-                    let request = policy.catalogue.request(granted.role(), &names);
-                    return Ok((granted, request.ok_or(Refusal::NoSuchRole)?));
+                    let names = self.names(visit, want).await;
+                    let wish = Wish::granted(&granted, names, want.identity.clone());
+                    let request = policy.catalogue.request(&wish).inspect_err(|error| {
+                        let grant = granted.grant().id;
+                        tracing::warn!(role = %granted.role(), %grant, %error, "a granted role cannot be had");
+                    })?;
+                    return Ok((*granted, request));
                 }
                 Decision::Deny(reason) => return Err(Refusal::from(reason)),
                 Decision::Needs(fact) => self.desk.look_up(visit.caller(), fact).await,
@@ -308,11 +332,44 @@ impl Vending {
         Err(Refusal::NotReady)
     }
 
-    fn lease(&self, policy: Arc<Policy>, decided: (Granted, Arc<Request>)) -> Decided {
+    fn recall(&self, visit: &Visit, policy: &Arc<Policy>, want: &Want) -> Option<Arc<Decided>> {
+        let identity = want.identity.as_ref();
+        visit.recall(policy, &want.role, want.proof, identity, &self.clock)
+    }
+
+    /// What placeholders stand for.
+    async fn names(&self, visit: &Visit, want: &Want) -> Names {
+        let names = match want.proof {
+            Proof::Bearer(owner) => self.desk.names_of(Some(owner)).await,
+            Proof::Shown | Proof::NotAsked | Proof::Missing => {
+                self.desk.names(visit.caller()).await
+            }
+        };
+        match &want.identity {
+            Some(identity) => with_identity(names, identity),
+            None => names,
+        }
+    }
+
+    fn lease(&self, policy: Arc<Policy>, want: &Want, decided: (Granted, Arc<Request>)) -> Decided {
         let (granted, request) = decided;
+        let until = self.end(want, &granted);
         let lease = self.sessions.lease(&granted, &request);
         let account = policy.account(&granted.role().account);
-        Decided::new(policy, granted, request, lease, account)
+        Decided::new(policy, granted, request, lease, account, until)
+    }
+
+    /// When a decision has to be made again: with the token that it rests on, and soon where
+    /// somebody else was asked.
+    fn end(&self, want: &Want, granted: &Granted) -> Option<BootTime> {
+        let now = self.clock.boot();
+        let token = want.identity.as_ref().map(|identity| {
+            let left = identity.expires_at.duration_since(self.clock.now());
+            now.plus(left.unwrap_or_default())
+        });
+        let asked = matches!(granted.grant().role, GrantedRole::Provided(_));
+        let asked = asked.then(|| now.plus(SOURCE_AGE));
+        token.into_iter().chain(asked).min()
     }
 
     /// Denials are recorded; what is only not ready is not one.
@@ -320,8 +377,8 @@ impl Vending {
         if refusal.is_denial() {
             visit.deny(&want.role, refusal, || {
                 self.audit.denial(&Denial {
-                    caller: Arc::from(visit.caller().name()),
-                    evidence: visit.caller().evidence().as_str(),
+                    caller: caller(visit, want),
+                    evidence: evidence(visit, want),
                     listener: visit.listener(),
                     api: want.api,
                     role: want.role.role().map(Arc::from),
@@ -333,28 +390,58 @@ impl Vending {
     }
 }
 
-fn hand_out(visit: &Visit, want: &Want, decided: &Decided, session: &Session) -> HandOut {
-    let (grant, request) = (decided.grant(), decided.request());
-    HandOut {
-        caller: Arc::from(visit.caller().name()),
-        evidence: visit.caller().evidence().as_str(),
-        listener: visit.listener(),
-        api: want.api,
-        role: decided.role().clone(),
-        grant: grant.number,
-        reason: Arc::clone(&grant.reason),
-        session_name: request.session_name.clone(),
-        access_key_id: session.credentials.access_key_id.clone(),
-        expires_at: session.expires_at,
+/// Who asks, for the audit trail: a token tells more than the connection that it came over.
+fn caller(visit: &Visit, want: &Want) -> Arc<str> {
+    let caller = visit.caller().name();
+    match (&want.identity, want.proof) {
+        (Some(identity), _) => Arc::from(format!("{} ({caller})", identity.name())),
+        (None, Proof::Bearer(owner)) => Arc::from(format!("bearer for uid {owner} ({caller})")),
+        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => Arc::from(caller),
     }
 }
 
-impl From<NoGrant> for Refusal {
-    fn from(reason: NoGrant) -> Self {
-        match reason {
-            NoGrant::NotIdentified => Self::NotIdentified,
-            NoGrant::NoMatch => Self::NoGrant,
-            NoGrant::OtherRole => Self::NoSuchRole,
+/// All evidence for it.
+fn evidence(visit: &Visit, want: &Want) -> Arc<str> {
+    let evidence = visit.caller().evidence();
+    let text = match (&want.identity, want.proof) {
+        (Some(identity), _) => {
+            let WebIdentity {
+                issuer, subject, ..
+            } = identity.as_ref();
+            format!("{evidence}; token of {issuer} for {subject}")
         }
+        (None, Proof::Bearer(owner)) => format!("{evidence}; bearer token of uid {owner}"),
+        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => evidence.to_string(),
+    };
+    Arc::from(text)
+}
+
+/// The caller is who its token says.
+fn with_identity(names: Names, identity: &WebIdentity) -> Names {
+    let names = names
+        .with(Placeholder::Caller, identity.name())
+        .with(Placeholder::Subject, Arc::clone(&identity.subject));
+    let Some(pod) = &identity.pod else {
+        return names;
+    };
+    names
+        .with(Placeholder::Namespace, Arc::clone(&pod.namespace))
+        .with_known(Placeholder::Pod, pod.name.clone())
+        .with_known(Placeholder::ServiceAccount, pod.service_account.clone())
+}
+
+fn hand_out(visit: &Visit, want: &Want, decided: &Decided, session: &Session) -> HandOut {
+    let (grant, request) = (decided.grant(), decided.request());
+    HandOut {
+        caller: caller(visit, want),
+        evidence: evidence(visit, want),
+        listener: visit.listener(),
+        api: want.api,
+        role: decided.role().clone(),
+        grant: grant.id,
+        reason: Arc::clone(decided.reason()),
+        session_name: request.session_name.clone(),
+        access_key_id: session.credentials.access_key_id.clone(),
+        expires_at: session.expires_at,
     }
 }

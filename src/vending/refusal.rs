@@ -1,6 +1,7 @@
 //! Why a caller gets no credentials, in the words that each protocol translates into its own.
 
-use crate::sessions::{FailureKind, NoSession};
+use crate::grants::NoGrant;
+use crate::sessions::{FailureKind, NoRequest, NoSession};
 
 /// No credentials, and why. Outside texts are each protocol's own; details go to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
@@ -11,6 +12,9 @@ pub enum Refusal {
     /// The caller is known; no grant is for it.
     #[error("no grant is for this caller")]
     NoGrant,
+    /// Grants give the caller several roles, and its listener only one.
+    #[error("grants give this caller several roles")]
+    SeveralRoles,
     /// The role asked for is not this caller's, or there is none of that name.
     #[error("this caller has no role of that name")]
     NoSuchRole,
@@ -34,6 +38,7 @@ impl Refusal {
         match self {
             Self::NotIdentified => "not-identified",
             Self::NoGrant => "no-grant",
+            Self::SeveralRoles => "several-roles",
             Self::NoSuchRole => "no-such-role",
             Self::ProofMissing => "token-missing",
             Self::DeniedUpstream => "denied-upstream",
@@ -47,10 +52,31 @@ impl Refusal {
         match self {
             Self::NotIdentified
             | Self::NoGrant
+            | Self::SeveralRoles
             | Self::NoSuchRole
             | Self::ProofMissing
             | Self::DeniedUpstream => true,
             Self::Misconfigured | Self::NotReady => false,
+        }
+    }
+}
+
+impl From<NoGrant> for Refusal {
+    fn from(reason: NoGrant) -> Self {
+        match reason {
+            NoGrant::NotIdentified => Self::NotIdentified,
+            NoGrant::NoMatch => Self::NoGrant,
+            NoGrant::OtherRole => Self::NoSuchRole,
+            NoGrant::Several => Self::SeveralRoles,
+        }
+    }
+}
+
+impl From<NoRequest> for Refusal {
+    fn from(missing: NoRequest) -> Self {
+        match missing {
+            NoRequest::NoRole => Self::NoSuchRole,
+            NoRequest::NoAccount | NoRequest::TwoPolicies => Self::Misconfigured,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{AccountFacts, Policy, Proof, Refusal, Want};
 use crate::caller::Caller;
-use crate::grants::{Facts, Grant, Granted, Wanted};
+use crate::clock::{BootTime, Clock};
+use crate::grants::{Facts, Grant, Granted, HostPlace, Known, Place, Select, Wanted, WebIdentity};
 use crate::sessions::{Lease, Request, Session};
 use crate::telemetry::audit::AuditLine;
 use crate::types::RoleRef;
@@ -17,21 +18,45 @@ const REMEMBERED: usize = 4;
 pub struct Visit {
     listener: Arc<str>,
     caller: Arc<Caller>,
+    select: Select,
     memory: Mutex<Memory>,
 }
 
 #[derive(Debug, Default)]
 struct Memory {
-    decisions: Vec<(Wanted, Proof, Arc<Decided>)>,
+    decisions: Vec<Remembered>,
     denials: Vec<(Wanted, Refusal, Arc<AuditLine>)>,
 }
 
+/// A decision and what it was made for.
+#[derive(Debug)]
+struct Remembered {
+    wanted: Wanted,
+    proof: Proof,
+    identity: Option<Arc<WebIdentity>>,
+    decided: Arc<Decided>,
+}
+
+impl Remembered {
+    /// Whether it is this that was asked. A token's verification gives the same identity for as
+    /// long as it is the same token.
+    fn is_of(&self, wanted: &Wanted, proof: Proof, identity: Option<&Arc<WebIdentity>>) -> bool {
+        let same = match (&self.identity, identity) {
+            (None, None) => true,
+            (Some(shown), Some(now)) => Arc::ptr_eq(shown, now),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same && self.proof == proof && self.wanted == *wanted
+    }
+}
+
 impl Visit {
-    /// This caller connected to this listener.
-    pub fn new(listener: Arc<str>, caller: Arc<Caller>) -> Self {
+    /// This caller connected to this listener, which gives several roles this way.
+    pub fn new(listener: Arc<str>, caller: Arc<Caller>, select: Select) -> Self {
         Self {
             listener,
             caller,
+            select,
             memory: Mutex::default(),
         }
     }
@@ -41,11 +66,29 @@ impl Visit {
         &self.caller
     }
 
-    /// What grants may ask.
-    pub(super) fn facts(&self) -> Facts {
-        Facts {
+    pub(super) const fn select(&self) -> Select {
+        self.select
+    }
+
+    /// What grants may ask of this caller and this request.
+    pub(super) fn facts(&self, want: &Want) -> Facts {
+        let facts = Facts {
             listener: Some(Arc::clone(&self.listener)),
+            identity: want.identity.clone(),
             ..self.caller.facts()
+        };
+        match want.proof {
+            // The owner gave the token away: whoever shows it stands for the owner itself.
+            Proof::Bearer(owner) => Facts {
+                uid: Known::Yes(owner),
+                gid: Known::NotYet,
+                groups: Known::No,
+                place: Known::Yes(Arc::new(Place::Host(HostPlace::default()))),
+                container: Known::No,
+                exe: Known::No,
+                ..facts
+            },
+            Proof::Shown | Proof::NotAsked | Proof::Missing => facts,
         }
     }
 
@@ -59,26 +102,33 @@ impl Visit {
         policy: &Arc<Policy>,
         wanted: &Wanted,
         proof: Proof,
+        identity: Option<&Arc<WebIdentity>>,
+        clock: &Clock,
     ) -> Option<Arc<Decided>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decisions = memory.decisions.iter();
-        let known = decisions.find(|(role, shown, decided)| {
-            *shown == proof && role == wanted && Arc::ptr_eq(&decided.policy, policy)
+        let known = decisions.find(|known| {
+            known.is_of(wanted, proof, identity)
+                && Arc::ptr_eq(&known.decided.policy, policy)
+                && known.decided.holds(clock)
         });
-        known.map(|(_, _, decided)| Arc::clone(decided))
+        known.map(|known| Arc::clone(&known.decided))
     }
 
     pub(super) fn remember(&self, want: &Want, decided: &Arc<Decided>) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory
             .decisions
-            .retain(|(role, proof, _)| *role != want.role || *proof != want.proof);
+            .retain(|known| !known.is_of(&want.role, want.proof, want.identity.as_ref()));
         if memory.decisions.len() >= REMEMBERED {
             memory.decisions.remove(0);
         }
-        memory
-            .decisions
-            .push((want.role.clone(), want.proof, Arc::clone(decided)));
+        memory.decisions.push(Remembered {
+            wanted: want.role.clone(),
+            proof: want.proof,
+            identity: want.identity.clone(),
+            decided: Arc::clone(decided),
+        });
     }
 
     /// Counts a denial; where it is new to this connection, through a line that `open` opens.
@@ -110,6 +160,8 @@ pub(super) struct Decided {
     request: Arc<Request>,
     lease: Lease,
     account: AccountFacts,
+    /// When it has to be made again.
+    until: Option<BootTime>,
     /// The audit line of the session last handed out over this connection.
     line: Mutex<Option<(Weak<Session>, Arc<AuditLine>)>>,
 }
@@ -121,6 +173,7 @@ impl Decided {
         request: Arc<Request>,
         lease: Lease,
         account: AccountFacts,
+        until: Option<BootTime>,
     ) -> Self {
         Self {
             policy,
@@ -128,6 +181,7 @@ impl Decided {
             request,
             lease,
             account,
+            until,
             line: Mutex::new(None),
         }
     }
@@ -136,8 +190,16 @@ impl Decided {
         &self.lease
     }
 
-    pub(super) fn role(&self) -> &RoleRef {
+    pub(super) const fn role(&self) -> &RoleRef {
         self.granted.role()
+    }
+
+    pub(super) const fn reason(&self) -> &Arc<str> {
+        self.granted.reason()
+    }
+
+    fn holds(&self, clock: &Clock) -> bool {
+        self.until.is_none_or(|until| clock.boot() < until)
     }
 
     pub(super) const fn grant(&self) -> &Arc<Grant> {

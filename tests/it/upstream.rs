@@ -8,9 +8,11 @@ use rolecall::clock::Clock;
 use rolecall::config::{
     Account, BaseCredentials, Config, Dialect, RateLimit, Role, RoleKind, embedded,
 };
-use rolecall::grants::{Names, Template};
+use rolecall::grants::{Names, Placeholder, Template};
 use rolecall::secret::{ExposeSecret, SecretString};
-use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Request, Session};
+use rolecall::sessions::{
+    Catalogue, FailureKind, FetchError, Fetched, NoRequest, Request, Session, Wish,
+};
 use rolecall::source::{Engine, Plans};
 use rolecall::transport::OwnAddresses;
 use rolecall::types::{
@@ -24,8 +26,8 @@ use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
 pub(crate) struct NoLocalRoles;
 
 impl Catalogue for NoLocalRoles {
-    fn request(&self, _: &RoleRef, _: &Names) -> Option<Arc<Request>> {
-        None
+    fn request(&self, _: &Wish) -> Result<Arc<Request>, NoRequest> {
+        Err(NoRequest::NoRole)
     }
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn key(id: &str, secret: &str) -> BaseCredentials {
 
 pub(crate) fn account(alias: &str, endpoint: &str, role: Role) -> Account {
     Account {
+        defaults: None,
         alias: AccountAlias::new(alias).unwrap(),
         id: Some(AccountId::new("123456789012").unwrap()),
         partition: Partition::new("aws").unwrap(),
@@ -92,18 +95,18 @@ pub(crate) fn plans(config: &Config, engine: &Engine) -> Plans {
 }
 
 fn names() -> Names {
-    Names {
-        user: Some("build".to_owned()),
-        hostname: "host1".to_owned(),
-        ..Names::default()
-    }
+    Names::default()
+        .with(Placeholder::User, "build")
+        .with(Placeholder::Hostname, "host1")
 }
 
 /// Obtains the one role of this account.
 pub(crate) async fn fetch(account: Account) -> Result<Fetched, FetchError> {
     let role = account.roles.values().next().unwrap().reference.clone();
     let plans = plans(&config([account]), &engine(&[]));
-    let request = plans.request(&role, &names()).unwrap();
+    let request = plans
+        .request(&Wish::declared(role.clone(), names()))
+        .unwrap();
     request.source.fetch(None).await
 }
 
@@ -199,7 +202,10 @@ async fn a_web_identity_token_is_sent_unsigned_and_read_at_each_call() {
     let engine = engine(&[]);
     let plans = plans(&config([prod]), &engine);
     let request = plans
-        .request(&RoleRef::parse("prod/web").unwrap(), &names())
+        .request(&Wish::declared(
+            RoleRef::parse("prod/web").unwrap(),
+            names(),
+        ))
         .unwrap();
     request.source.fetch(None).await.unwrap();
     std::fs::write(file.path(), "second.token.x").unwrap();
@@ -261,7 +267,10 @@ async fn a_chain_signs_with_its_parents_session_for_an_hour_at_most() {
     let engine = engine(&[]);
     let plans = plans(&config([hub, prod]), &engine);
     let request = plans
-        .request(&RoleRef::parse("prod/web").unwrap(), &names())
+        .request(&Wish::declared(
+            RoleRef::parse("prod/web").unwrap(),
+            names(),
+        ))
         .unwrap();
     assert_eq!(request.duration, Duration::from_hours(1));
     let parent = request.base.as_ref().unwrap();

@@ -8,7 +8,7 @@ use rolecall::clock::Clock;
 use rolecall::config::{Account, BaseCredentials, RoleKind};
 use rolecall::grants::Names;
 use rolecall::secret::SecretString;
-use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Request};
+use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Request, Wish};
 use rolecall::source::{Engine, PlanError, Plans};
 use rolecall::transport::{LOOP_HEADER, OwnAddresses};
 use rolecall::types::RoleRef;
@@ -43,7 +43,9 @@ fn prod(sts: &ScriptedSts, base: BaseCredentials) -> Account {
 
 fn request(plans: &Plans) -> Arc<Request> {
     let web = RoleRef::parse("prod/web").unwrap();
-    plans.request(&web, &Names::default()).unwrap()
+    plans
+        .request(&Wish::declared(web, Names::default()))
+        .unwrap()
 }
 
 async fn fetch(

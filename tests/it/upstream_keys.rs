@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rolecall::config::{Account, BaseCredentials, Dialect, Role, RoleKind};
-use rolecall::grants::{Names, Template};
-use rolecall::sessions::{Catalogue, SessionKey};
+use rolecall::grants::{Names, Placeholder, Template};
+use rolecall::sessions::{Catalogue, NoRequest, SessionKey, Wish};
 use rolecall::source::{Engine, PlanError, Plans};
 use rolecall::types::{AccountId, ExternalId, Partition, Region, RoleArn, RoleRef};
 
@@ -14,16 +14,13 @@ use crate::upstream::{NoLocalRoles, account, config, engine, key, plans, role};
 const STS: &str = "http://192.0.2.1:8000";
 
 fn names(user: &str) -> Names {
-    Names {
-        user: Some(user.to_owned()),
-        ..Names::default()
-    }
+    Names::default().with(Placeholder::User, user)
 }
 
 fn key_of(account: Account, engine: &Engine, names: &Names) -> SessionKey {
     let role = account.roles.values().next().unwrap().reference.clone();
     plans(&config([account]), engine)
-        .request(&role, names)
+        .request(&Wish::declared(role, names.clone()))
         .unwrap()
         .key
 }
@@ -196,7 +193,10 @@ fn a_chains_key_has_its_parents_in_it() {
         let mut prod = prod();
         prod.base = BaseCredentials::Role(RoleRef::parse("hub/base").unwrap());
         let plans = plans(&config([hub, prod]), &engine(&[]));
-        let request = plans.request(&RoleRef::parse("prod/web").unwrap(), &names("build"));
+        let request = plans.request(&Wish::declared(
+            RoleRef::parse("prod/web").unwrap(),
+            names("build"),
+        ));
         request.unwrap().key
     };
     assert_eq!(chain("one"), chain("one"));
@@ -233,25 +233,27 @@ fn equal_requests_are_one_for_as_long_as_they_are_used() {
     the(&mut fixed).session_name = Template::parse("all").unwrap();
     let plans = plans(&config([fixed]), &engine(&[]));
     let web = RoleRef::parse("prod/web").unwrap();
-    let first = plans.request(&web, &names("one")).unwrap();
+    let first = plans
+        .request(&Wish::declared(web.clone(), names("one")))
+        .unwrap();
     assert!(Arc::ptr_eq(
         &first,
-        &plans.request(&web, &names("one")).unwrap()
+        &plans
+            .request(&Wish::declared(web.clone(), names("one")))
+            .unwrap()
     ));
     assert!(Arc::ptr_eq(
         &first,
-        &plans.request(&web, &names("two")).unwrap()
+        &plans
+            .request(&Wish::declared(web.clone(), names("two")))
+            .unwrap()
     ));
-    assert!(
-        plans
-            .request(&RoleRef::parse("prod/none").unwrap(), &names("one"))
-            .is_none()
-    );
-    assert!(
-        plans
-            .request(&RoleRef::parse("none/web").unwrap(), &names("one"))
-            .is_none()
-    );
+    let unknown = |role: &str| {
+        let wish = Wish::declared(RoleRef::parse(role).unwrap(), names("one"));
+        plans.request(&wish).unwrap_err()
+    };
+    assert_eq!(unknown("prod/none"), NoRequest::NoRole);
+    assert_eq!(unknown("none/web"), NoRequest::NoAccount);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rolecall::grants::Names;
-use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched};
+use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Wish};
 use rolecall::transport::Get;
 use rolecall::types::RoleRef;
 
@@ -16,7 +16,9 @@ async fn fetch(server: &TlsServer, variables: &[(&str, &str)]) -> Result<Fetched
     let prod = account("prod", &server.url(), role("prod/web"));
     let plans = plans(&config([prod]), &engine(variables));
     let web = RoleRef::parse("prod/web").unwrap();
-    let request = plans.request(&web, &Names::default()).unwrap();
+    let request = plans
+        .request(&Wish::declared(web, Names::default()))
+        .unwrap();
     request.source.fetch(None).await
 }
 

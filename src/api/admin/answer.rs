@@ -59,6 +59,11 @@ impl Failure {
                 "no role is granted to you".to_owned(),
                 grant,
             ),
+            Refusal::SeveralRoles => (
+                StatusCode::FORBIDDEN,
+                "several roles are granted to you, and this listener gives only one".to_owned(),
+                "name the role that you want".to_owned(),
+            ),
             Refusal::NoSuchRole => (
                 StatusCode::FORBIDDEN,
                 format!("{role} is not granted to you"),

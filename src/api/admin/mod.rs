@@ -26,7 +26,7 @@ pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 use super::container::AuthorizationTokens;
 use super::{Guest, date};
 use crate::caller::Caller;
-use crate::grants::{Container, Known, Wanted};
+use crate::grants::{Known, Place, Select, Wanted};
 use crate::http::{Connection, Guard, Handler, Request, Response};
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::Selector;
@@ -124,7 +124,7 @@ impl Admin {
         let caller = guest.visit.caller();
         self.vending.identify(caller).await;
         let facts = caller.facts();
-        let here = facts.container == Known::Yes(Container::None);
+        let here = matches!(facts.place.yes().map(AsRef::as_ref), Some(Place::Host(_)));
         match facts.uid {
             Known::Yes(uid) if here && (uid == 0 || uid == self.own_uid) => Viewer::Administrator,
             Known::Yes(_) | Known::No | Known::NotYet => Viewer::User(Arc::from(caller.name())),
@@ -224,7 +224,7 @@ impl Handler for Admin {
     type Visit = Guest;
 
     fn visit(&self, connection: Connection) -> Guest {
-        Guest::new(connection, &self.metrics)
+        Guest::new(connection, Select::First, &self.metrics)
     }
 
     async fn handle(&self, guest: &Guest, request: &Request) -> Response {
@@ -279,6 +279,7 @@ fn want(role: Option<RoleRef>, patience: Duration) -> Want {
     Want {
         role: role.map_or(Wanted::First, Wanted::Chosen),
         proof: Proof::Shown,
+        identity: None,
         patience,
         api: API,
     }

@@ -99,7 +99,7 @@ pub(super) fn callers(handed_out: &[HandedOut]) -> Vec<wire::Caller> {
     for line in handed_out {
         let (_, roles) = by_name
             .entry(&line.caller)
-            .or_insert_with(|| (line.evidence, BTreeSet::new()));
+            .or_insert_with(|| (&line.evidence, BTreeSet::new()));
         roles.insert(&line.role);
     }
     by_name

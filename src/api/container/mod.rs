@@ -109,6 +109,7 @@ impl Container {
         let want = Want {
             role,
             proof,
+            identity: None,
             patience,
             api: API,
         };
@@ -260,7 +261,7 @@ const fn refusal_answer(refusal: Refusal) -> (StatusCode, &'static str, &'static
             "AuthorizationMissing",
             "the Authorization header is missing",
         ),
-        Refusal::NoGrant => (
+        Refusal::NoGrant | Refusal::SeveralRoles => (
             StatusCode::FORBIDDEN,
             "AccessDenied",
             "no role for this caller",

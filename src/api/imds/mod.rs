@@ -317,6 +317,7 @@ const fn want(proof: Proof, patience: Duration, role: Wanted) -> Want {
     Want {
         role,
         proof,
+        identity: None,
         patience,
         api: API,
     }
@@ -337,13 +338,14 @@ fn refusal_status(refusal: Refusal, proof: Proof) -> Response {
     let status = match refusal {
         Refusal::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::ProofMissing => StatusCode::UNAUTHORIZED,
-        Refusal::NotIdentified | Refusal::NoGrant | Refusal::NoSuchRole
+        Refusal::NotIdentified | Refusal::NoGrant | Refusal::SeveralRoles | Refusal::NoSuchRole
             if proof == Proof::Missing =>
         {
             StatusCode::UNAUTHORIZED
         }
         Refusal::NotIdentified
         | Refusal::NoGrant
+        | Refusal::SeveralRoles
         | Refusal::NoSuchRole
         | Refusal::DeniedUpstream
         | Refusal::Misconfigured => StatusCode::NOT_FOUND,

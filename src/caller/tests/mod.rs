@@ -10,7 +10,7 @@ use nix::unistd::Uid;
 
 use super::*;
 use crate::clock::Clock;
-use crate::grants::{Container, Fact, Known};
+use crate::grants::{Fact, Known, Place, Placeholder};
 
 fn desk() -> Desk {
     Desk::open(Clock::System).unwrap()
@@ -99,16 +99,23 @@ async fn the_container_is_looked_up_once_and_then_remembered() {
     let (listener, address) = listener();
     let _first = TcpStream::connect(address).unwrap();
     let caller = identify(&desk, &listener);
-    assert_eq!(caller.facts().container, Known::NotYet);
+    assert_eq!(caller.facts().place, Known::NotYet);
     assert_eq!(caller.principal(), None);
-    desk.look_up(&caller, Fact::Container).await;
-    assert_eq!(caller.facts().container, Known::Yes(Container::None));
+    desk.look_up(&caller, Fact::Place).await;
+    assert!(is_on_host(&caller));
     let principal = caller.principal().unwrap();
     assert_eq!(principal.to_string(), format!("uid {}", own_uid()));
     let _second = TcpStream::connect(address).unwrap();
     let again = identify(&desk, &listener);
-    assert_eq!(again.facts().container, Known::Yes(Container::None));
+    assert!(is_on_host(&again));
     assert_eq!(again.principal(), Some(principal));
+}
+
+fn is_on_host(caller: &Caller) -> bool {
+    matches!(
+        caller.facts().place.yes().map(AsRef::as_ref),
+        Some(Place::Host(_))
+    )
 }
 
 #[tokio::test]
@@ -117,12 +124,15 @@ async fn the_users_name_is_looked_up() {
     let (listener, address) = listener();
     let _client = TcpStream::connect(address).unwrap();
     let caller = identify(&desk, &listener);
-    assert_eq!(caller.names().user, None);
+    let placeholder = Placeholder::User;
+    assert_eq!(
+        caller.names().get(placeholder).map(|name| name.parse()),
+        Some(Ok(own_uid()))
+    );
     let names = desk.names(&caller).await;
     let user = nix::unistd::User::from_uid(Uid::effective()).unwrap();
-    assert_eq!(names.user, user.map(|user| user.name));
-    assert_eq!(names.uid, Some(own_uid()));
-    assert!(!names.hostname.is_empty());
+    assert_eq!(names.get(placeholder).unwrap().as_ref(), user.unwrap().name);
+    assert!(!names.get(Placeholder::Hostname).unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -140,6 +150,6 @@ async fn the_peer_of_a_unix_socket_is_its_user() {
             std::process::id()
         )
     );
-    desk.look_up(&caller, Fact::Container).await;
-    assert_eq!(caller.facts().container, Known::Yes(Container::None));
+    desk.look_up(&caller, Fact::Place).await;
+    assert!(is_on_host(&caller));
 }

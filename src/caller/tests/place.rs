@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
+use crate::caller::place::Container;
 use crate::caller::place::PlaceReader;
-use crate::grants::{Container, ContainerId};
+use crate::grants::ContainerId;
 
 const A: &str = "3f4a9c0d1e2f3a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3";
 const B: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";

@@ -22,7 +22,8 @@ use crate::caller::own_addresses::OwnAddresses;
 use crate::caller::{Caller, Desk};
 use crate::clock::Clock;
 use crate::grants::{
-    Container, ContainerId, Decision, Fact, Grant, Known, UserIds, Wanted, When, decide,
+    ContainerId, ContainerWhen, Decision, Fact, Grant, GrantId, Known, Select, Template, UserIds,
+    Wanted, When, decide,
 };
 use crate::types::RoleRef;
 
@@ -211,32 +212,37 @@ impl Drop for Groups {
 }
 
 fn grant_to_root(any_container: bool) -> Arc<Grant> {
-    Arc::new(Grant {
-        number: 1,
-        role: RoleRef::parse("local/demo").unwrap(),
-        when: When {
-            users: Some(UserIds::new(vec![0])),
-            any_container,
-            ..When::default()
-        },
-        priority: 0,
-        reason: Arc::from("a test"),
-        imdsv1: None,
-    })
+    let when = When {
+        users: Some(UserIds::new(vec![0])),
+        container: any_container.then_some(ContainerWhen::Any),
+        ..When::default()
+    };
+    let role = RoleRef::parse("local/demo").unwrap();
+    let reason = Template::text("a test");
+    Arc::new(Grant::of(GrantId::Grant(1), role, when, reason))
 }
 
 fn assert_contained(caller: &Caller, id: &str) {
     let facts = caller.facts();
     assert_eq!(facts.uid, Known::Yes(0));
-    let container = Container::In(ContainerId::new(id));
-    assert_eq!(facts.container, Known::Yes(container));
+    assert_eq!(facts.container_place().unwrap().id, ContainerId::new(id));
     let principal = caller.principal().unwrap().to_string();
     assert_eq!(principal, format!("uid 0 in {id}"));
     let short = id.get(..12).unwrap();
     assert_eq!(caller.name(), format!("uid 0 in container {short}"));
-    let denied = decide(&facts, &[grant_to_root(false)], &Wanted::First);
+    let denied = decide(
+        &facts,
+        &[grant_to_root(false)],
+        &Wanted::First,
+        Select::First,
+    );
     assert!(matches!(denied, Decision::Deny(_)), "{denied:?}");
-    let granted = decide(&facts, &[grant_to_root(true)], &Wanted::First);
+    let granted = decide(
+        &facts,
+        &[grant_to_root(true)],
+        &Wanted::First,
+        Select::First,
+    );
     assert!(matches!(granted, Decision::Role(_)), "{granted:?}");
 }
 
@@ -254,7 +260,7 @@ async fn root_in_a_container_is_not_the_hosts_root() {
     );
     let child = bash(&script, address, 0);
     let caller = identify(&desk, &listener);
-    desk.look_up(&caller, Fact::Container).await;
+    desk.look_up(&caller, Fact::Place).await;
     end(child);
     assert_contained(&caller, &groups.id);
 }
@@ -287,7 +293,7 @@ async fn root_in_a_container_is_not_the_hosts_root_on_a_unix_socket_either() {
     let child = python().spawn().unwrap();
     let (stream, _) = listener.accept().unwrap();
     let caller = desk.identify_unix(stream.as_fd());
-    desk.look_up(&caller, Fact::Container).await;
+    desk.look_up(&caller, Fact::Place).await;
     end(child);
     assert_contained(&caller, &groups.id);
     // One that has ended cannot be placed any more.
@@ -295,8 +301,8 @@ async fn root_in_a_container_is_not_the_hosts_root_on_a_unix_socket_either() {
     let (late_stream, _) = listener.accept().unwrap();
     ended.wait().unwrap();
     let late = desk.identify_unix(late_stream.as_fd());
-    desk.look_up(&late, Fact::Container).await;
-    assert_eq!(late.facts().container, Known::No);
+    desk.look_up(&late, Fact::Place).await;
+    assert_eq!(late.facts().place, Known::No);
 }
 
 fn run(program: &str, arguments: &[&str]) {

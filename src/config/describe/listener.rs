@@ -50,7 +50,12 @@ pub(super) const LISTENER: Shape = Shape::new(
             Kind::Tables(&TOKEN),
             "authorization tokens of the container API, written to files at start",
         ),
-        Key::later("select"),
+        Key::new(
+            "select",
+            Kind::Word(&[now("first"), now("only")]),
+            "who has several roles gets the `first`; `only`: none, unless it asks for one by name",
+        )
+        .default("\"first\""),
         Key::later("peers"),
         Key::later("public-url"),
         Key::later("tls"),

@@ -23,6 +23,7 @@ availability-zone = "eu-central-1a"
 instance-type = "metal"
 minio-js-alias = true
 tokenless = true
+select = "only"
 
 [[listener.token]]
 role = "prod/web"

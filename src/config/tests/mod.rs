@@ -12,7 +12,7 @@ mod serving;
 use std::time::Duration;
 
 use super::*;
-use crate::grants::UserIds;
+use crate::grants::{ContainerWhen, GrantId, UserIds};
 use effect::FULL;
 
 /// Users `www-data` (33) and `ann` (1000), the variable `SECRET`, and no files.
@@ -103,16 +103,17 @@ fn a_small_configuration_becomes_what_it_says() {
     assert_eq!(role.duration, Duration::from_hours(12));
     assert_eq!(role.session_name.to_string(), "web-{user}");
     assert_eq!(account.roles.len(), 2);
-    let numbers: Vec<usize> = config.grants.iter().map(|grant| grant.number).collect();
-    assert_eq!(numbers, [2, 1], "higher priority first");
+    let ids: Vec<GrantId> = config.grants.iter().map(|grant| grant.id).collect();
+    assert_eq!(ids, [2, 1].map(GrantId::Grant), "higher priority first");
     let grant = config.grants.first().unwrap();
     assert_eq!(grant.when.users, Some(UserIds::new(vec![1000])));
-    assert!(grant.when.any_container);
+    assert_eq!(grant.when.container, Some(ContainerWhen::Any));
     assert_eq!(
         grant.when.listeners.as_deref(),
         Some([Arc::from("metadata")].as_slice())
     );
-    assert_eq!(&*config.grants.last().unwrap().reason, "the web server");
+    let reason = config.grants.last().unwrap().reason.to_string();
+    assert_eq!(reason, "the web server");
     assert_eq!(
         config.admin_socket,
         PathBuf::from("/run/rolecall/admin.sock")

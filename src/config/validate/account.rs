@@ -63,7 +63,24 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
             roles.insert(role_name, role);
         }
     }
+    let derives = local || id.is_some() || dialect != Dialect::Aws;
+    let surrounding = Surrounding {
+        reference: RoleRef {
+            account: alias.clone(),
+            role: RoleName::new("defaults").ok()?,
+        },
+        id: id.as_ref(),
+        says_id: reader.own("id").is_some(),
+        partition: &partition,
+        dialect,
+        base: base.as_ref(),
+    };
+    let undeclared = derives.then(|| match &defaults {
+        Some(table) => role::role(&table.only_fallback(), &surrounding),
+        None => Some(role::plain(&surrounding)),
+    });
     Some(Account {
+        defaults: undeclared.flatten().map(Box::new),
         alias,
         id,
         partition,

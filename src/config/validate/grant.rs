@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::reader::{Context, Reader, Spot};
 use crate::config::problem::At;
 use crate::config::suggest;
-use crate::grants::{Grant, UserIds, When};
+use crate::grants::{
+    ContainerWhen, Grant, GrantId, GrantedRole, Template, UserIds, When, matches_glob,
+};
 
 /// The uid that the kernel shows for users it cannot map: evidence of nothing.
 const OVERFLOW_UID: u32 = 65_534;
@@ -27,12 +29,13 @@ pub(super) fn grant(reader: &Reader<'_>, number: usize, listeners: &[&str]) -> O
         .text("reason")
         .map_or_else(|| describe(reader), |spot| spot.value.to_owned());
     Some(Grant {
-        number,
-        role: role?,
+        id: GrantId::Grant(number),
+        role: GrantedRole::Fixed(role?),
         when,
         priority: reader.whole("priority").map_or(0, |spot| spot.value),
-        reason: Arc::from(reason),
+        reason: Template::text(&reason),
         imdsv1: reader.flag("imdsv1"),
+        narrowing: None,
     })
 }
 
@@ -92,8 +95,9 @@ fn when(reader: &Reader<'_>, listeners: &[&str]) -> Option<When> {
     let when = When {
         anyone,
         users: users?,
-        any_container,
+        container: any_container.then_some(ContainerWhen::Any),
         listeners: listeners?,
+        ..When::default()
     };
     Some(when)
 }
@@ -208,49 +212,4 @@ fn named_listeners(keys: &Reader<'_>, listeners: &[&str]) -> Option<Option<Vec<A
     named.sort_unstable();
     named.dedup();
     (ok && !named.is_empty()).then_some(Some(named))
-}
-
-/// Whether the whole name matches; `*` stands for any text.
-fn matches_glob(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(mut left) = name.strip_prefix(head) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        let Some((_, after)) = left.split_once(part) else {
-            return false;
-        };
-        left = after;
-    }
-    left.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn globs_match_whole_names() {
-        for (pattern, name) in [
-            ("*", ""),
-            ("a*", "abc"),
-            ("*c", "abc"),
-            ("a*b*c", "axbxxc"),
-            ("ab", "ab"),
-        ] {
-            assert!(matches_glob(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [
-            ("a", "ab"),
-            ("a*", "ba"),
-            ("a*b*c", "acb"),
-            ("ab*ba", "aba"),
-        ] {
-            assert!(!matches_glob(pattern, name), "{pattern} {name}");
-        }
-    }
 }

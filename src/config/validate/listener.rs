@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::reader::{Reader, Spot};
 use crate::config::{Api, Bind, Instance, Listener, TokenFile};
+use crate::grants::Select;
 
 /// A bind that is none.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,10 @@ pub(super) fn listener(reader: &Reader<'_>) -> Option<Listener> {
             kind: leaf(reader, "instance-type"),
         },
         minio_js_alias: reader.flag("minio-js-alias").unwrap_or_default(),
+        select: match reader.text("select").map(|spot| spot.value) {
+            Some("only") => Select::Only,
+            Some(_) | None => Select::First,
+        },
         tokenless: reader.flag("tokenless").unwrap_or_default(),
         tokens: reader.tables("token").iter().filter_map(token).collect(),
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::reader::Reader;
 use crate::config::problem::At;
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::grants::{Grant, UserIds, When};
+use crate::grants::{Grant, GrantId, UserIds, When};
 use crate::types::RoleRef;
 
 /// How many hidden grants are named.
@@ -24,7 +24,7 @@ fn check_order(root: &Reader<'_>, config: &Config) {
     let mut hidden: BTreeMap<usize, Vec<&Grant>> = BTreeMap::new();
     for grant in &config.grants {
         match hiders.of(&grant.when) {
-            Some(wider) => hidden.entry(wider.number).or_default().push(grant),
+            Some(wider) => hidden.entry(number(wider)).or_default().push(grant),
             None => hiders.add(grant),
         }
     }
@@ -41,7 +41,7 @@ fn check_order(root: &Reader<'_>, config: &Config) {
         let numbers = grants
             .iter()
             .take(SHOWN)
-            .map(|grant| grant.number.to_string());
+            .map(|grant| number(grant).to_string());
         let mut numbers = numbers.collect::<Vec<_>>().join(", ");
         if grants.len() > SHOWN {
             numbers = format!("{numbers} and {} more", grants.len() - SHOWN);
@@ -49,7 +49,7 @@ fn check_order(root: &Reader<'_>, config: &Config) {
         let plural = if grants.len() == 1 { "" } else { "s" };
         root.problems()
             .warning(
-                &at(first.number),
+                &at(number(first)),
                 format!("grant {wider} takes all callers of grant{plural} {numbers} first"),
             )
             .and(&at(wider))
@@ -88,6 +88,13 @@ impl<'a> Hiders<'a> {
     }
 }
 
+/// Its number in the configuration.
+const fn number(grant: &Grant) -> usize {
+    match grant.id {
+        GrantId::Grant(number) | GrantId::Source(number) => number,
+    }
+}
+
 /// Whether every caller that `narrow` matches is matched by `wide` too.
 fn covers(wide: &When, narrow: &When) -> bool {
     let listeners = match (&wide.listeners, &narrow.listeners) {
@@ -99,7 +106,7 @@ fn covers(wide: &When, narrow: &When) -> bool {
         (Some(wide), Some(narrow)) => narrow.iter().all(|uid| wide.contains(uid)),
         (Some(_), None) | (None, _) => false,
     };
-    let containers = wide.any_container || !narrow.any_container;
+    let containers = wide.container.is_some() || narrow.container.is_none();
     listeners && (wide.anyone || (users && containers && !narrow.anyone))
 }
 
@@ -146,7 +153,7 @@ fn check_unused(root: &Reader<'_>, config: &Config) {
             | BaseCredentials::Imds
             | BaseCredentials::Local => None,
         });
-    let granted = config.grants.iter().map(|grant| &grant.role);
+    let granted = config.grants.iter().filter_map(|grant| grant.role.fixed());
     let wanted: BTreeSet<&RoleRef> = bases.chain(granted).collect();
     if root.tables("grant").len() != config.grants.len() {
         return;
@@ -180,7 +187,10 @@ fn check_tokens(root: &Reader<'_>, config: &Config) {
                     .as_ref()
                     .is_none_or(|l| l.contains(&listener.name));
                 here && (grant.when.anyone || users.is_some_and(|u| u.contains(token.owner)))
-                    && token.role.as_ref().is_none_or(|role| grant.role == *role)
+                    && token
+                        .role
+                        .as_ref()
+                        .is_none_or(|role| grant.role.fixed() == Some(role))
             };
             if !config.grants.iter().any(|grant| gives(grant)) {
                 let whom = format!("uid {}", token.owner);

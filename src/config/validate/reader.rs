@@ -58,6 +58,20 @@ impl<'a> Reader<'a> {
         Self { fallback, ..self }
     }
 
+    /// A table that says nothing itself, and is asked for what this one says.
+    pub(super) fn only_fallback(&'a self) -> Self {
+        const NOTHING: &Table = &Table {
+            entries: BTreeMap::new(),
+            inline: false,
+        };
+        Self {
+            cx: self.cx,
+            table: NOTHING,
+            fallback: Some(self),
+            at: self.at.clone(),
+        }
+    }
+
     pub(super) fn context(&self) -> &'a Context<'a> {
         self.cx
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::policy::policy;
 use super::reader::{Reader, Spot};
+use crate::config::narrow::IDLE;
 use crate::config::{BaseCredentials, Dialect, Role, RoleKind, duration};
 use crate::grants::Template;
 use crate::sessions;
@@ -15,7 +16,6 @@ const SHORTEST: Duration = Duration::from_mins(15);
 const LONGEST_ROLE: Duration = Duration::from_hours(12);
 const LONGEST_FEDERATED: Duration = Duration::from_hours(36);
 const LONGEST_MINIO: Duration = Duration::from_hours(168);
-const IDLE: Duration = Duration::from_hours(6);
 
 const MOST_POLICY_ARNS: usize = 10;
 const MOST_TAGS: usize = 50;
@@ -80,14 +80,26 @@ pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Rol
     (policy_ok || policy.is_some()).then_some(role)
 }
 
+/// A role of which nothing is said.
+pub(super) fn plain(account: &Surrounding<'_>) -> Role {
+    let arn = RoleArn::derived(account.partition, account.id, &account.reference.role);
+    Role::plain(account.reference.clone(), arn, plain_kind(account))
+}
+
+fn plain_kind(account: &Surrounding<'_>) -> RoleKind {
+    match account.base {
+        Some(BaseCredentials::WebIdentity { .. }) => RoleKind::WebIdentity,
+        Some(_) | None => RoleKind::AssumeRole,
+    }
+}
+
 fn kind(reader: &Reader<'_>, account: &Surrounding<'_>) -> RoleKind {
-    let with_token = matches!(account.base, Some(BaseCredentials::WebIdentity { .. }));
     let kind = match reader.text("kind").map(|spot| spot.value) {
         Some("web-identity") => RoleKind::WebIdentity,
         Some("federation-token") => RoleKind::FederationToken,
         Some("session-token") => RoleKind::SessionToken,
-        None if with_token => RoleKind::WebIdentity,
-        Some(_) | None => RoleKind::AssumeRole,
+        Some("assume-role") => RoleKind::AssumeRole,
+        Some(_) | None => plain_kind(account),
     };
     if let Some(base) = account.base {
         check_base(reader, kind, base);
@@ -301,7 +313,7 @@ fn life(reader: &Reader<'_>, account: &Surrounding<'_>, kind: RoleKind) -> Durat
 fn name_template(reader: &Reader<'_>, key: &str) -> Option<Template> {
     let spot = reader.text(key)?;
     let template = spot.parse(reader.problems(), Template::parse)?;
-    if template.placeholders().next().is_none() && SessionName::new(spot.value).is_err() {
+    if template.is_fixed() && SessionName::new(spot.value).is_err() {
         let made = SessionName::from_any(spot.value, SessionName::MAX);
         reader.problems().warning(
             &spot.at,
@@ -359,7 +371,7 @@ fn tags(reader: &Reader<'_>) -> Option<Vec<(String, Template)>> {
         }
         match spot.parse(reader.problems(), Template::parse) {
             Some(value) => {
-                let literal = value.placeholders().next().is_none();
+                let literal = value.is_fixed();
                 if literal && !is_tag_text(spot.value, 0..=LONGEST_TAG_VALUE) {
                     let rule = "at most 256 letters, digits, spaces or characters of `_.:/=+-@`";
                     reader

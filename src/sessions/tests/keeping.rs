@@ -5,8 +5,6 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::script::*;
-use crate::grants::Names;
-use crate::types::RoleRef;
 
 fn message(answer: Result<Arc<Session>, NoSession>) -> String {
     match answer {
@@ -243,11 +241,12 @@ async fn a_role_that_is_its_own_base_fails_instead_of_waiting_for_itself() {
 struct Roles(Vec<Arc<Request>>);
 
 impl Catalogue for Roles {
-    fn request(&self, role: &RoleRef, _: &Names) -> Option<Arc<Request>> {
+    fn request(&self, wish: &Wish) -> Result<Arc<Request>, NoRequest> {
         self.0
             .iter()
-            .find(|request| request.role == *role)
+            .find(|request| request.role == wish.role)
             .map(Arc::clone)
+            .ok_or(NoRequest::NoRole)
     }
 }
 

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::grants::{Container, Decision, Facts, Grant, Granted, Known, Names, Wanted, When};
+use crate::grants::{
+    Decision, Facts, Grant, GrantId, Granted, Names, Select, Template, Wanted, When,
+};
 pub(super) use crate::sessions::*;
 use crate::types::{AccessKeyId, RoleRef};
 
@@ -300,21 +302,16 @@ pub(super) fn granted(role: &RoleRef) -> Granted {
         anyone: true,
         ..When::default()
     };
-    let grant = Grant {
-        number: 1,
-        role: role.clone(),
+    let grant = Grant::of(
+        GrantId::Grant(1),
+        role.clone(),
         when,
-        priority: 0,
-        reason: Arc::from("test"),
-        imdsv1: None,
-    };
-    let facts = Facts {
-        uid: Known::Yes(1000),
-        container: Known::Yes(Container::None),
-        listener: None,
-    };
-    match crate::grants::decide(&facts, &[Arc::new(grant)], &Wanted::First) {
-        Decision::Role(granted) => granted,
+        Template::text("test"),
+    );
+    let facts = Facts::default();
+    let grants = [Arc::new(grant)];
+    match crate::grants::decide(&facts, &grants, &Wanted::First, Select::First) {
+        Decision::Role(granted) => *granted,
         decision @ (Decision::Deny(_) | Decision::Needs(_)) => panic!("{decision:?}"),
     }
 }
@@ -343,7 +340,7 @@ pub(super) fn plain(name: &str, source: &Arc<Script>) -> Request {
         upstream: unbounded(),
         duration: HOUR,
         idle: HOUR * 6,
-        names: Names::default(),
+        wish: Arc::new(Wish::declared(role(name), Names::default())),
         base: None,
         source,
     }

@@ -5,8 +5,6 @@ use tokio::runtime::Builder;
 use tokio::time::sleep;
 
 use super::script::*;
-use crate::grants::Names;
-use crate::types::RoleRef;
 
 /// One event of a story. Numbers name roles.
 #[derive(Clone, Debug)]
@@ -61,12 +59,13 @@ fn event() -> impl Strategy<Value = Event> {
 struct Below(u8, Vec<Arc<Request>>);
 
 impl Catalogue for Below {
-    fn request(&self, role: &RoleRef, _: &Names) -> Option<Arc<Request>> {
+    fn request(&self, wish: &Wish) -> Result<Arc<Request>, NoRequest> {
         let roles = self.1.iter().take(usize::from(self.0));
         roles
             .into_iter()
-            .find(|request| request.role == *role)
+            .find(|request| request.role == wish.role)
             .map(Arc::clone)
+            .ok_or(NoRequest::NoRole)
     }
 }
 

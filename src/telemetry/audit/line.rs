@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::trail::{Kind, Trail};
+use crate::grants::GrantId;
 use crate::types::{AccessKeyId, RoleRef};
 
 /// One hand-out.
@@ -13,15 +14,15 @@ pub struct HandOut {
     /// Who got it.
     pub caller: Arc<str>,
     /// How we know.
-    pub evidence: &'static str,
+    pub evidence: Arc<str>,
     /// Where it was asked for.
     pub listener: Arc<str>,
     /// In which protocol.
     pub api: &'static str,
     /// Which role's keys.
     pub role: RoleRef,
-    /// By which grant, as it is numbered in the configuration.
-    pub grant: usize,
+    /// By which grant.
+    pub grant: GrantId,
     /// The grant's reason.
     pub reason: Arc<str>,
     /// The role session name that upstream knows.
@@ -38,7 +39,7 @@ pub struct Denial {
     /// Who was refused.
     pub caller: Arc<str>,
     /// How we know who it is.
-    pub evidence: &'static str,
+    pub evidence: Arc<str>,
     /// Where.
     pub listener: Arc<str>,
     /// In which protocol.
@@ -61,7 +62,7 @@ pub struct HandedOut {
     /// Who got it.
     pub caller: Arc<str>,
     /// How we know.
-    pub evidence: &'static str,
+    pub evidence: Arc<str>,
     /// `account/role`.
     pub role: Arc<str>,
     /// Which key.
@@ -98,11 +99,11 @@ impl Key {
 pub(super) struct Subject {
     pub(super) kind: Kind,
     pub(super) caller: Arc<str>,
-    pub(super) evidence: &'static str,
+    pub(super) evidence: Arc<str>,
     pub(super) listener: Arc<str>,
     pub(super) api: &'static str,
     pub(super) role: Option<Arc<str>>,
-    pub(super) grant: Option<usize>,
+    pub(super) grant: Option<GrantId>,
     pub(super) reason: Arc<str>,
     pub(super) session_name: Option<Arc<str>>,
     pub(super) access_key_id: Option<AccessKeyId>,
@@ -114,7 +115,7 @@ impl Subject {
         Self {
             kind: Kind::HandOut,
             caller: Arc::clone(&of.caller),
-            evidence: of.evidence,
+            evidence: Arc::clone(&of.evidence),
             listener: Arc::clone(&of.listener),
             api: of.api,
             role: Some(Arc::from(of.role.to_string())),
@@ -130,7 +131,7 @@ impl Subject {
         Self {
             kind: Kind::Denial,
             caller: Arc::clone(&of.caller),
-            evidence: of.evidence,
+            evidence: Arc::clone(&of.evidence),
             listener: Arc::clone(&of.listener),
             api: of.api,
             role: of.role.clone(),
@@ -176,7 +177,7 @@ impl AuditLine {
         let of = &self.subject;
         Some(HandedOut {
             caller: Arc::clone(&of.caller),
-            evidence: of.evidence,
+            evidence: Arc::clone(&of.evidence),
             role: Arc::clone(of.role.as_ref()?),
             access_key_id: of.access_key_id.clone()?,
         })

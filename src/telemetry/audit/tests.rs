@@ -8,6 +8,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
+use crate::grants::GrantId;
 use crate::types::{AccessKeyId, RoleRef};
 
 fn audit() -> Audit {
@@ -18,11 +19,11 @@ fn audit() -> Audit {
 fn hand_out(audit: &Audit, caller: &str, key: &str) -> HandOut {
     HandOut {
         caller: Arc::from(caller),
-        evidence: "sock_diag",
+        evidence: Arc::from("sock_diag"),
         listener: Arc::from("metadata"),
         api: "imds",
         role: RoleRef::parse("prod/web").unwrap(),
-        grant: 1,
+        grant: GrantId::Grant(1),
         reason: Arc::from("the web server"),
         session_name: Some(Arc::from("nginx.service")),
         access_key_id: AccessKeyId::new(key).unwrap(),
@@ -33,7 +34,7 @@ fn hand_out(audit: &Audit, caller: &str, key: &str) -> HandOut {
 fn denial(caller: &str, role: Option<&str>) -> Denial {
     Denial {
         caller: Arc::from(caller),
-        evidence: "sock_diag",
+        evidence: Arc::from("sock_diag"),
         listener: Arc::from("metadata"),
         api: "imds",
         role: role.map(Arc::from),

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::line::Subject;
 use crate::clock::Clock;
+use crate::grants::GrantId;
 use crate::telemetry::log::AUDIT;
 use crate::types::AccessKeyId;
 
@@ -70,14 +71,16 @@ impl Serialize for AuditEvent {
             map.serialize_entry("of", of.kind.as_str())?;
         }
         map.serialize_entry("caller", &*of.caller)?;
-        map.serialize_entry("evidence", of.evidence)?;
+        map.serialize_entry("evidence", &*of.evidence)?;
         map.serialize_entry("listener", &*of.listener)?;
         map.serialize_entry("api", of.api)?;
         if let Some(role) = &of.role {
             map.serialize_entry("role", &**role)?;
         }
-        if let Some(grant) = of.grant {
-            map.serialize_entry("grant", &grant)?;
+        match of.grant {
+            Some(GrantId::Grant(number)) => map.serialize_entry("grant", &number)?,
+            Some(GrantId::Source(number)) => map.serialize_entry("grant_source", &number)?,
+            None => {}
         }
         map.serialize_entry("reason", &*of.reason)?;
         if let Some(name) = &of.session_name {
@@ -157,15 +160,21 @@ fn log(kind: Kind, of: &Subject, count: u64) {
         (Kind::Count, Kind::Denial) => "denied again",
         (Kind::Count, Kind::HandOut | Kind::Count) => "handed out again",
     };
+    let (grant, source) = match of.grant {
+        Some(GrantId::Grant(number)) => (Some(number), None),
+        Some(GrantId::Source(number)) => (None, Some(number)),
+        None => (None, None),
+    };
     tracing::info!(
         target: AUDIT,
         event = kind.as_str(),
         caller = &*of.caller,
-        evidence = of.evidence,
+        evidence = &*of.evidence,
         listener = &*of.listener,
         api = of.api,
         role = of.role.as_deref(),
-        grant = of.grant,
+        grant,
+        grant_source = source,
         reason = &*of.reason,
         session_name = of.session_name.as_deref(),
         access_key_id = of.access_key_id.as_ref().map(AccessKeyId::as_str),
