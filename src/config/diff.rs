@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Account, BaseCredentials, Config, Limits, Listener, Role};
+use super::{Account, BaseCredentials, Config, Issuer, Limits, Listener, Role};
 use crate::grants::Grant;
 use crate::secret::same_secret;
 
@@ -40,6 +40,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
         }
     }
     grants(&old.grants, &new.grants, applied);
+    issuers(&old.issuers, &new.issuers, applied);
     if old.log != new.log {
         applied.push("[log] changed".to_owned());
     }
@@ -198,6 +199,30 @@ fn grants(old: &[Arc<Grant>], new: &[Arc<Grant>], applied: &mut Vec<String>) {
     if !before.eq(after) {
         applied.push("the grants are tried in another order".to_owned());
     }
+}
+
+fn issuers(old: &[Issuer], new: &[Issuer], applied: &mut Vec<String>) {
+    let find = |issuers: &'_ [Issuer], url: &str| -> Option<Issuer> {
+        issuers.iter().find(|one| *one.url == *url).cloned()
+    };
+    for was in old {
+        let Some(is) = find(new, &was.url) else {
+            applied.push(format!("issuer {} is gone", was.url));
+            continue;
+        };
+        let keys = [
+            ("audiences", was.audiences != is.audiences),
+            ("keys", was.keys != is.keys),
+            ("algorithms", was.algorithms != is.algorithms),
+            ("tags", was.tags != is.tags),
+        ];
+        let keys: Vec<&str> = changed(&keys).collect();
+        if !keys.is_empty() {
+            applied.push(format!("issuer {} changed: {}", is.url, keys.join(", ")));
+        }
+    }
+    let added = new.iter().filter(|is| find(old, &is.url).is_none());
+    applied.extend(added.map(|is| format!("issuer {} is new", is.url)));
 }
 
 /// All of a grant but its number, which others before it change.

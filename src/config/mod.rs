@@ -5,6 +5,7 @@ mod describe;
 mod diff;
 mod duration;
 mod embedded;
+mod issuer;
 mod load;
 mod narrow;
 mod prefetch;
@@ -18,6 +19,7 @@ mod validate;
 pub use describe::{reference, schema};
 pub use diff::{Changes, diff};
 pub use embedded::embedded;
+pub use issuer::{Algorithm, Issuer, IssuerKeys};
 pub use load::{DEFAULT_FILE, LoadError, Refused, parse_text};
 pub use prefetch::Ahead;
 pub use problem::{Problem, Severity};
@@ -48,6 +50,8 @@ pub struct Config {
     pub accounts: BTreeMap<AccountAlias, Account>,
     /// The grants, in the order in which they are tried.
     pub grants: Vec<Arc<Grant>>,
+    /// Whose tokens are believed.
+    pub issuers: Vec<Issuer>,
     /// What survives a restart, and where.
     pub state: State,
     /// Where logs go.

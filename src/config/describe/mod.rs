@@ -3,6 +3,7 @@
 
 mod account;
 mod daemon;
+mod issuer;
 mod listener;
 mod reference;
 mod schema;
@@ -155,6 +156,11 @@ pub(super) const ROOT: Shape = Shape::new(
             "who gets which role",
         ),
         Key::new(
+            "issuer",
+            Kind::Tables(&issuer::ISSUER),
+            "whose web identities are believed",
+        ),
+        Key::new(
             "state",
             Kind::Table(&daemon::STATE),
             "what survives a restart, and where",
@@ -168,7 +174,6 @@ pub(super) const ROOT: Shape = Shape::new(
         ),
         Key::later("people"),
         Key::later("authority"),
-        Key::later("issuer"),
         Key::later("grant-source"),
     ],
 );

@@ -105,6 +105,17 @@ imdsv1 = true
 role = "prod/plain"
 when = { anyone = true }
 
+[[issuer]]
+url = "https://issuer.example"
+audiences = ["sts.amazonaws.com"]
+algorithms = ["PS256"]
+ca-file = "/etc/ca.pem"
+tags = true
+
+[[issuer]]
+url = "kubernetes/serviceaccount"
+keys = "/etc/keys.json"
+
 [state]
 directory = "/state"
 key = "env:KEY"

@@ -6,6 +6,7 @@ mod changes;
 mod effect;
 mod examples;
 mod files;
+mod issuers;
 mod refused;
 mod serving;
 

@@ -377,8 +377,8 @@ fn limits_logs_and_state_keep_to_sense() {
                 "this must be a list of tables, and is a table",
             ),
             (
-                "[[issuer]]\nurl = 'x'",
-                "`[[issuer]]` is not served by this version of rolecall",
+                "[[issuer]]\nurl = 'https://x'\nintrospection = { url = 'https://x' }",
+                "`introspection` is not served by this version of rolecall",
             ),
         ],
     );

@@ -5,6 +5,7 @@ mod account;
 mod chains;
 mod daemon;
 mod grant;
+mod issuer;
 mod listener;
 mod policy;
 mod reach;
@@ -64,6 +65,7 @@ pub(super) fn validate(
         listeners: listeners.iter().filter_map(listener::listener).collect(),
         accounts,
         grants,
+        issuers: issuer::issuers(&root),
         state: daemon::state(&root),
         log: daemon::log(&root),
         limits: daemon::limits(&root),

@@ -1,0 +1,50 @@
+//! `[[issuer]]`.
+
+use super::{Key, Kind, Shape, now};
+
+pub(super) const ISSUER: Shape = Shape::new(
+    "An issuer of web identities: its tokens, shown as `Authorization` to the container API, say who asks.",
+    &[
+        Key::new("url", Kind::Text, "what its tokens name as `iss`, to the letter").required(),
+        Key::new(
+            "audiences",
+            Kind::Many(&Kind::Text),
+            "for whom a token must be meant: one of these must be its `aud`",
+        )
+        .default("`pods.eks.amazonaws.com`"),
+        Key::new(
+            "keys",
+            Kind::Text,
+            "`discovery`: where `/.well-known/openid-configuration` below the URL says; or the path of a JSON Web Key Set, which is read again when it changes",
+        )
+        .default("`discovery`"),
+        Key::new(
+            "algorithms",
+            Kind::Many(&Kind::Word(&[
+                now("RS256"),
+                now("RS384"),
+                now("RS512"),
+                now("PS256"),
+                now("PS384"),
+                now("PS512"),
+                now("ES256"),
+                now("ES384"),
+                now("EdDSA"),
+            ])),
+            "what its tokens may be signed with",
+        )
+        .default("`RS256`, `ES256`"),
+        Key::new(
+            "ca-file",
+            Kind::Path,
+            "for `discovery`: certificates of the authorities to trust there besides the system's, as a cluster has its own",
+        ),
+        Key::new(
+            "tags",
+            Kind::Flag,
+            "a token's `https://aws.amazon.com/tags` become session tags",
+        )
+        .default("false"),
+        Key::later("introspection"),
+    ],
+);

@@ -1,0 +1,124 @@
+//! `[[issuer]]`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::reader::Reader;
+use super::url::Url;
+use crate::config::{Algorithm, Issuer, IssuerKeys};
+
+/// For whom EKS has service accounts' tokens issued.
+const PODS: &str = "pods.eks.amazonaws.com";
+
+/// What issuers sign with where nobody says otherwise.
+const USUAL: [Algorithm; 2] = [Algorithm::Rs256, Algorithm::Es256];
+
+/// An issuer's keys are somewhere else than where they can be.
+#[derive(Debug, thiserror::Error)]
+enum KeysError {
+    #[error("keys are at `discovery`, or in a file whose path begins with `/`")]
+    Unknown,
+}
+
+/// All issuers; no two may have one URL.
+pub(super) fn issuers(root: &Reader<'_>) -> Vec<Issuer> {
+    let mut seen = BTreeSet::new();
+    let mut issuers = Vec::new();
+    for table in root.tables("issuer") {
+        if let Some(url) = table.text("url")
+            && !seen.insert(url.value)
+        {
+            let message = format!("`{}` is an issuer already", url.value);
+            root.problems().error(&url.at, message);
+        }
+        issuers.extend(issuer(&table));
+    }
+    issuers
+}
+
+fn issuer(reader: &Reader<'_>) -> Option<Issuer> {
+    let keys = keys(reader);
+    let url = url(reader, keys.as_ref());
+    let audiences = audiences(reader);
+    let algorithms = algorithms(reader);
+    Some(Issuer {
+        url: url?,
+        audiences: audiences?,
+        keys: keys?,
+        algorithms: algorithms?,
+        tags: reader.flag("tags").unwrap_or_default(),
+    })
+}
+
+fn keys(reader: &Reader<'_>) -> Option<IssuerKeys> {
+    let ca_file = reader.path("ca-file");
+    let file = match reader.text("keys").filter(|keys| keys.value != "discovery") {
+        None => None,
+        Some(spot) => Some(spot.parse(reader.problems(), |text| {
+            let path = PathBuf::from(text);
+            path.is_absolute().then_some(path).ok_or(KeysError::Unknown)
+        })?),
+    };
+    match (file, ca_file) {
+        (Some(_), Some(ca_file)) => {
+            reader
+                .problems()
+                .error(&ca_file.at, "`ca-file` goes with `keys = \"discovery\"`");
+            None
+        }
+        (Some(file), None) => Some(IssuerKeys::File(file)),
+        (None, ca_file) => Some(IssuerKeys::Discovery {
+            ca_file: ca_file.map(|spot| spot.value),
+        }),
+    }
+}
+
+/// The URL, to the letter. Where keys are asked for there, the way must be safe.
+fn url(reader: &Reader<'_>, keys: Option<&IssuerKeys>) -> Option<Arc<str>> {
+    let spot = reader.text("url")?;
+    if matches!(keys, Some(IssuerKeys::Discovery { .. })) {
+        let url = spot.parse(reader.problems(), Url::parse)?;
+        if url.is_plain && !url.address().is_some_and(|ip| ip.is_loopback()) {
+            reader
+                .problems()
+                .error(&spot.at, "an issuer's keys are asked for over https only")
+                .hint("or name a file of them by `keys = \"/path\"`");
+            return None;
+        }
+    }
+    Some(Arc::from(spot.value))
+}
+
+fn audiences(reader: &Reader<'_>) -> Option<Vec<Arc<str>>> {
+    let Some(at) = reader.own("audiences") else {
+        return Some(vec![Arc::from(PODS)]);
+    };
+    let spots = reader.texts("audiences");
+    if spots.is_empty() {
+        reader
+            .problems()
+            .error(
+                &at,
+                "a token that is meant for nobody in particular proves nothing",
+            )
+            .hint("name the audience that the tokens are issued for");
+        return None;
+    }
+    Some(spots.iter().map(|spot| Arc::from(spot.value)).collect())
+}
+
+fn algorithms(reader: &Reader<'_>) -> Option<Vec<Algorithm>> {
+    let Some(at) = reader.own("algorithms") else {
+        return Some(USUAL.to_vec());
+    };
+    let spots = reader.texts("algorithms");
+    let known: Vec<Algorithm> = spots
+        .iter()
+        .filter_map(|spot| Algorithm::parse(spot.value))
+        .collect();
+    if spots.is_empty() {
+        reader.problems().error(&at, "`algorithms` names none");
+    }
+    (!known.is_empty() && known.len() == spots.len()).then_some(known)
+}
