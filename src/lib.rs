@@ -19,6 +19,7 @@ pub mod grants;
 pub mod http;
 pub mod listener;
 pub mod lookups;
+pub mod people;
 pub mod secret;
 pub mod sessions;
 pub mod shutdown;

@@ -26,6 +26,7 @@ mod tests {
             &["sessions", "authority", "config", "grants", "transport"],
         ),
         ("telemetry", &["config", "sessions", "grants"]),
+        ("people", &["config", "grants", "transport"]),
         (
             "vending",
             &["grants", "sessions", "telemetry", "caller", "config"],
@@ -36,6 +37,7 @@ mod tests {
                 "http",
                 "caller",
                 "authority",
+                "people",
                 "vending",
                 "sessions",
                 "grants",
@@ -55,6 +57,7 @@ mod tests {
                 "grants",
                 "http",
                 "listener",
+                "people",
                 "sessions",
                 "shutdown",
                 "source",

@@ -32,6 +32,7 @@ use crate::http::LoopMark;
 use crate::listener::{
     self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
 };
+use crate::people::Issuers;
 use crate::sessions::{Observer, Prefetch, Sessions};
 use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
@@ -117,6 +118,7 @@ pub struct Daemon {
     clock: Clock,
     authority: Arc<Authority>,
     engine: Engine,
+    issuers: Arc<Issuers>,
     prefetched: Mutex<Vec<Prefetch>>,
 }
 
@@ -164,6 +166,11 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         addresses,
         clock: clock.clone(),
         authority,
+        issuers: Arc::new(Issuers::new(
+            &config.issuers,
+            engine.client(),
+            clock.clone(),
+        )),
         engine,
         prefetched: Mutex::default(),
         config: arc_swap::ArcSwap::from_pointee(config),
@@ -281,7 +288,12 @@ impl Daemon {
         let metadata =
             serves(Api::Imds).then(|| Imds::new(listener, Arc::clone(imds), since, &self.metrics));
         let container = serves(Api::Container).then(|| {
-            container::Container::new(listener, self.authorization.clone(), &self.metrics)
+            container::Container::new(
+                listener,
+                self.authorization.clone(),
+                Arc::clone(&self.issuers),
+                &self.metrics,
+            )
         });
         let exposition = serves(Api::Metrics).then(|| {
             Exposition::new(
@@ -296,6 +308,8 @@ impl Daemon {
     /// Follows a new configuration: sessions that its roles still make are kept, others let go.
     async fn follow(&self, config: Config, policy: Policy) {
         self.authority.set_not_before(config.not_before());
+        self.issuers.follow(&config.issuers);
+        self.issuers.prepare();
         self.vending.follow(policy);
         let wanted = self.vending.prefetch(&config.prefetched()).await;
         let sessions = self.vending.sessions();
@@ -313,6 +327,7 @@ impl Daemon {
     /// are, or when the deadline has passed.
     async fn get_ready(&self) {
         let config = self.config.load_full();
+        self.issuers.prepare();
         let wanted = self.vending.prefetch(&config.prefetched()).await;
         let held = async {
             for prefetch in &wanted {

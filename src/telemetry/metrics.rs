@@ -50,6 +50,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<Labels<3>, Counter>,
     fetches: Family<Labels<2>, Counter>,
+    identities: Family<Labels<1>, Counter>,
     /// Connections whose caller has no evidence that counts.
     pub callers_unidentified: Counter,
     /// Metadata requests that came without a valid ImdsToken.
@@ -75,6 +76,7 @@ impl Metrics {
             registry: Registry::with_prefix("rolecall"),
             requests: Family::default(),
             fetches: Family::default(),
+            identities: Family::default(),
             callers_unidentified: Counter::default(),
             imds_token_missing: Counter::default(),
             imds_v1_requests: Counter::default(),
@@ -95,6 +97,11 @@ impl Metrics {
             "credential_fetches",
             "Upstream calls for credentials, by result and by who asked",
             self.fetches.clone(),
+        );
+        registry.register(
+            "web_identity_tokens",
+            "Web identity tokens that requests showed",
+            self.identities.clone(),
         );
         registry.register(
             "callers_unidentified",
@@ -153,6 +160,16 @@ impl Metrics {
         self.fetches.get_or_create_owned(&labels)
     }
 
+    /// The counters of tokens that callers show.
+    pub fn web_identities(&self) -> TokenCounters {
+        let counter = |result| self.identities.get_or_create_owned(&[("result", result)]);
+        TokenCounters {
+            verified: counter("ok"),
+            refused: counter("refused"),
+            not_ready: counter("not-ready"),
+        }
+    }
+
     /// Counts a connection for as long as it is open.
     pub fn connection(&self, identified: bool) -> OpenConnection {
         if !identified {
@@ -168,6 +185,17 @@ impl Metrics {
         text::encode(&mut page, &self.registry)?;
         Ok(page)
     }
+}
+
+/// Counts web identity tokens by what became of them.
+#[derive(Debug)]
+pub struct TokenCounters {
+    /// Its issuer signed it, for us.
+    pub verified: Counter,
+    /// It proves nothing.
+    pub refused: Counter,
+    /// Its issuer's keys were not there.
+    pub not_ready: Counter,
 }
 
 /// One open connection in the gauge.
@@ -263,6 +291,7 @@ mod tests {
         let metrics = Metrics::new(Counter::default());
         metrics.fetches("ok", "upstream").inc();
         metrics.requests("imds", &["token"]).count(0, 200);
+        metrics.web_identities().verified.inc();
         let page = metrics.encode().unwrap();
         let shown: BTreeSet<&str> = page
             .lines()

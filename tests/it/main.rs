@@ -18,6 +18,7 @@ mod drain;
 mod faults;
 mod host;
 mod hostile;
+mod identities;
 mod imds;
 mod log_targets;
 mod reload;

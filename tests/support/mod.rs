@@ -3,7 +3,9 @@
 
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod issuer;
 pub(crate) mod process;
+pub(crate) mod signer;
 pub(crate) mod sts;
 pub(crate) mod tls;
 

@@ -7,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 /// Answers everything with a file's text.
 const SERVER: &str = r#"
 import http.server, ssl, sys
-body = open(sys.argv[3], "rb").read()
 
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -17,6 +16,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = open(sys.argv[3], "rb").read()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -69,6 +69,11 @@ impl TlsServer {
             port: port.trim().parse().unwrap(),
             directory,
         }
+    }
+
+    /// Serves this body from now on.
+    pub(crate) fn answer(&self, body: &str) {
+        std::fs::write(self.directory.path().join("body"), body).unwrap();
     }
 
     /// Its URL.

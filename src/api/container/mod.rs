@@ -1,16 +1,21 @@
 //! The container-credentials protocol: ECS's relative and full form, and EKS Pod Identity's shape.
 //!
 //! Every path but the unguessable one asks for `Authorization`, unless the listener is tokenless:
-//! one GET without a header is what a forged server-side request can send. Errors are JSON, as the
-//! ECS agent writes them: Go v1 hides any other behind a serialisation error.
+//! one GET without a header is what a forged server-side request can send. It is a token of ours,
+//! or one of an issuer that the configuration believes: that one says who asks. Errors are JSON, as
+//! the ECS agent writes them: Go v1 hides any other behind a serialisation error.
 
 mod document;
 mod route;
 mod token;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use tokio::time::Instant;
 
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 pub use token::{AuthorizationTokens, Claims, InvalidToken};
@@ -18,9 +23,10 @@ pub use token::{AuthorizationTokens, Claims, InvalidToken};
 use super::{Client, Deps, Guest, slots};
 use crate::caller::ProcessId;
 use crate::config;
-use crate::grants::{Known, Wanted};
+use crate::grants::{Known, Wanted, WebIdentity};
 use crate::http::{CachedHeaders, Refused, Request, Response, Segments, json_error, not_allowed};
-use crate::telemetry::metrics::{Metrics, RequestCounters};
+use crate::people::{self, Issuers, NotProven};
+use crate::telemetry::metrics::{Metrics, RequestCounters, TokenCounters};
 use crate::vending::{Proof, Refusal, Want};
 use document::Form;
 
@@ -31,10 +37,30 @@ const API: &str = "container";
 #[derive(Debug)]
 pub struct Container {
     tokens: AuthorizationTokens,
+    issuers: Arc<Issuers>,
     tokenless: bool,
     minio_js: bool,
     headers: CachedHeaders,
     counters: RequestCounters,
+    identities: TokenCounters,
+}
+
+/// What a request has shown, and what it asks for.
+struct Shown {
+    role: Wanted,
+    proof: Proof,
+    identity: Option<Arc<WebIdentity>>,
+}
+
+impl Shown {
+    /// Nothing of anybody but us.
+    const fn ours(role: Wanted, proof: Proof) -> Self {
+        Self {
+            role,
+            proof,
+            identity: None,
+        }
+    }
 }
 
 /// Whether a path is this protocol's, on a listener that serves instance metadata too.
@@ -61,10 +87,13 @@ impl Container {
     pub fn new(
         listener: &config::Listener,
         tokens: AuthorizationTokens,
+        issuers: Arc<Issuers>,
         metrics: &Metrics,
     ) -> Self {
         Self {
             tokens,
+            issuers,
+            identities: metrics.web_identities(),
             tokenless: listener.tokenless,
             minio_js: listener.minio_js_alias,
             headers: CachedHeaders::new("application/json", None),
@@ -104,13 +133,14 @@ impl Container {
         let route = Route::parse(request.method(), &segments).map_err(Failure::NoRoute)?;
         *label = route.label();
         let ecs = matches!(route, Route::Id(_));
-        let (role, proof) = self.proven(guest, request, route)?;
         let patience = Client::of(request.headers(), deps.patience).patience;
+        let begun = Instant::now();
+        let shown = self.proven(guest, request, route, patience).await?;
         let want = Want {
-            role,
-            proof,
-            identity: None,
-            patience,
+            role: shown.role,
+            proof: shown.proof,
+            identity: shown.identity,
+            patience: patience.saturating_sub(begun.elapsed()),
             api: API,
         };
         let asked = deps.vending.ask(&guest.visit, &want).await;
@@ -125,40 +155,35 @@ impl Container {
             .rendered(slot, |session| document::render(session, form, &handout)))
     }
 
-    /// Which role is asked for, once the request has shown what its path asks for.
-    fn proven(
+    /// What is asked for and by whom, once the request has shown what its path asks for.
+    async fn proven(
         &self,
         guest: &Guest,
         request: &Request,
         route: Route<'_>,
-    ) -> Result<(Wanted, Proof), Failure> {
-        if let Route::Id(id) = route {
-            let claims = self
-                .tokens
-                .open_id(id)
-                .map_err(|InvalidToken| Failure::IdWrong)?;
-            if !is_bearers(&claims, guest)? {
-                return Err(Failure::IdWrong);
-            }
-            return Ok((
-                claims.role.map_or(Wanted::First, Wanted::Chosen),
-                Proof::Shown,
-            ));
-        }
+        patience: Duration,
+    ) -> Result<Shown, Failure> {
         let chosen = match route {
+            Route::Id(id) => return self.named(guest, id),
             Route::Role(wanted) => Some(wanted),
-            Route::Own | Route::Id(_) => None,
+            Route::Own => None,
         };
-        let Some(token) = request.headers().get(AUTHORIZATION) else {
+        let Some(token) = authorization(request.headers())? else {
             let role = chosen.unwrap_or(Wanted::First);
             return if self.tokenless {
-                Ok((role, Proof::NotAsked))
+                Ok(Shown::ours(role, Proof::NotAsked))
             } else {
                 Err(Failure::TokenMissing)
             };
         };
-        let token = token.to_str().map_err(|_not_text| Failure::TokenWrong)?;
-        let token = token.strip_prefix("Bearer ").unwrap_or(token);
+        if people::is_token(token) {
+            let identity = self.identity(token, patience).await?;
+            return Ok(Shown {
+                role: chosen.unwrap_or(Wanted::First),
+                proof: Proof::Shown,
+                identity: Some(identity),
+            });
+        }
         let claims = self
             .tokens
             .open(token)
@@ -166,15 +191,61 @@ impl Container {
         if !is_bearers(&claims, guest)? {
             return Err(Failure::TokenWrong);
         }
-        match (chosen, claims.role) {
+        let role = match (chosen, claims.role) {
             (Some(chosen), Some(role)) if !chosen.is(&role) => {
-                Err(Failure::Refused(Refusal::NoSuchRole))
+                return Err(Failure::Refused(Refusal::NoSuchRole));
             }
-            (_, Some(role)) => Ok((Wanted::Chosen(role), Proof::Shown)),
-            (Some(chosen), None) => Ok((chosen, Proof::Shown)),
-            (None, None) => Ok((Wanted::First, Proof::Shown)),
+            (_, Some(role)) => Wanted::Chosen(role),
+            (Some(chosen), None) => chosen,
+            (None, None) => Wanted::First,
+        };
+        Ok(Shown::ours(role, Proof::Shown))
+    }
+
+    /// What an unguessable id stands for.
+    fn named(&self, guest: &Guest, id: &str) -> Result<Shown, Failure> {
+        let claims = self
+            .tokens
+            .open_id(id)
+            .map_err(|InvalidToken| Failure::IdWrong)?;
+        if !is_bearers(&claims, guest)? {
+            return Err(Failure::IdWrong);
+        }
+        let role = claims.role.map_or(Wanted::First, Wanted::Chosen);
+        Ok(Shown::ours(role, Proof::Shown))
+    }
+
+    /// Who a web identity token stands for.
+    async fn identity(&self, token: &str, patience: Duration) -> Result<Arc<WebIdentity>, Failure> {
+        match self.issuers.verify(token, patience).await {
+            Ok(identity) => {
+                self.identities.verified.inc();
+                Ok(identity)
+            }
+            Err(NotProven::Refused(_)) => {
+                self.identities.refused.inc();
+                Err(Failure::TokenWrong)
+            }
+            // Whoever it is: who cannot be told from others gets nothing of theirs.
+            Err(NotProven::NotReady) => {
+                self.identities.not_ready.inc();
+                Err(Failure::Refused(Refusal::NotReady))
+            }
         }
     }
+}
+
+/// The one token that a request shows.
+fn authorization(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Failure::TokenWrong);
+    }
+    let token = value.to_str().map_err(|_not_text| Failure::TokenWrong)?;
+    Ok(Some(token.strip_prefix("Bearer ").unwrap_or(token)))
 }
 
 /// Whether a token was issued to who shows it, and its process still lives. Where that cannot be

@@ -1,0 +1,189 @@
+//! Who proves a name in a request. So far: web identities, tokens that an issuer signed, as
+//! Kubernetes projects them into its pods.
+//!
+//! [`Issuers::verify`] is all there is to it. Signatures are verified here, on keys that are
+//! fetched off the request's path; a token that was verified is remembered by a keyed hash.
+
+mod claims;
+mod issuer;
+mod jwt;
+mod key_set;
+mod keys;
+mod memory;
+mod origin;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::{BootTime, Clock};
+use crate::config;
+use crate::grants::WebIdentity;
+use crate::transport::Client;
+use issuer::Issuer;
+use jwt::Jwt;
+use memory::Marker;
+
+/// The same reason for a refusal is logged once in this time.
+const TOLD_AGAIN: Duration = Duration::from_mins(1);
+
+/// How long a text of others the log shows.
+const SHOWN: usize = 200;
+
+/// The issuers whose tokens are believed.
+#[derive(Debug)]
+pub struct Issuers {
+    known: ArcSwap<Vec<Arc<Issuer>>>,
+    client: Client,
+    clock: Clock,
+    marker: Marker,
+    told: Mutex<BTreeMap<Refused, BootTime>>,
+}
+
+/// A token does not say who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotProven {
+    /// It never will.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Its issuer's keys are not there yet.
+    #[error("the keys of its issuer are not there yet")]
+    NotReady,
+}
+
+/// Why a token is refused. Who shows it is told none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Refused {
+    /// It is no token in compact form, or one of another kind.
+    #[error("it cannot be read")]
+    Malformed,
+    /// No issuer of this name is believed.
+    #[error("its issuer is none of the configuration's")]
+    Issuer,
+    /// It is signed with what its issuer may not use.
+    #[error("its algorithm is none of its issuer's `algorithms`")]
+    Algorithm,
+    /// Its issuer has no such key.
+    #[error("its issuer has no key of that id for that algorithm")]
+    Key,
+    /// It is not its issuer's signature.
+    #[error("its signature is wrong")]
+    Signature,
+    /// It is meant for somebody else.
+    #[error("its audience is none of its issuer's `audiences`")]
+    Audience,
+    /// It was valid once.
+    #[error("it has expired")]
+    Expired,
+    /// It will be valid.
+    #[error("it is not valid yet; is this machine's clock right?")]
+    NotYetValid,
+    /// It says too little, or what cannot be read.
+    #[error("`sub`, `aud` or `exp` is missing or malformed")]
+    Claims,
+}
+
+impl From<jwt::Malformed> for Refused {
+    fn from(_: jwt::Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Whether a text has the shape of a web identity token.
+pub fn is_token(text: &str) -> bool {
+    jwt::is_jwt(text)
+}
+
+impl Issuers {
+    /// Believes these issuers. Nothing is fetched yet.
+    pub fn new(configured: &[config::Issuer], client: Client, clock: Clock) -> Self {
+        let issuers = Self {
+            known: ArcSwap::default(),
+            client,
+            clock,
+            marker: Marker::default(),
+            told: Mutex::default(),
+        };
+        issuers.follow(configured);
+        issuers
+    }
+
+    /// Believes these from now on. What is the same keeps its keys.
+    pub fn follow(&self, configured: &[config::Issuer]) {
+        let before = self.known.load();
+        let of = |config: &config::Issuer| {
+            let same = before.iter().find(|issuer| issuer.config() == config);
+            same.map_or_else(
+                || {
+                    let origin = origin::of(config, &self.client);
+                    Arc::new(Issuer::new(config.clone(), origin, &self.clock))
+                },
+                Arc::clone,
+            )
+        };
+        let after = configured.iter().map(of).collect();
+        self.known.store(Arc::new(after));
+    }
+
+    /// Begins to fetch all keys that are not there, so that the first caller need not wait.
+    pub fn prepare(&self) {
+        for issuer in self.known.load().iter() {
+            issuer.keys().prepare();
+        }
+    }
+
+    /// Who a token stands for. Waits for its issuer's keys as long as `patience` lasts.
+    pub async fn verify(
+        &self,
+        token: &str,
+        patience: Duration,
+    ) -> Result<Arc<WebIdentity>, NotProven> {
+        let issuers = self.known.load_full();
+        if issuers.is_empty() || token.len() > jwt::LONGEST {
+            return Err(Refused::Malformed.into());
+        }
+        let mark = self.marker.mark(token);
+        let known = mark.and_then(|mark| issuers.iter().find_map(|issuer| issuer.recall(&mark)));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let jwt = Jwt::parse(token).map_err(Refused::from)?;
+        let named = jwt.text("iss");
+        let verified = match issuers
+            .iter()
+            .find(|issuer| named == Some(&*issuer.config().url))
+        {
+            Some(issuer) => issuer.verify(token, &jwt, mark, patience).await,
+            None => Err(Refused::Issuer.into()),
+        };
+        if let Err(NotProven::Refused(why)) = verified {
+            self.tell(why, &jwt);
+        }
+        verified
+    }
+
+    /// Tells the operator why a token was refused: nobody else is told.
+    fn tell(&self, why: Refused, jwt: &Jwt<'_>) {
+        let now = self.clock.boot();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = told
+            .get(&why)
+            .is_some_and(|told| now.since(*told) < TOLD_AGAIN);
+        if lately {
+            return;
+        }
+        told.insert(why, now);
+        drop(told);
+        let issuer: String = jwt
+            .text("iss")
+            .unwrap_or_default()
+            .chars()
+            .take(SHOWN)
+            .collect();
+        tracing::warn!(?issuer, reason = %why, "a web identity token was refused");
+    }
+}
