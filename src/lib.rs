@@ -1,7 +1,8 @@
 //! rolecall hands temporary AWS credentials to the programs on a host.
 //!
 //! One request goes one way: [`listener`] accepts, [`caller`] asks the kernel who it is, the guard
-//! in [`http`] refuses what no local SDK sends, a folder of [`api`] parses its route,
+//! in [`http`] refuses what no local SDK sends, a folder of [`api`] parses its route and has
+//! [`people`] verify a web identity,
 //! [`vending`] alone decides ([`grants`]), obtains ([`sessions`]) and records ([`telemetry`]), and
 //! the API renders the answer. Where sessions come from is [`source`], the built-in issuer is
 //! [`authority`].
