@@ -112,6 +112,8 @@ pub fn decide(facts: &Facts, grants: &[Arc<Grant>], wanted: &Wanted, select: Sel
     let mut only: Option<Granted> = None;
     for grant in grants {
         let given = match given(grant, facts) {
+            // What cannot give the role that is asked for is not worth a look-up.
+            Err(Miss::Needs(_)) if !may_give(grant, wanted) => continue,
             Err(Miss::Needs(fact)) => return Decision::Needs(fact),
             Err(Miss::Key(_)) => continue,
             Ok(given) => given,
@@ -135,6 +137,10 @@ pub fn decide(facts: &Facts, grants: &[Arc<Grant>], wanted: &Wanted, select: Sel
         None if facts.is_identified() => Decision::Deny(NoGrant::NoMatch),
         None => Decision::Deny(NoGrant::NotIdentified),
     }
+}
+
+fn may_give(grant: &Grant, wanted: &Wanted) -> bool {
+    grant.role.fixed().is_none_or(|role| wanted.is(role))
 }
 
 /// Every role that this caller gets, each by the first grant that gives it; people's APIs show all.

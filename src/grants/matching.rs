@@ -14,6 +14,10 @@ use super::{
     ContainerPlace, Fact, Facts, HostPlace, Known, Named, Patterns, Place, Pod, WebIdentity,
 };
 
+/// More ways in which one grant matches one caller are not looked at: two keys of many values each
+/// would make as many as their product.
+const MOST_WAYS: usize = 1024;
+
 /// Why a pattern does not match yet or at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Miss {
@@ -42,12 +46,13 @@ impl Ways {
         &mut self.0
     }
 
-    /// This name stands for this value from here on, and the groups for theirs.
+    /// This name stands for this value from here on, and the groups for theirs, the groups first:
+    /// their names are the operator's choice.
     fn note(&mut self, name: &str, value: &Arc<str>, groups: &[(Arc<str>, Arc<str>)]) {
         let name: Arc<str> = Arc::from(name);
         for way in self.each() {
-            way.push((Arc::clone(&name), Arc::clone(value)));
             way.extend_from_slice(groups);
+            way.push((Arc::clone(&name), Arc::clone(value)));
         }
     }
 }
@@ -429,6 +434,9 @@ fn any_text<'a>(
         let mut with_value = Ways(before.clone());
         with_value.note(name, value, &groups);
         ways.0.append(&mut with_value.0);
+        if ways.0.len() >= MOST_WAYS {
+            break;
+        }
     }
     Ok(())
 }

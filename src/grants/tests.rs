@@ -576,3 +576,46 @@ fn explain_names_the_first_key_that_fails() {
         ]
     );
 }
+
+#[test]
+fn what_cannot_give_the_wanted_role_is_not_looked_up_for() {
+    let of_host = |number, given| {
+        let when = When {
+            host: Some(texts(&["*.example.org"])),
+            ..When::default()
+        };
+        grant(number, given, when)
+    };
+    let of_user = When {
+        users: Some(users(&[1000])),
+        ..When::default()
+    };
+    let grants = [of_host(1, "prod/db"), grant(2, "prod/web", of_user)];
+    let facts = Facts {
+        host: Known::NotYet,
+        ..user(1000)
+    };
+    let decided = |wanted: &str| {
+        let wanted = Wanted::Chosen(role(wanted));
+        decide(&facts, &grants, &wanted, Select::First)
+    };
+    assert!(matches!(decided("prod/web"), Decision::Role(_)));
+    assert!(matches!(decided("prod/db"), Decision::Needs(Fact::Host)));
+}
+
+#[test]
+fn a_named_group_goes_before_a_key_of_the_same_name() {
+    let pattern = Pattern::regex("aws-(?<group>[a-z]+)").unwrap();
+    let template = Template::parse_of_groups("{group}", &pattern.groups()).unwrap();
+    let mut given = Grant::clone(&by_group("aws-(?<account>[a-z]+)-(?<role>[a-z]+)"));
+    given.role = GrantedRole::Template {
+        account: Template::text("prod"),
+        role: template,
+    };
+    given.when.groups = Some(GroupWhen {
+        ids: Vec::new(),
+        names: Patterns::new(vec![pattern]),
+    });
+    let all = every(&of_groups(&["aws-web"]), &[Arc::new(given)]).unwrap();
+    assert_eq!(*all[0].role(), role("prod/web"));
+}

@@ -81,7 +81,7 @@ impl Visit {
             // The owner gave the token away: whoever shows it stands for the owner itself.
             Proof::Bearer(owner) => Facts {
                 uid: Known::Yes(owner),
-                gid: Known::NotYet,
+                gid: Known::No,
                 groups: Known::No,
                 place: Known::Yes(Arc::new(Place::Host(HostPlace::default()))),
                 container: Known::No,
