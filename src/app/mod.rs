@@ -5,6 +5,7 @@ mod reload;
 mod serve;
 mod state;
 mod token_files;
+mod unit;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
 pub use serve::{Fault, ServeError, raise_descriptors, serve};
 pub use state::StateError;
 pub use token_files::TokenFileError;
+pub use unit::{TellError, tell_containers};
 
 use crate::api::container::AuthorizationTokens;
 use crate::api::imds::{Imds, Tokens};

@@ -19,6 +19,7 @@ mod man;
 mod output;
 mod refresh;
 mod reload;
+mod runtime;
 mod schema;
 mod serve;
 mod shared_files;
@@ -78,6 +79,7 @@ enum Command {
     Reload(reload::Options),
     Audit(audit::Options),
     Healthcheck(healthcheck::Options),
+    Runtime(runtime::Options),
     Completions(completions::Options),
     Man(man::Options),
     Schema(schema::Options),
@@ -122,6 +124,7 @@ impl Cli {
             Command::Reload(options) => options.run(socket),
             Command::Audit(options) => options.run(socket),
             Command::Healthcheck(options) => options.run(socket),
+            Command::Runtime(options) => options.run(socket),
             Command::Completions(options) => options.run(Self::command()),
             Command::Man(options) => options.run(Self::command()),
             Command::Schema(options) => options.run(),

@@ -101,6 +101,11 @@ fn fixed_at_start(old: &Config, new: &Config, restart: &mut Vec<String>) {
             "state.key",
             !same(old.state.key.as_ref(), new.state.key.as_ref()),
         ),
+        (
+            "runtime.socket",
+            old.runtime.as_ref().map(|one| &one.socket)
+                != new.runtime.as_ref().map(|one| &one.socket),
+        ),
         ("admin.socket", old.admin_socket != new.admin_socket),
         ("limits.connections", was.connections != is.connections),
         (

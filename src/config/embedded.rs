@@ -49,6 +49,7 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
         state: State::default(),
         log: Log::default(),
         limits: Limits::default(),
+        runtime: None,
         admin_socket,
     })
 }

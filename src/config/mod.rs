@@ -58,6 +58,8 @@ pub struct Config {
     pub log: Log,
     /// Bounds.
     pub limits: Limits,
+    /// The unit that tells of containers, where there is one.
+    pub runtime: Option<Runtime>,
     /// The admin socket's path; the default depends on who runs the daemon.
     pub admin_socket: PathBuf,
 }
@@ -338,6 +340,37 @@ pub enum SyslogAddress {
     Udp(String),
     /// `tcp://host:port`.
     Tcp(String),
+}
+
+/// `[runtime]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// Where the unit answers.
+    pub socket: PathBuf,
+    /// The runtimes that it asks.
+    pub engines: Vec<RuntimeEngine>,
+    /// Who may ask it beside root.
+    pub asker: Option<u32>,
+}
+
+/// One `[[runtime.engine]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeEngine {
+    /// How it is spoken to.
+    pub kind: EngineKind,
+    /// Where it listens.
+    pub socket: PathBuf,
+}
+
+/// How a container runtime is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Docker's HTTP API.
+    Docker,
+    /// Podman's.
+    Podman,
+    /// Kubernetes' Container Runtime Interface.
+    Cri,
 }
 
 /// `[limits]`.

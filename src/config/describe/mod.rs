@@ -6,6 +6,7 @@ mod daemon;
 mod issuer;
 mod listener;
 mod reference;
+mod runtime;
 mod schema;
 mod walk;
 
@@ -167,6 +168,11 @@ pub(super) const ROOT: Shape = Shape::new(
         ),
         Key::new("log", Kind::Table(&daemon::LOG), "where log events go"),
         Key::new("limits", Kind::Table(&daemon::LIMITS), "bounds"),
+        Key::new(
+            "runtime",
+            Kind::Table(&runtime::RUNTIME),
+            "what tells the daemon of containers",
+        ),
         Key::new(
             "admin",
             Kind::Table(&daemon::ADMIN),

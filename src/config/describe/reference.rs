@@ -38,7 +38,7 @@ become uids when the file is read; a name that the host does not know is an erro
 
 `rolecall reload` (as `systemctl reload`) and SIGHUP read the files again. They are applied at once
 or, where anything in them is wrong, not at all; sessions whose request is unchanged are kept, and
-the log says what changed. Listeners, `[state]`, `[admin]` and `connections`,
+the log says what changed. Listeners, `[state]`, `[admin]`, `socket` of `[runtime]` and `connections`,
 `connections-per-caller`, `sessions` and `patience` of `[limits]` need a restart: a reload that
 changes them applies nothing and names them.
 ";

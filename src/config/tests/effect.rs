@@ -133,6 +133,17 @@ ready-deadline = "1s"
 drain = "2s"
 patience = "3s"
 
+[runtime]
+socket = "/run/runtime.sock"
+user = "ann"
+
+[[runtime.engine]]
+kind = "docker"
+socket = "/run/other-docker.sock"
+
+[[runtime.engine]]
+kind = "cri"
+
 [admin]
 socket = "/run/admin.sock"
 "#;

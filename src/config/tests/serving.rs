@@ -73,6 +73,41 @@ fn listeners_do_not_collide() {
 }
 
 #[test]
+fn runtimes_are_named_once_each() {
+    each_refused(
+        "",
+        &[
+            ("[runtime]", "`engine` is missing"),
+            ("[runtime]\nengine = []", "no runtime is named"),
+            ("[[runtime.engine]]\nkind = 'rkt'", "none of the words"),
+            (
+                "[[runtime.engine]]\nkind = 'docker'\n[[runtime.engine]]\nkind = 'podman'\n\
+                 socket = '/run/docker.sock'",
+                "`/run/docker.sock` is asked already",
+            ),
+            (
+                "[runtime]\nuser = 'nobody-here'\n[[runtime.engine]]\nkind = 'cri'",
+                "there is no user `nobody-here`",
+            ),
+        ],
+    );
+    let (config, _) = load("[[runtime.engine]]\nkind = 'cri'");
+    let runtime = config.runtime.unwrap();
+    assert_eq!(
+        runtime.socket,
+        PathBuf::from("/run/rolecall-runtime/runtime.sock")
+    );
+    let engines: Vec<_> = runtime
+        .engines
+        .iter()
+        .map(|one| (one.kind, &one.socket))
+        .collect();
+    let containerd = PathBuf::from("/run/containerd/containerd.sock");
+    assert_eq!(engines, [(EngineKind::Cri, &containerd)]);
+    assert_eq!(runtime.asker, None, "there is no user `rolecall` here");
+}
+
+#[test]
 fn listeners_of_this_host_stay_on_it() {
     each_warned(
         "",

@@ -11,6 +11,7 @@ mod policy;
 mod reach;
 mod reader;
 mod role;
+mod runtime;
 mod sockets;
 mod url;
 
@@ -69,6 +70,7 @@ pub(super) fn validate(
         state: daemon::state(&root),
         log: daemon::log(&root),
         limits: daemon::limits(&root),
+        runtime: runtime::runtime(&root),
         admin_socket: daemon::admin_socket(&root),
     };
     chains::check(&root, &config);
