@@ -1,18 +1,24 @@
-//! From the id of a control group to its path, and to the container that it is in.
+//! From the id of a control group to its path, and to the unit or container that it is in.
 //!
 //! Only the unified hierarchy (cgroup2) is looked at, alone or beside version 1: the kernel's
 //! socket look-up tells an id in that one. On a host that has version 1 only, no place can be told,
 //! and grants to users match nobody unless they say `container = "any"`.
 
 use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::place::{Container, PlaceReader};
+use super::place::{Handed, Located, PlaceReader};
 
+/// Of a group that is not below what is mounted here: whose it is cannot be seen.
+const UNSEEN: Option<Handed> = Some(Handed {
+    depth: 0,
+    uid: 65_534,
+});
 /// No walk looks at more groups.
 const MAX_GROUPS: usize = 200_000;
 
@@ -31,16 +37,68 @@ impl Hierarchy {
         let mounts = fs::read("/proc/self/mountinfo").ok()?;
         let (mount, root) = mounts.split(|byte| *byte == b'\n').find_map(mount_line)?;
         let own = fs::read("/proc/self/cgroup").ok()?;
+        let init = fs::read("/proc/1/cgroup").unwrap_or_default();
         Some(Self {
             mount,
             root,
-            reader: PlaceReader::new(&unified_path(&own)?),
+            reader: PlaceReader::new(
+                &unified_path(&own)?,
+                &unified_path(&init).unwrap_or_default(),
+            ),
         })
     }
 
-    /// Which container a group is in; `None` where that cannot be told.
-    pub(super) fn container(&self, path: &[u8]) -> Option<Container> {
-        self.reader.container(path)
+    /// Where the group of this path lies, and its id; `None` where it is gone or has another id
+    /// than this. Nothing renames a group of this hierarchy, so while it is there so is what leads
+    /// to it.
+    pub(super) fn locate(
+        &self,
+        path: &[u8],
+        id: Option<u64>,
+    ) -> io::Result<Option<(Located, u64)>> {
+        let Some(below) = path.strip_prefix(self.root.as_slice()) else {
+            return Ok(Some((self.reader.locate(path, UNSEEN), 0)));
+        };
+        if below.starts_with(b"/..") {
+            return Ok(Some((Located::Outside, 0)));
+        }
+        let mut depth = count(&self.root);
+        let mut folder = self.mount.clone();
+        let mut last = fs::metadata(&folder)?;
+        let mut handed = None;
+        for name in below.split(|byte| *byte == b'/') {
+            if handed.is_none() && last.uid() != 0 {
+                let uid = last.uid();
+                handed = Some(Handed { depth, uid });
+            }
+            if name.is_empty() {
+                continue;
+            }
+            folder.push(OsStr::from_bytes(name));
+            depth += 1;
+            last = match fs::symlink_metadata(&folder) {
+                Ok(found) => found,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+        }
+        if id.is_some_and(|id| id != last.ino()) {
+            return Ok(None);
+        }
+        Ok(Some((self.reader.locate(path, handed), last.ino())))
+    }
+
+    /// The processes in the group of this path, as far as they can be seen from here.
+    pub(super) fn processes(&self, path: &[u8]) -> io::Result<Vec<u32>> {
+        let below = path.strip_prefix(self.root.as_slice()).unwrap_or(path);
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        let folder = self.mount.join(OsStr::from_bytes(below));
+        let listed = fs::read_to_string(folder.join("cgroup.procs"))?;
+        Ok(listed
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .filter(|pid| *pid != 0)
+            .collect())
     }
 
     /// The path of the group with this id: a walk through the whole hierarchy. The ids are the
@@ -79,6 +137,13 @@ impl Hierarchy {
     }
 }
 
+/// How many components a path has.
+fn count(path: &[u8]) -> usize {
+    path.split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty())
+        .count()
+}
+
 fn is_folder(entry: &DirEntry) -> bool {
     entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
@@ -94,7 +159,7 @@ fn mount_line(line: &[u8]) -> Option<(PathBuf, Vec<u8>)> {
         return None;
     }
     let root = root.strip_suffix(b"/").unwrap_or(&root).to_vec();
-    let mount = PathBuf::from(std::ffi::OsString::from_vec(mount));
+    let mount = PathBuf::from(OsString::from_vec(mount));
     Some((mount, root))
 }
 

@@ -10,15 +10,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::{Uid, gethostname};
 
-use super::directory::{Places, Users};
-use super::identity::{Caller, Doubt, Evidence, Reach};
+use super::directory::Users;
+use super::evidence::{Doubt, Evidence};
+use super::identity::{Caller, Reach};
 use super::own_addresses::OwnAddresses;
-use super::place::Container;
+use super::places::{Places, Whereabouts};
 use super::process::PeerProcess;
+use super::process_id::ProcessId;
 use super::redirect::original_destination;
 use super::sock_diag::{Owner, SockDiag, is_overflow};
 use crate::clock::Clock;
-use crate::grants::{Fact, Known, Names, Placeholder};
+use crate::grants::{ContainerFacts, Fact, Known, Names, Placeholder};
 
 /// Identifies callers. One for each process, shared by all listeners.
 #[derive(Debug)]
@@ -65,8 +67,8 @@ impl Desk {
             diag: Mutex::new(SockDiag::open().map_err(DeskError::Refused)?),
             own_addresses: OwnAddresses::default(),
             hostname: Arc::from(hostname.to_string_lossy()),
-            places: Places::new(),
-            users: Users::new(clock.clone()),
+            places: Places::new(clock.clone()),
+            users: Users::new(&clock),
             clock,
         };
         match own_connection() {
@@ -117,9 +119,10 @@ impl Desk {
             || peer.ip().to_canonical() == local.ip().to_canonical()
             || self.own_addresses.contain(peer.ip(), &self.clock);
         let reach = if here { Reach::Here } else { Reach::Elsewhere };
-        let caller = Caller::new(evidence, reach, Arc::clone(&self.hostname));
-        let known = cgroup.and_then(|id| self.places.remembered(id));
-        self.fill_remembered(&caller, known);
+        let caller = self.caller(evidence, Some(peer), reach);
+        if let Some(found) = cgroup.and_then(|id| self.places.remembered(id)) {
+            place(&caller, found);
+        }
         caller
     }
 
@@ -128,28 +131,49 @@ impl Desk {
         let evidence = match getsockopt(&stream, sockopt::PeerCredentials) {
             Ok(peer) if !is_overflow(peer.uid()) => Evidence::PeerCredentials {
                 uid: peer.uid(),
+                gid: peer.gid(),
                 pid: peer.pid(),
                 process: PeerProcess::of_peer(stream, peer.pid()).map(Arc::new),
             },
             Ok(_) => Evidence::None(Doubt::OverflowUid),
             Err(error) => Evidence::None(Doubt::Failed(error)),
         };
-        let caller = Caller::new(evidence, Reach::Here, Arc::clone(&self.hostname));
-        self.fill_remembered(&caller, None);
+        self.caller(evidence, None, Reach::Here)
+    }
+
+    /// Who the process of this number would be if it connected now over TCP: for `explain`. It is
+    /// looked up where it runs, too.
+    pub async fn of_process(&self, pid: u32) -> Caller {
+        let seen = tokio::task::spawn_blocking(move || look_at(pid));
+        let evidence = match seen.await.ok().flatten() {
+            Some((uid, ..)) if is_overflow(uid) => Evidence::None(Doubt::OverflowUid),
+            Some((uid, id, process)) => Evidence::Process { uid, id, process },
+            None => Evidence::None(Doubt::NoProcess),
+        };
+        let caller = self.caller(evidence, None, Reach::Here);
+        self.look_up(&caller, Fact::Place).await;
         caller
     }
 
-    fn fill_remembered(&self, caller: &Caller, container: Option<Known<Container>>) {
-        if let Some(known) = container {
-            caller.container.get_or_init(|| known);
+    /// Who this user would be if it connected from the host itself, outside any unit: for
+    /// `explain`.
+    pub fn of_uid(&self, uid: u32) -> Caller {
+        let caller = self.caller(Evidence::User(uid), None, Reach::Here);
+        place(&caller, Arc::new(Whereabouts::on_the_host()));
+        caller
+    }
+
+    fn caller(&self, evidence: Evidence, peer: Option<SocketAddr>, reach: Reach) -> Caller {
+        let caller = Caller::new(evidence, peer, reach, Arc::clone(&self.hostname));
+        if let Some(uid) = caller.evidence().uid() {
+            if let Some(name) = self.users.remembered_name(uid) {
+                caller.user.get_or_init(|| name);
+            }
+            if let Some(membership) = self.users.remembered_membership(uid) {
+                caller.membership.get_or_init(|| membership);
+            }
         }
-        if let Some(user) = caller
-            .evidence()
-            .uid()
-            .and_then(|uid| self.users.remembered(uid))
-        {
-            caller.user.get_or_init(|| user);
-        }
+        caller
     }
 
     fn owner(
@@ -185,38 +209,81 @@ impl Desk {
     /// cannot be had, or is still not known where the look-up takes its time.
     pub async fn look_up(&self, caller: &Caller, fact: Fact) {
         match fact {
-            Fact::Groups | Fact::Container | Fact::Exe | Fact::Host | Fact::Provided => {}
-            Fact::Place => {
-                if caller.container.get().is_none() {
-                    let known = self.container(caller.evidence()).await;
-                    if known != Known::NotYet {
-                        caller.container.get_or_init(|| known);
-                    }
-                }
-            }
+            Fact::Place => self.look_up_place(caller).await,
+            Fact::Groups => self.look_up_groups(caller).await,
+            Fact::Container => self.look_up_container(caller).await,
+            Fact::Exe => self.look_up_exe(caller).await,
+            // Nothing of the caller itself.
+            Fact::Host | Fact::Provided => {}
         }
     }
 
-    async fn container(&self, evidence: &Evidence) -> Known<Container> {
-        match evidence {
+    async fn look_up_place(&self, caller: &Caller) {
+        if caller.is_placed() {
+            return;
+        }
+        let found = match caller.evidence() {
             Evidence::SockDiag {
                 cgroup: Some(id), ..
             } => self.places.look_up(*id).await,
             Evidence::PeerCredentials {
                 process: Some(process),
                 ..
-            } => self.places.of_process(process).await,
+            } => Some(self.places.of_peer(process).await),
+            Evidence::Process { process, .. } => Some(self.places.of_process(process).await),
             Evidence::SockDiag { cgroup: None, .. }
             | Evidence::PeerCredentials { process: None, .. }
-            | Evidence::None(_) => Known::No,
+            | Evidence::User(_)
+            | Evidence::None(_) => Some(Arc::new(Whereabouts::UNKNOWN)),
+        };
+        if let Some(found) = found {
+            place(caller, found);
         }
+    }
+
+    async fn look_up_groups(&self, caller: &Caller) {
+        if caller.membership.get().is_some() {
+            return;
+        }
+        let membership = match caller.evidence().uid() {
+            Some(uid) => self.users.membership(uid).await,
+            None => Known::No,
+        };
+        caller.membership.get_or_init(|| membership);
+    }
+
+    /// What the place tells by itself.
+    async fn look_up_container(&self, caller: &Caller) {
+        self.look_up_place(caller).await;
+        if let Some(found) = caller.whereabouts.get() {
+            let told: Option<Arc<ContainerFacts>> = found.container.clone();
+            caller.container.get_or_init(|| Known::from(told));
+        }
+    }
+
+    async fn look_up_exe(&self, caller: &Caller) {
+        if caller.exe.get().is_some() {
+            return;
+        }
+        let exe = match caller.evidence() {
+            Evidence::PeerCredentials {
+                process: Some(process),
+                ..
+            } => self.places.exe(process).await,
+            Evidence::PeerCredentials { process: None, .. }
+            | Evidence::SockDiag { .. }
+            | Evidence::Process { .. }
+            | Evidence::User(_)
+            | Evidence::None(_) => None,
+        };
+        caller.exe.get_or_init(|| Known::from(exe));
     }
 
     /// What placeholders will stand for when this user asks from the host itself; without a user,
     /// what they stand for whoever asks.
     pub async fn names_of(&self, uid: Option<u32>) -> Names {
         let user = match uid {
-            Some(uid) => self.users.look_up(uid).await,
+            Some(uid) => self.users.name(uid).await,
             None => Known::No,
         };
         Names::default()
@@ -225,16 +292,32 @@ impl Desk {
             .with_known(Placeholder::User, user.yes().cloned())
     }
 
-    /// What placeholders stand for; the user's name is looked up if it is not remembered.
+    /// What placeholders stand for; the user's name and the place are looked up if they are not
+    /// remembered.
     pub async fn names(&self, caller: &Caller) -> Names {
+        self.look_up_place(caller).await;
         if let Some(uid) = caller.evidence().uid()
             && caller.user.get().is_none()
         {
-            let name = self.users.look_up(uid).await;
+            let name = self.users.name(uid).await;
             caller.user.get_or_init(|| name);
         }
         caller.names()
     }
+}
+
+/// Remembers the place, and what it tells of a container where nobody else can tell more.
+fn place(caller: &Caller, found: Arc<Whereabouts>) {
+    caller.whereabouts.get_or_init(|| found);
+}
+
+/// A process with its file-system user, if both are the same before and after.
+fn look_at(pid: u32) -> Option<(u32, ProcessId, Arc<PeerProcess>)> {
+    let id = ProcessId::of(pid)?;
+    let process = PeerProcess::of_pid(pid)?;
+    let uid = process.uid().ok()??;
+    let same = process.started() == Some(id.started) && id.lives().ok()?;
+    same.then(|| (uid, id, Arc::new(process)))
 }
 
 /// Whether the connection is neither reset nor closed on both sides.

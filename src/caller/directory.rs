@@ -1,179 +1,112 @@
-//! What is looked up once and remembered: control groups' places, users' names.
+//! What the system's database tells of users: names and groups, remembered for minutes.
 //!
-//! Everything here may take its time, so it runs on threads of its own, few at once, under a
-//! deadline; what cannot be had in time is unknown to that caller and tried again for the next.
+//! A directory service may hang, so it is asked on threads of its own, few at once, under a
+//! deadline. What it does not tell in time is not known to whoever waited; what it says there is
+//! not is remembered too.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::ffi::CString;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{Uid, User};
-use tokio::sync::Semaphore;
+use nix::errno::Errno;
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-use super::cgroup::Hierarchy;
-use super::place::Container;
-use super::process::PeerProcess;
-use crate::clock::{BootTime, Clock};
-use crate::grants::Known;
+use crate::clock::Clock;
+use crate::grants::{Groups, Known};
+use crate::lookups::{Bounds, Lookups};
 
-/// How long a caller waits for a fact that is not remembered.
-const DEADLINE: Duration = Duration::from_secs(1);
-/// How many groups and users are remembered.
-const REMEMBERED: usize = 4096;
-/// Names are asked for by so many threads at once: a directory service may hang.
-const NAME_THREADS: usize = 4;
-/// A name is asked for again after this time.
-const NAME_AGE: Duration = Duration::from_mins(5);
+/// How long a caller waits for what is not remembered.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What was told is asked for again after this time.
+const AGE: Duration = Duration::from_mins(5);
+/// A service that fails is asked again after this time.
+const FAILURE_AGE: Duration = Duration::from_secs(5);
+const BOUNDS: Bounds = Bounds {
+    at_once: 4,
+    open: 256,
+    remembered: 4096,
+};
+/// No user's groups are more.
+const MAX_GROUPS: usize = 65_536;
 
-/// The places of control groups. A group's id is never given to another, so what was found stays
-/// true.
-#[derive(Debug)]
-pub(super) struct Places {
-    hierarchy: Arc<OnceLock<Option<Hierarchy>>>,
-    remembered: Arc<Mutex<HashMap<u64, Known<Container>>>>,
-    walks: Arc<Semaphore>,
+/// What one kind of question is answered, by uid.
+type Answers<T> = Lookups<u32, Known<T>>;
+
+/// A user's groups.
+#[derive(Clone, Debug)]
+pub(super) struct Membership {
+    /// The primary one.
+    pub(super) gid: u32,
+    /// All of them.
+    pub(super) groups: Arc<Groups>,
 }
 
-impl Places {
-    pub(super) fn new() -> Self {
-        Self {
-            hierarchy: Arc::default(),
-            remembered: Arc::default(),
-            walks: Arc::new(Semaphore::new(1)),
-        }
-    }
-
-    pub(super) fn remembered(&self, id: u64) -> Option<Known<Container>> {
-        lock(&self.remembered).get(&id).cloned()
-    }
-
-    /// The container that the group of this id is in; not known yet where the look-up takes its
-    /// time. It goes on all the same, and whoever asks next finds what it brought.
-    pub(super) async fn look_up(&self, id: u64) -> Known<Container> {
-        let looked_up = tokio::time::timeout(DEADLINE, async {
-            let walk = Arc::clone(&self.walks).acquire_owned().await.ok()?;
-            // Whoever walked before may have brought it.
-            if let Some(known) = self.remembered(id) {
-                return Some(known);
-            }
-            let hierarchy = Arc::clone(&self.hierarchy);
-            let remembered = Arc::clone(&self.remembered);
-            let found = tokio::task::spawn_blocking(move || {
-                let _walk = walk;
-                let known = container_of_group(hierarchy.get_or_init(find).as_ref(), id).ok()?;
-                remember(&remembered, id, known.clone());
-                Some(known)
-            });
-            Some(found.await.ok().flatten().unwrap_or(Known::No))
-        });
-        looked_up.await.ok().flatten().unwrap_or(Known::NotYet)
-    }
-
-    /// The container that this process is in.
-    pub(super) async fn of_process(&self, process: &Arc<PeerProcess>) -> Known<Container> {
-        let hierarchy = Arc::clone(&self.hierarchy);
-        let process = Arc::clone(process);
-        let found = tokio::task::spawn_blocking(move || {
-            let hierarchy = hierarchy.get_or_init(find).as_ref()?;
-            hierarchy.container(&process.cgroup_path().ok()??)
-        });
-        let found = tokio::time::timeout(DEADLINE, found).await;
-        let container = found.ok().and_then(Result::ok).flatten();
-        container.map_or(Known::No, Known::Yes)
-    }
-}
-
-fn find() -> Option<Hierarchy> {
-    let found = Hierarchy::find();
-    if found.is_none() {
-        tracing::warn!(
-            "no unified control group hierarchy (cgroup2) is mounted, so nobody can be told to be \
-             outside containers: grants to users match only where they say `container = \"any\"`"
-        );
-    }
-    found
-}
-
-fn container_of_group(hierarchy: Option<&Hierarchy>, id: u64) -> io::Result<Known<Container>> {
-    let Some(hierarchy) = hierarchy else {
-        return Ok(Known::No);
-    };
-    let path = hierarchy.path(id)?;
-    let container = path.and_then(|path| hierarchy.container(&path));
-    Ok(container.map_or(Known::No, Known::Yes))
-}
-
-/// A user's name and when it was looked up.
-#[derive(Debug)]
-struct Name {
-    at: BootTime,
-    name: Known<Arc<str>>,
-}
-
-/// The names of users, as the system's directory tells them.
+/// The users of this host.
 #[derive(Debug)]
 pub(super) struct Users {
-    clock: Clock,
-    remembered: Mutex<HashMap<u32, Name>>,
-    threads: Arc<Semaphore>,
+    local_names: Answers<Arc<str>>,
+    names: Answers<Arc<str>>,
+    memberships: Answers<Membership>,
 }
 
 impl Users {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: &Clock) -> Self {
         Self {
-            clock,
-            remembered: Mutex::default(),
-            threads: Arc::new(Semaphore::new(NAME_THREADS)),
+            local_names: Lookups::new(clock.clone(), BOUNDS),
+            names: Lookups::new(clock.clone(), BOUNDS),
+            memberships: Lookups::new(clock.clone(), BOUNDS),
         }
     }
 
-    pub(super) fn remembered(&self, uid: u32) -> Option<Known<Arc<str>>> {
-        let remembered = lock(&self.remembered);
-        let Name { at, name } = remembered.get(&uid)?;
-        let fresh = self.clock.boot().since(*at) < NAME_AGE;
-        fresh.then(|| name.clone())
+    pub(super) fn remembered_name(&self, uid: u32) -> Option<Known<Arc<str>>> {
+        match self.local_names.remembered(&uid)? {
+            Known::Yes(name) => Some(Known::Yes(name)),
+            Known::No | Known::NotYet => self.names.remembered(&uid),
+        }
     }
 
-    /// The user's name, where the directory knows one.
-    pub(super) async fn look_up(&self, uid: u32) -> Known<Arc<str>> {
-        let looked_up = tokio::time::timeout(DEADLINE, async {
-            let thread = Arc::clone(&self.threads).acquire_owned().await.ok()?;
-            if let Some(name) = self.remembered(uid) {
-                return Some(name);
-            }
-            let found = tokio::task::spawn_blocking(move || {
-                let _thread = thread;
-                match local_name(uid) {
-                    Some(name) => Ok(Some(name)),
-                    None => {
-                        User::from_uid(Uid::from_raw(uid)).map(|user| user.map(|user| user.name))
-                    }
-                }
-            });
-            let found = found.await.ok()?.ok()?;
-            let name = found.map_or(Known::No, |name| Known::Yes(Arc::from(name)));
-            let at = self.clock.boot();
-            remember(
-                &self.remembered,
-                uid,
-                Name {
-                    at,
-                    name: name.clone(),
-                },
-            );
-            Some(name)
-        });
-        looked_up.await.ok().flatten().unwrap_or(Known::No)
+    pub(super) fn remembered_membership(&self, uid: u32) -> Option<Known<Membership>> {
+        self.memberships.remembered(&uid)
+    }
+
+    /// The user's name, where the database knows one. Name services, with the libraries that they
+    /// bring into memory, are asked for those only whom this host's own file does not name.
+    pub(super) async fn name(&self, uid: u32) -> Known<Arc<str>> {
+        match ask(&self.local_names, uid, local_name).await {
+            Known::Yes(name) => Known::Yes(name),
+            Known::No | Known::NotYet => ask(&self.names, uid, name).await,
+        }
+    }
+
+    /// The user's groups, where the database knows the user.
+    pub(super) async fn membership(&self, uid: u32) -> Known<Membership> {
+        ask(&self.memberships, uid, membership).await
     }
 }
 
-/// The name of a user of this host itself. Name services, with the libraries that they bring into
-/// memory, are asked for others only.
-fn local_name(uid: u32) -> Option<String> {
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    name_in(&passwd, uid)
+async fn ask<T: Clone + Send + Sync + 'static>(
+    answers: &Answers<T>,
+    uid: u32,
+    question: fn(u32) -> nix::Result<Option<T>>,
+) -> Known<T> {
+    let look = async move {
+        match tokio::task::spawn_blocking(move || question(uid)).await {
+            Ok(Ok(told)) => (Known::from(told), AGE),
+            Ok(Err(_)) | Err(_) => (Known::No, FAILURE_AGE),
+        }
+    };
+    answers.get(uid, PATIENCE, look).await.unwrap_or(Known::No)
+}
+
+fn name(uid: u32) -> nix::Result<Option<Arc<str>>> {
+    let user = User::from_uid(Uid::from_raw(uid))?;
+    Ok(user.map(|user| Arc::from(user.name)))
+}
+
+fn local_name(uid: u32) -> nix::Result<Option<Arc<str>>> {
+    let passwd = std::fs::read_to_string("/etc/passwd")
+        .map_err(|error| Errno::try_from(error).unwrap_or(Errno::EIO))?;
+    Ok(name_in(&passwd, uid).map(Arc::from))
 }
 
 /// `name:password:uid:…`, a user a line.
@@ -185,17 +118,33 @@ fn name_in(passwd: &str, uid: u32) -> Option<String> {
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn membership(uid: u32) -> nix::Result<Option<Membership>> {
+    let Some(user) = User::from_uid(Uid::from_raw(uid))? else {
+        return Ok(None);
+    };
+    let Ok(name) = CString::new(user.name) else {
+        return Ok(None);
+    };
+    let mut ids = getgrouplist(&name, user.gid)?;
+    ids.sort_unstable_by_key(|id| id.as_raw());
+    ids.dedup();
+    ids.truncate(MAX_GROUPS);
+    let mut names = Vec::new();
+    for id in &ids {
+        names.extend(group_name(*id)?);
+    }
+    Ok(Some(Membership {
+        gid: user.gid.as_raw(),
+        groups: Arc::new(Groups {
+            ids: ids.into_iter().map(Gid::as_raw).collect(),
+            names,
+        }),
+    }))
 }
 
-/// A full memory is emptied: what is still in use comes back at the next look-up.
-fn remember<K: Eq + Hash, V>(remembered: &Mutex<HashMap<K, V>>, key: K, value: V) {
-    let mut remembered = lock(remembered);
-    if remembered.len() >= REMEMBERED {
-        remembered.clear();
-    }
-    remembered.insert(key, value);
+fn group_name(id: Gid) -> nix::Result<Option<Arc<str>>> {
+    let group = Group::from_gid(id)?;
+    Ok(group.map(|group| Arc::from(group.name)))
 }
 
 #[cfg(test)]
@@ -208,6 +157,15 @@ mod tests {
         assert_eq!(name_in(passwd, 0).as_deref(), Some("root"));
         assert_eq!(name_in(passwd, 33).as_deref(), Some("web"));
         assert_eq!(name_in(passwd, 3), None);
-        assert_eq!(local_name(0).as_deref(), Some("root"));
+        assert_eq!(local_name(0).unwrap().as_deref(), Some("root"));
+    }
+
+    #[test]
+    fn roots_groups_are_those_of_the_database() {
+        let root = membership(0).unwrap().unwrap();
+        assert_eq!(root.gid, 0);
+        assert!(root.groups.ids.contains(&0));
+        assert!(root.groups.names.contains(&Arc::from("root")));
+        assert!(membership(4_123_456_789).unwrap().is_none());
     }
 }

@@ -1,77 +1,30 @@
-//! Who is connected, and the evidence for it.
+//! Who is connected, with all that is known of it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use nix::errno::Errno;
-
-use super::place::Container;
-use super::process::PeerProcess;
-use crate::grants::{
-    ContainerId, ContainerPlace, Facts, HostPlace, Known, Names, Place, Placeholder,
-};
+use super::directory::Membership;
+use super::evidence::Evidence;
+use super::places::Whereabouts;
+use super::principal::{CallerKey, Principal};
+use crate::grants::Placeholder;
+use crate::grants::{ContainerFacts, ContainerPlace, Facts, HostPlace, Known, Names, Place};
 
 /// The process at the other end of one connection.
 #[derive(Debug)]
 pub struct Caller {
     evidence: Evidence,
+    peer: Option<SocketAddr>,
     reach: Reach,
-    name: Box<str>,
-    name_in_container: OnceLock<Box<str>>,
     hostname: Arc<str>,
-    pub(super) container: OnceLock<Known<Container>>,
+    name: OnceLock<Box<str>>,
+    name_before: Box<str>,
+    pub(super) whereabouts: OnceLock<Arc<Whereabouts>>,
+    pub(super) container: OnceLock<Known<Arc<ContainerFacts>>>,
     pub(super) user: OnceLock<Known<Arc<str>>>,
-}
-
-/// How the caller is known.
-#[derive(Debug)]
-pub enum Evidence {
-    /// The kernel's socket look-up found the other end of the TCP connection.
-    SockDiag {
-        /// Whose socket it is.
-        uid: u32,
-        /// The socket's inode.
-        inode: u32,
-        /// The control group that the socket was made in.
-        cgroup: Option<u64>,
-        /// Where the caller meant to connect, when the connection was redirected.
-        redirected_from: Option<SocketAddr>,
-    },
-    /// The kernel's credentials of the process that connected a unix socket.
-    PeerCredentials {
-        /// Its uid.
-        uid: u32,
-        /// Its pid, 0 where it has none in the daemon's pid namespace.
-        pid: i32,
-        /// A handle of that very process, where one could be had.
-        process: Option<Arc<PeerProcess>>,
-    },
-    /// There is none.
-    None(Doubt),
-}
-
-/// Why a caller is not identified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
-    /// There is no such socket in this network namespace.
-    #[error("no socket of this host is the other end")]
-    NoSocket,
-    /// The answer is about something else.
-    #[error("the kernel answered about another socket")]
-    OtherSocket,
-    /// Nobody holds the socket, or it is not open.
-    #[error("the other end is closed or closing")]
-    Closing,
-    /// The uid cannot be told here.
-    #[error("the uid has no number here")]
-    OverflowUid,
-    /// The connection ended while it was looked up.
-    #[error("the connection ended during the look-up")]
-    Ended,
-    /// The question could not be asked.
-    #[error("the look-up failed: {}", .0.desc())]
-    Failed(Errno),
+    pub(super) membership: OnceLock<Known<Membership>>,
+    pub(super) exe: OnceLock<Known<Arc<str>>>,
 }
 
 /// Where a caller connects from.
@@ -83,71 +36,80 @@ pub enum Reach {
     Elsewhere,
 }
 
-/// Whose connections share one bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CallerKey {
-    /// A user's.
-    Uid(u32),
-    /// Those of all who are not identified.
-    Nobody,
-}
-
-/// What a token is bound to: the uid, and the container where the caller is in one. Never a pid or
-/// a port, which change while the caller stays the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Principal {
-    uid: u32,
-    place: PrincipalPlace,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum PrincipalPlace {
-    Host,
-    Container(ContainerId),
-    Unknown,
-}
-
 impl Caller {
-    pub(super) fn new(evidence: Evidence, reach: Reach, hostname: Arc<str>) -> Self {
+    pub(super) fn new(
+        evidence: Evidence,
+        peer: Option<SocketAddr>,
+        reach: Reach,
+        hostname: Arc<str>,
+    ) -> Self {
         let name = match evidence.uid() {
             Some(uid) => format!("uid {uid}"),
             None => "not identified".to_owned(),
         };
         Self {
             evidence,
+            peer,
             reach,
-            name: name.into_boxed_str(),
-            name_in_container: OnceLock::new(),
             hostname,
+            name: OnceLock::new(),
+            name_before: name.into_boxed_str(),
+            whereabouts: OnceLock::new(),
             container: OnceLock::new(),
             user: OnceLock::new(),
+            membership: OnceLock::new(),
+            exe: OnceLock::new(),
         }
     }
 
     /// What grants may ask of it, as far as it has been looked up.
     pub fn facts(&self) -> Facts {
+        let membership = known(&self.membership);
         Facts {
-            uid: self.evidence.uid().map_or(Known::No, Known::Yes),
-            place: match self.container.get() {
-                Some(Known::Yes(Container::None)) => {
-                    Known::Yes(Arc::new(Place::Host(HostPlace::default())))
-                }
-                Some(Known::Yes(Container::In(id))) => {
-                    Known::Yes(Arc::new(Place::Container(ContainerPlace {
-                        id: id.clone(),
-                        owner: None,
-                    })))
-                }
-                Some(Known::No) => Known::No,
-                Some(Known::NotYet) | None => Known::NotYet,
+            uid: self.uid(),
+            gid: match &self.evidence {
+                Evidence::PeerCredentials { gid, .. } => Known::Yes(*gid),
+                Evidence::SockDiag { .. }
+                | Evidence::Process { .. }
+                | Evidence::User(_)
+                | Evidence::None(_) => membership.clone().map(|user| user.gid),
             },
+            groups: membership.map(|user| user.groups),
+            place: self.place(),
+            container: known(&self.container),
+            exe: known(&self.exe),
+            address: self.address(),
             ..Facts::default()
         }
     }
 
-    /// Whether it has been looked up which container it is in.
+    /// Over TCP a uid counts only once it is known that no forwarder's socket has it.
+    fn uid(&self) -> Known<u32> {
+        let Some(uid) = self.evidence.uid() else {
+            return Known::No;
+        };
+        match (&self.evidence, self.whereabouts.get()) {
+            (_, Some(found)) if found.forwards => Known::No,
+            (Evidence::SockDiag { .. } | Evidence::Process { .. }, None) => Known::NotYet,
+            _ => Known::Yes(uid),
+        }
+    }
+
+    fn place(&self) -> Known<Arc<Place>> {
+        match self.whereabouts.get() {
+            Some(found) => found.place.clone(),
+            None => Known::NotYet,
+        }
+    }
+
+    /// The address that it connects from; unix sockets have none.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip().to_canonical())
+    }
+
+    /// Whether it has been looked up where it runs.
     pub fn is_placed(&self) -> bool {
-        self.container.get().is_some()
+        self.whereabouts.get().is_some()
     }
 
     /// Where it connects from.
@@ -155,9 +117,14 @@ impl Caller {
         self.reach
     }
 
-    /// The evidence, for the audit trail.
+    /// The evidence for it.
     pub const fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+
+    /// All evidence, as far as it has been looked up: for the audit trail and `explain`.
+    pub const fn all_evidence(&self) -> AllEvidence<'_> {
+        AllEvidence(self)
     }
 
     /// Where the caller meant to connect, when the connection was redirected here.
@@ -166,135 +133,140 @@ impl Caller {
             Evidence::SockDiag {
                 redirected_from, ..
             } => *redirected_from,
-            Evidence::PeerCredentials { .. } | Evidence::None(_) => None,
+            Evidence::PeerCredentials { .. }
+            | Evidence::Process { .. }
+            | Evidence::User(_)
+            | Evidence::None(_) => None,
         }
     }
 
     /// Whose connections are counted together.
-    pub const fn key(&self) -> CallerKey {
+    pub fn key(&self) -> CallerKey {
+        let forwards = self.whereabouts.get().is_some_and(|found| found.forwards);
         match self.evidence.uid() {
-            Some(uid) => CallerKey::Uid(uid),
-            None => CallerKey::Nobody,
+            Some(uid) if !forwards => CallerKey::new(uid, self.place().yes().map(AsRef::as_ref)),
+            Some(_) | None => CallerKey::Nobody,
         }
     }
 
-    /// `uid 1000`, `uid 0 in container 3f4a9c0d1e2f` once that has been looked up, or `not
-    /// identified`.
+    /// `uid 1000`, `unit nginx.service uid 33`, `container 3f4a9c0d1e2f uid 0`, `not identified`:
+    /// as far as it has been looked up.
     pub fn name(&self) -> &str {
-        match self.container.get() {
-            Some(Known::Yes(Container::In(id))) => self
-                .name_in_container
-                .get_or_init(|| format!("{} in container {}", self.name, id.short()).into()),
-            Some(Known::Yes(Container::None) | Known::No | Known::NotYet) | None => &self.name,
+        match self.whereabouts.get() {
+            None => &self.name_before,
+            Some(found) => self.name.get_or_init(|| self.placed_name(found)),
         }
     }
 
-    /// What a token of this caller is bound to. `None` while it is not identified or its container
-    /// has not been looked up.
-    pub fn principal(&self) -> Option<Principal> {
-        let place = match self.container.get()? {
-            Known::Yes(Container::None) => PrincipalPlace::Host,
-            Known::Yes(Container::In(id)) => PrincipalPlace::Container(id.clone()),
-            Known::No => PrincipalPlace::Unknown,
-            Known::NotYet => return None,
+    fn placed_name(&self, found: &Whereabouts) -> Box<str> {
+        let name = match (self.uid(), found.place.yes().map(AsRef::as_ref)) {
+            (Known::No | Known::NotYet, _) => "not identified".to_owned(),
+            (Known::Yes(uid), Some(Place::Container(ContainerPlace { id, owner }))) => {
+                let owner = owner.map(|owner| format!(" of uid {owner}"));
+                let owner = owner.unwrap_or_default();
+                format!("container {}{owner} uid {uid}", id.short())
+            }
+            (Known::Yes(uid), Some(Place::Host(host))) => match own_unit(host) {
+                Some(unit) => format!("unit {unit} uid {uid}"),
+                None => format!("uid {uid}"),
+            },
+            (Known::Yes(uid), None) => format!("uid {uid}"),
         };
-        Some(Principal {
-            uid: self.evidence.uid()?,
-            place,
-        })
+        name.into_boxed_str()
+    }
+
+    /// What a token of this caller is bound to. `None` while it is not identified or it has not
+    /// been looked up where it runs.
+    pub fn principal(&self) -> Option<Principal> {
+        let place = match self.place() {
+            Known::NotYet => return None,
+            Known::Yes(place) => Some(place),
+            Known::No => None,
+        };
+        let uid = *self.uid().yes()?;
+        Some(Principal::new(uid, place.as_deref()))
     }
 
     /// What placeholders stand for, as far as it has been looked up.
     pub fn names(&self) -> Names {
-        let place = match self.container.get() {
-            Some(Known::Yes(Container::In(id))) => Some(id.as_str()),
-            Some(_) | None => None,
-        };
-        let user = self.user.get().and_then(Known::yes);
-        let uid = self.evidence.uid();
-        Names::default()
+        let uid = self.uid();
+        let names = Names::default()
             .with(Placeholder::Hostname, Arc::clone(&self.hostname))
-            .with_known(Placeholder::Caller, place)
-            .with_known(Placeholder::Uid, uid.map(|uid| uid.to_string()))
-            .with_known(Placeholder::User, user.cloned())
-    }
-}
-
-impl Principal {
-    /// The principal of this uid on the host itself.
-    pub const fn uid(uid: u32) -> Self {
-        Self {
-            uid,
-            place: PrincipalPlace::Host,
-        }
-    }
-
-    /// Appends bytes that no other principal gives.
-    pub fn write_to(&self, context: &mut Vec<u8>) {
-        context.extend_from_slice(&self.uid.to_be_bytes());
-        match &self.place {
-            PrincipalPlace::Host => context.push(0),
-            PrincipalPlace::Unknown => context.push(1),
-            PrincipalPlace::Container(id) => {
-                context.push(2);
-                context.extend_from_slice(id.as_str().as_bytes());
+            .with_known(Placeholder::Uid, uid.yes().map(ToString::to_string))
+            .with_known(
+                Placeholder::User,
+                self.user.get().and_then(Known::yes).cloned(),
+            );
+        match self.place().yes().map(AsRef::as_ref) {
+            None => names,
+            Some(Place::Host(host)) => names
+                .with_known(Placeholder::Caller, own_unit(host).cloned())
+                .with_known(Placeholder::Unit, host.unit.clone())
+                .with_known(Placeholder::UserUnit, host.user_unit.clone())
+                .with_known(Placeholder::Slice, host.slice.clone()),
+            Some(Place::Container(ContainerPlace { id, .. })) => {
+                let told = self.container.get().and_then(Known::yes);
+                names_of_container(names, id.as_str(), told.map(AsRef::as_ref))
             }
         }
     }
 }
 
-impl Evidence {
-    /// What kind of evidence it is, for the audit trail.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::SockDiag { .. } => "sock-diag",
-            Self::PeerCredentials { .. } => "peer-credentials",
-            Self::None(_) => "none",
-        }
-    }
+/// What a container's own facts say; without any it is its id.
+fn names_of_container(names: Names, id: &str, told: Option<&ContainerFacts>) -> Names {
+    let name = told.and_then(|told| told.name.clone());
+    let name = name.unwrap_or_else(|| Arc::from(id));
+    let pod = told.and_then(|told| told.pod.as_ref());
+    names
+        .with(Placeholder::Caller, Arc::clone(&name))
+        .with(Placeholder::Container, name)
+        .with(Placeholder::ContainerId, id)
+        .with_known(Placeholder::Image, told.and_then(|told| told.image.clone()))
+        .with_known(
+            Placeholder::Namespace,
+            pod.map(|pod| Arc::clone(&pod.namespace)),
+        )
+        .with_known(Placeholder::Pod, pod.and_then(|pod| pod.name.clone()))
+        .with_known(
+            Placeholder::ServiceAccount,
+            pod.and_then(|pod| pod.service_account.clone()),
+        )
+}
 
-    /// The uid that the kernel vouches for.
-    pub const fn uid(&self) -> Option<u32> {
-        match self {
-            Self::SockDiag { uid, .. } | Self::PeerCredentials { uid, .. } => Some(*uid),
-            Self::None(_) => None,
-        }
+/// The unit that a caller is more than its user: a user's sessions and manager are the user.
+pub(super) const fn own_unit(host: &HostPlace) -> Option<&Arc<str>> {
+    match host.user_slice {
+        None => host.unit.as_ref(),
+        Some(_) => None,
     }
 }
 
-impl fmt::Display for Evidence {
+fn known<T: Clone>(fact: &OnceLock<Known<T>>) -> Known<T> {
+    fact.get().cloned().unwrap_or(Known::NotYet)
+}
+
+/// All evidence for a caller.
+#[derive(Debug)]
+pub struct AllEvidence<'a>(&'a Caller);
+
+impl fmt::Display for AllEvidence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SockDiag {
-                uid,
-                inode,
-                cgroup,
-                redirected_from,
-            } => {
-                write!(f, "sock-diag uid {uid} inode {inode}")?;
-                if let Some(cgroup) = cgroup {
-                    write!(f, " cgroup {cgroup}")?;
-                }
-                match redirected_from {
-                    Some(address) => write!(f, " redirected from {address}"),
-                    None => Ok(()),
-                }
+        let caller = self.0;
+        write!(f, "{}", caller.evidence)?;
+        if let Some(found) = caller.whereabouts.get() {
+            if let Some(path) = &found.path {
+                write!(f, " cgroup path {}", path.escape_ascii())?;
             }
-            Self::PeerCredentials { uid, pid, .. } => {
-                write!(f, "peer-credentials uid {uid} pid {pid}")
+            if found.forwards {
+                f.write_str(" where connections of containers are forwarded")?;
             }
-            Self::None(doubt) => write!(f, "none: {doubt}"),
         }
-    }
-}
-
-impl fmt::Display for Principal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {}", self.uid)?;
-        match &self.place {
-            PrincipalPlace::Host => Ok(()),
-            PrincipalPlace::Container(id) => write!(f, " in {}", id.as_str()),
-            PrincipalPlace::Unknown => write!(f, " somewhere"),
+        if let Some(Known::Yes(exe)) = caller.exe.get() {
+            write!(f, " exe {}", exe.as_bytes().escape_ascii())?;
+        }
+        match caller.peer {
+            Some(peer) => write!(f, " from {peer}"),
+            None => Ok(()),
         }
     }
 }

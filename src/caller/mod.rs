@@ -8,18 +8,25 @@
 mod cgroup;
 mod desk;
 mod directory;
+mod evidence;
+mod forwarders;
 mod identity;
 mod own_addresses;
 mod place;
+mod places;
+mod principal;
 mod process;
 mod process_id;
 mod redirect;
 mod sock_diag;
+mod unit;
 
 #[cfg(test)]
 mod tests;
 
 pub use desk::{Desk, DeskError};
-pub use identity::{Caller, CallerKey, Doubt, Evidence, Principal, Reach};
+pub use evidence::{Doubt, Evidence};
+pub use identity::{AllEvidence, Caller, Reach};
+pub use principal::{CallerKey, Principal};
 pub use process::PeerProcess;
 pub use process_id::ProcessId;

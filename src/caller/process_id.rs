@@ -39,7 +39,7 @@ impl ProcessId {
 /// The twenty-second field. The second, the name in parentheses, may hold anything, so the fields
 /// are counted from the last closing one. A process that has ended and waits for its parent counts
 /// as gone.
-fn started(stat: &[u8]) -> Option<u64> {
+pub(super) fn started(stat: &[u8]) -> Option<u64> {
     let after_name = stat.rsplit(|byte| *byte == b')').next()?;
     let mut fields = std::str::from_utf8(after_name)
         .ok()?

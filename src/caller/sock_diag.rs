@@ -12,7 +12,7 @@ use nix::sys::socket::{
     socket,
 };
 
-use super::identity::Doubt;
+use super::evidence::Doubt;
 
 const NLMSG_ERROR: u16 = 2;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;

@@ -30,6 +30,15 @@ impl<T> Known<T> {
             Self::No | Self::NotYet => None,
         }
     }
+
+    /// What follows from the fact.
+    pub fn map<U>(self, follows: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Self::Yes(fact) => Known::Yes(follows(fact)),
+            Self::No => Known::No,
+            Self::NotYet => Known::NotYet,
+        }
+    }
 }
 
 impl<T> From<Option<T>> for Known<T> {

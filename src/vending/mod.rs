@@ -402,7 +402,7 @@ fn caller(visit: &Visit, want: &Want) -> Arc<str> {
 
 /// All evidence for it.
 fn evidence(visit: &Visit, want: &Want) -> Arc<str> {
-    let evidence = visit.caller().evidence();
+    let evidence = visit.caller().all_evidence();
     let text = match (&want.identity, want.proof) {
         (Some(identity), _) => {
             let WebIdentity {

@@ -135,6 +135,8 @@ impl Container {
         let ecs = matches!(route, Route::Id(_));
         let patience = Client::of(request.headers(), deps.patience).patience;
         let begun = Instant::now();
+        // Whose token it is can be told only of a caller that is known not to be a forwarder.
+        deps.vending.identify(guest.visit.caller()).await;
         let shown = self.proven(guest, request, route, patience).await?;
         let want = Want {
             role: shown.role,

@@ -2,6 +2,8 @@
 
 mod place;
 mod privileged;
+mod recorded;
+mod units;
 
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -37,7 +39,7 @@ fn a_peer_on_this_host_is_its_user() {
     let (listener, address) = listener();
     let _client = TcpStream::connect(address).unwrap();
     let caller = identify(&desk, &listener);
-    assert_eq!(caller.facts().uid, Known::Yes(own_uid()));
+    assert_eq!(caller.evidence().uid(), Some(own_uid()));
     assert_eq!(caller.reach(), Reach::Here);
     assert_eq!(caller.name(), format!("uid {}", own_uid()));
     let evidence = caller.evidence().to_string();
@@ -54,7 +56,7 @@ fn ipv6_and_mapped_peers_are_their_users() {
     for address in ["[::1]", "127.0.0.1", "[::ffff:127.0.0.1]"] {
         let _client = TcpStream::connect(format!("{address}:{port}")).unwrap();
         let caller = identify(&desk, &listener);
-        assert_eq!(caller.facts().uid, Known::Yes(own_uid()), "{address}");
+        assert_eq!(caller.evidence().uid(), Some(own_uid()), "{address}");
         assert_eq!(caller.reach(), Reach::Here, "{address}");
     }
 }
@@ -66,7 +68,7 @@ fn a_client_that_closes_before_the_look_up_is_nobody() {
     for _ in 0..300 {
         drop(TcpStream::connect(address).unwrap());
         let caller = identify(&desk, &listener);
-        assert_eq!(caller.facts().uid, Known::No);
+        assert_eq!(caller.evidence().uid(), None);
         assert_eq!(caller.name(), "not identified");
     }
 }
@@ -78,7 +80,7 @@ fn a_half_closed_client_is_nobody() {
     let client = TcpStream::connect(address).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     let caller = identify(&desk, &listener);
-    assert_eq!(caller.facts().uid, Known::No);
+    assert_eq!(caller.evidence().uid(), None);
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn a_peer_of_another_host_is_elsewhere_and_nobody() {
     let (accepted, _) = listener.accept().unwrap();
     let forged = SocketAddr::from(([192, 0, 2, 1], 1));
     let caller = desk.identify_tcp(address, forged, accepted.as_fd());
-    assert_eq!(caller.facts().uid, Known::No);
+    assert_eq!(caller.evidence().uid(), None);
     assert_eq!(caller.reach(), Reach::Elsewhere);
 }
 
@@ -125,6 +127,8 @@ async fn the_users_name_is_looked_up() {
     let _client = TcpStream::connect(address).unwrap();
     let caller = identify(&desk, &listener);
     let placeholder = Placeholder::User;
+    assert_eq!(caller.names().get(placeholder), None);
+    desk.look_up(&caller, Fact::Place).await;
     assert_eq!(
         caller.names().get(placeholder).map(|name| name.parse()),
         Some(Ok(own_uid()))
@@ -140,14 +144,16 @@ async fn the_peer_of_a_unix_socket_is_its_user() {
     let desk = desk();
     let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let caller = desk.identify_unix(ours.as_fd());
-    assert_eq!(caller.facts().uid, Known::Yes(own_uid()));
+    assert_eq!(caller.evidence().uid(), Some(own_uid()));
     assert_eq!(caller.reach(), Reach::Here);
     assert_eq!(
         caller.evidence().to_string(),
         format!(
-            "peer-credentials uid {} pid {}",
+            "peer-credentials uid {} gid {} pid {} started {}",
             own_uid(),
-            std::process::id()
+            nix::unistd::getgid(),
+            std::process::id(),
+            ProcessId::of(std::process::id()).unwrap().started
         )
     );
     desk.look_up(&caller, Fact::Place).await;

@@ -1,0 +1,288 @@
+//! Where callers run, looked up once for each control group and remembered.
+//!
+//! Looking may take its time, so it is done on threads of its own, few at once, under a deadline;
+//! what cannot be had in time is not known to that caller yet, and is there for the next.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::cgroup::Hierarchy;
+use super::forwarders::Forwarders;
+use super::place::{Located, Machine};
+use super::process::PeerProcess;
+use crate::clock::Clock;
+use crate::grants::{ContainerFacts, ContainerPlace, HostPlace, Known, Place};
+use crate::lookups::{Bounds, Lookups};
+
+/// How long a caller waits for its place to be found.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A group's id is never given to another, so what was found stays true.
+const FOR_EVER: Duration = Duration::MAX;
+/// Each look walks through the whole hierarchy.
+const BOUNDS: Bounds = Bounds {
+    at_once: 1,
+    open: 1024,
+    remembered: 4096,
+};
+/// So many threads look at processes at once.
+const LOOKING: usize = 4;
+
+/// What is known of the place of a caller.
+#[derive(Clone, Debug)]
+pub(super) struct Whereabouts {
+    /// Where it is.
+    pub(super) place: Known<Arc<Place>>,
+    /// What the place itself tells of a container.
+    pub(super) container: Option<Arc<ContainerFacts>>,
+    /// Whether connections from there may be made for containers.
+    pub(super) forwards: bool,
+    /// Whether programs that forward could run among others there: users start those where they
+    /// are.
+    shared: bool,
+    /// The path of the control group.
+    pub(super) path: Option<Arc<[u8]>>,
+}
+
+impl Whereabouts {
+    /// Of whom nothing can be told.
+    pub(super) const UNKNOWN: Self = Self {
+        place: Known::No,
+        container: None,
+        forwards: false,
+        shared: false,
+        path: None,
+    };
+
+    /// On the host itself, in no unit.
+    pub(super) fn on_the_host() -> Self {
+        Self {
+            place: Known::Yes(Arc::new(Place::Host(HostPlace::default()))),
+            ..Self::UNKNOWN
+        }
+    }
+
+    fn new(located: Located, path: Vec<u8>) -> Self {
+        let path = Some(Arc::from(path));
+        match located {
+            Located::At {
+                place,
+                machine,
+                users,
+            } => Self {
+                shared: users && matches!(place, Place::Host(_)),
+                container: machine.and_then(|machine| facts_of(machine, &place)),
+                place: Known::Yes(Arc::new(place)),
+                forwards: false,
+                path,
+            },
+            Located::WithForwarders => Self {
+                forwards: true,
+                path,
+                ..Self::UNKNOWN
+            },
+            Located::Outside => Self {
+                path,
+                ..Self::UNKNOWN
+            },
+        }
+    }
+
+    fn with_forwarder(&self) -> Self {
+        Self {
+            forwards: true,
+            ..self.clone()
+        }
+    }
+}
+
+/// What the name of a machine's group tells.
+fn facts_of(machine: Machine, place: &Place) -> Option<Arc<ContainerFacts>> {
+    let Place::Container(ContainerPlace { id, owner }) = place else {
+        return None;
+    };
+    Some(Arc::new(ContainerFacts {
+        id: id.clone(),
+        owner: owner.unwrap_or(0),
+        runtime: Arc::from(machine.runtime),
+        name: Some(Arc::from(machine.name)),
+        image: None,
+        labels: BTreeMap::new(),
+        pod: None,
+    }))
+}
+
+/// The places of control groups, and who else runs in them.
+#[derive(Debug)]
+pub(super) struct Places {
+    hierarchy: Arc<OnceLock<Option<Hierarchy>>>,
+    groups: Lookups<u64, Arc<Whereabouts>>,
+    forwarders: Arc<Forwarders>,
+    looking: Arc<Semaphore>,
+}
+
+impl Places {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            hierarchy: Arc::default(),
+            groups: Lookups::new(clock.clone(), BOUNDS),
+            forwarders: Arc::new(Forwarders::new(clock)),
+            looking: Arc::new(Semaphore::new(LOOKING)),
+        }
+    }
+
+    /// The place of the group of this id, where nobody has to look. Never waits.
+    pub(super) fn remembered(&self, id: u64) -> Option<Arc<Whereabouts>> {
+        let found = self.groups.remembered(&id)?;
+        if !found.shared {
+            return Some(found);
+        }
+        Some(told_apart(found, self.forwarders.remembered(id)?))
+    }
+
+    /// The place of the group of this id; `None` where the look-up takes its time. It goes on all
+    /// the same, and whoever asks next finds what it brought.
+    pub(super) async fn look_up(&self, id: u64) -> Option<Arc<Whereabouts>> {
+        let found = self.groups.get(id, PATIENCE, self.walk(id)).await?;
+        if !found.shared {
+            return Some(found);
+        }
+        let forwards = match self.forwarders.remembered(id) {
+            Some(forwards) => forwards,
+            None => tokio::time::timeout(PATIENCE, self.has_forwarder(id, &found))
+                .await
+                .ok()
+                .flatten()?,
+        };
+        Some(told_apart(found, forwards))
+    }
+
+    fn walk(&self, id: u64) -> impl Future<Output = (Arc<Whereabouts>, Duration)> + Send + 'static {
+        let hierarchy = Arc::clone(&self.hierarchy);
+        async move {
+            let walked = tokio::task::spawn_blocking(move || {
+                group(hierarchy.get_or_init(find).as_ref(), id)
+            });
+            match walked.await {
+                Ok(Ok(found)) => (Arc::new(found), FOR_EVER),
+                Ok(Err(_)) | Err(_) => (Arc::new(Whereabouts::UNKNOWN), Duration::ZERO),
+            }
+        }
+    }
+
+    /// Where the processes of a group cannot be seen it counts as having one.
+    async fn has_forwarder(&self, id: u64, found: &Arc<Whereabouts>) -> Option<bool> {
+        let look = Arc::clone(&self.looking).acquire_owned().await.ok()?;
+        let hierarchy = Arc::clone(&self.hierarchy);
+        let forwarders = Arc::clone(&self.forwarders);
+        let found = Arc::clone(found);
+        let looked = tokio::task::spawn_blocking(move || {
+            let _look = look;
+            forwarders.look(id, || {
+                processes(hierarchy.get_or_init(find).as_ref(), &found)
+            })
+        });
+        Some(looked.await.ok().and_then(Result::ok).unwrap_or(true))
+    }
+
+    /// The place of this peer of a unix socket. It connected itself, so nobody forwards for it.
+    pub(super) async fn of_peer(&self, process: &Arc<PeerProcess>) -> Arc<Whereabouts> {
+        let found = self.ask_of(process, |hierarchy, process| {
+            Some(of_process(hierarchy?, process)?.0)
+        });
+        Arc::new(found.await.unwrap_or(Whereabouts::UNKNOWN))
+    }
+
+    /// The place that a connection of this process would come from.
+    pub(super) async fn of_process(&self, process: &Arc<PeerProcess>) -> Arc<Whereabouts> {
+        let forwarders = Arc::clone(&self.forwarders);
+        let found = self.ask_of(process, move |hierarchy, process| {
+            let (found, group) = of_process(hierarchy?, process)?;
+            let forwards = found.shared
+                && forwarders
+                    .look(group, || processes(hierarchy, &found))
+                    .ok()?;
+            Some(if forwards {
+                found.with_forwarder()
+            } else {
+                found
+            })
+        });
+        Arc::new(found.await.unwrap_or(Whereabouts::UNKNOWN))
+    }
+
+    /// The program that this peer of a unix socket runs.
+    pub(super) async fn exe(&self, process: &Arc<PeerProcess>) -> Option<Arc<str>> {
+        self.ask_of(process, |_, process| process.exe().ok()?).await
+    }
+
+    async fn ask_of<T: Send + 'static>(
+        &self,
+        process: &Arc<PeerProcess>,
+        ask: impl FnOnce(Option<&Hierarchy>, &PeerProcess) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let asked = tokio::time::timeout(PATIENCE, async {
+            let look = Arc::clone(&self.looking).acquire_owned().await.ok()?;
+            let hierarchy = Arc::clone(&self.hierarchy);
+            let process = Arc::clone(process);
+            let asked = tokio::task::spawn_blocking(move || {
+                let _look = look;
+                ask(hierarchy.get_or_init(find).as_ref(), &process)
+            });
+            asked.await.ok().flatten()
+        });
+        asked.await.ok().flatten()
+    }
+}
+
+/// The place of somebody in a group in which a forwarder runs, or not.
+fn told_apart(found: Arc<Whereabouts>, forwards: bool) -> Arc<Whereabouts> {
+    if forwards {
+        Arc::new(found.with_forwarder())
+    } else {
+        found
+    }
+}
+
+/// The place of a process and the id of its group, if it lives and stays there while it is looked
+/// at.
+fn of_process(hierarchy: &Hierarchy, process: &PeerProcess) -> Option<(Whereabouts, u64)> {
+    let path = process.cgroup_path().ok()??;
+    let (located, group) = hierarchy.locate(&path, None).ok()??;
+    let stayed = process.cgroup_path().ok()?? == path;
+    stayed.then(|| (Whereabouts::new(located, path), group))
+}
+
+fn find() -> Option<Hierarchy> {
+    let found = Hierarchy::find();
+    if found.is_none() {
+        tracing::warn!(
+            "no unified control group hierarchy (cgroup2) is mounted, so nobody can be told to be \
+             outside containers: grants to users match only where they say `container = \"any\"`"
+        );
+    }
+    found
+}
+
+fn group(hierarchy: Option<&Hierarchy>, id: u64) -> io::Result<Whereabouts> {
+    let Some(hierarchy) = hierarchy else {
+        return Ok(Whereabouts::UNKNOWN);
+    };
+    let Some(path) = hierarchy.path(id)? else {
+        return Ok(Whereabouts::UNKNOWN);
+    };
+    let located = hierarchy.locate(&path, Some(id))?;
+    Ok(located.map_or(Whereabouts::UNKNOWN, |(located, _)| {
+        Whereabouts::new(located, path)
+    }))
+}
+
+fn processes(hierarchy: Option<&Hierarchy>, found: &Whereabouts) -> io::Result<Vec<u32>> {
+    match (hierarchy, &found.path) {
+        (Some(hierarchy), Some(path)) => hierarchy.processes(path),
+        (None, _) | (_, None) => Ok(Vec::new()),
+    }
+}
