@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Fault;
 use crate::config::{EngineKind, Runtime};
-use crate::runtime::{self, EngineSpec, Unit, UnitError};
+use crate::runtime::{self, EngineSpec, Unit, UnitError, UnitSpec};
 use crate::shutdown::{Asked, Signals};
 use crate::systemd;
 
@@ -40,17 +40,21 @@ impl TellError {
 /// Answers questions about containers until a signal asks for an end. `socket` goes before the
 /// configuration's.
 pub fn tell_containers(config: Runtime, socket: Option<PathBuf>) -> Result<(), TellError> {
-    let path = socket.unwrap_or(config.socket);
     let engines = config.engines.into_iter().map(|engine| EngineSpec {
         kind: kind(engine.kind),
         socket: engine.socket,
     });
-    let engines = engines.collect();
+    let spec = UnitSpec {
+        socket: socket.unwrap_or(config.socket),
+        engines: engines.collect(),
+        asker: config.asker,
+        processes: PathBuf::from("/proc"),
+    };
     let executor = Builder::new_current_thread().enable_all().build();
     executor.map_err(TellError::Process)?.block_on(async {
         let mut signals = Signals::listen().map_err(TellError::Process)?;
-        let unit = Unit::bind(&path, engines, config.asker).map_err(TellError::Unit)?;
-        tracing::info!(socket = %path.display(), "telling of containers");
+        tracing::info!(socket = %spec.socket.display(), "telling of containers");
+        let unit = Unit::bind(spec).map_err(TellError::Unit)?;
         systemd::ready("telling of containers");
         let stop = CancellationToken::new();
         let ended = async {

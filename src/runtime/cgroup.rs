@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use super::wire::{ID_LENGTH, is_id};
 
@@ -9,9 +10,9 @@ use super::wire::{ID_LENGTH, is_id};
 const MAX_FILE: u64 = 64 * 1024;
 
 /// The content of a process's `/proc/PID/cgroup`.
-pub(super) fn read(pid: u32) -> io::Result<Vec<u8>> {
+pub(super) fn read(processes: &Path, pid: u32) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(format!("/proc/{pid}/cgroup"))?
+    File::open(processes.join(format!("{pid}/cgroup")))?
         .take(MAX_FILE)
         .read_to_end(&mut content)?;
     Ok(content)

@@ -13,6 +13,9 @@ mod engine;
 mod unit;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::{At, Containers, Held, Interest};
 pub use engine::{EngineKind, EngineSpec};
-pub use unit::{Unit, UnitError};
+pub use unit::{Unit, UnitError, UnitSpec};

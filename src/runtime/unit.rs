@@ -62,6 +62,19 @@ pub enum UnitError {
     },
 }
 
+/// What a unit is made of.
+#[derive(Clone, Debug)]
+pub struct UnitSpec {
+    /// Where it answers.
+    pub socket: PathBuf,
+    /// Whom it asks.
+    pub engines: Vec<EngineSpec>,
+    /// Who may ask it, besides root and its own user.
+    pub asker: Option<u32>,
+    /// Where the host's processes are seen: `/proc`.
+    pub processes: PathBuf,
+}
+
 /// The unit, its socket bound.
 #[derive(Debug)]
 pub struct Unit {
@@ -77,6 +90,7 @@ struct Shared {
     followers: Mutex<Vec<mpsc::Sender<Bytes>>>,
     /// Who may ask.
     askers: BTreeSet<u32>,
+    processes: PathBuf,
 }
 
 /// A runtime, and until when it is left out of lists.
@@ -96,18 +110,15 @@ enum Said {
 }
 
 impl Unit {
-    /// Binds its socket. Besides root and its own user, `askers` may ask.
-    pub fn bind(
-        path: &Path,
-        engines: Vec<EngineSpec>,
-        askers: impl IntoIterator<Item = u32>,
-    ) -> Result<Self, UnitError> {
+    /// Binds its socket: its owner and its group may connect.
+    pub fn bind(spec: UnitSpec) -> Result<Self, UnitError> {
+        let path = spec.socket.as_path();
         let failed = |source| UnitError::Bind {
             path: path.to_owned(),
             source,
         };
         remove_stale(path).map_err(failed)?;
-        // The mode is given as the socket is made: its owner and its group may connect.
+        // The mode is given as the socket is made.
         let before = umask(Mode::from_bits_truncate(0o117));
         let listener = StdListener::bind(path);
         umask(before);
@@ -119,21 +130,22 @@ impl Unit {
             }
         })?;
         listener.set_nonblocking(true).map_err(failed)?;
-        let engines = engines.into_iter().map(|spec| {
+        let engines = spec.engines.into_iter().map(|engine| {
             Arc::new(Source {
-                engine: Engine::new(spec),
+                engine: Engine::new(engine),
                 left_out: Mutex::default(),
             })
         });
         let own = [0, geteuid().as_raw()];
         Ok(Self {
-            path: path.to_owned(),
             listener: UnixListener::from_std(listener).map_err(failed)?,
             shared: Arc::new(Shared {
                 engines: engines.collect(),
                 followers: Mutex::default(),
-                askers: askers.into_iter().chain(own).collect(),
+                askers: spec.asker.into_iter().chain(own).collect(),
+                processes: spec.processes,
             }),
+            path: spec.socket,
         })
     }
 
@@ -288,31 +300,31 @@ impl Shared {
         while let Some(told) = asked.join_next().await {
             match told {
                 // An id is as good as random: no two runtimes have the same.
-                Ok(Ok(Some(inspected))) => return checked(inspected),
+                Ok(Ok(Some(inspected))) => return self.checked(inspected),
                 Ok(Ok(None)) => {}
                 Ok(Err(_)) | Err(_) => failed = true,
             }
         }
         if failed { Said::Failed } else { Said::Unknown }
     }
-}
 
-/// Holds what a runtime says against the control group of the process that it names.
-fn checked(mut inspected: Inspected) -> Said {
-    let Some(pid) = inspected.pid else {
-        return Said::Known(Box::new(inspected));
-    };
-    let group = cgroup::read(pid).ok();
-    inspected.cgroup = group.and_then(|content| cgroup::names(&content, &inspected.id));
-    if inspected.cgroup.is_some() {
-        Said::Known(Box::new(inspected))
-    } else {
-        tracing::warn!(
-            id = %inspected.id,
-            pid,
-            "the process that a runtime names is in no control group of that container"
-        );
-        Said::Disagrees
+    /// Holds what a runtime says against the control group of the process that it names.
+    fn checked(&self, mut inspected: Inspected) -> Said {
+        let Some(pid) = inspected.pid else {
+            return Said::Known(Box::new(inspected));
+        };
+        let group = cgroup::read(&self.processes, pid).ok();
+        inspected.cgroup = group.and_then(|content| cgroup::names(&content, &inspected.id));
+        if inspected.cgroup.is_some() {
+            Said::Known(Box::new(inspected))
+        } else {
+            tracing::warn!(
+                id = %inspected.id,
+                pid,
+                "the process that a runtime names is in no control group of that container"
+            );
+            Said::Disagrees
+        }
     }
 }
 
