@@ -12,6 +12,7 @@ use nix::unistd::{Uid, gethostname};
 
 use super::directory::Users;
 use super::evidence::{Doubt, Evidence};
+use super::host_names::{self, HostNames};
 use super::identity::{Caller, Reach};
 use super::own_addresses::OwnAddresses;
 use super::places::{Places, Whereabouts};
@@ -31,6 +32,7 @@ pub struct Desk {
     hostname: Arc<str>,
     places: Places,
     users: Users,
+    host_names: HostNames,
 }
 
 /// The daemon cannot tell who its callers are.
@@ -69,6 +71,7 @@ impl Desk {
             hostname: Arc::from(hostname.to_string_lossy()),
             places: Places::new(clock.clone()),
             users: Users::new(&clock),
+            host_names: HostNames::new(clock.clone()),
             clock,
         };
         match own_connection() {
@@ -213,8 +216,9 @@ impl Desk {
             Fact::Groups => self.look_up_groups(caller).await,
             Fact::Container => self.look_up_container(caller).await,
             Fact::Exe => self.look_up_exe(caller).await,
+            Fact::Host => self.look_up_host(caller).await,
             // Nothing of the caller itself.
-            Fact::Host | Fact::Provided => {}
+            Fact::Provided => {}
         }
     }
 
@@ -277,6 +281,20 @@ impl Desk {
             | Evidence::None(_) => None,
         };
         caller.exe.get_or_init(|| Known::from(exe));
+    }
+
+    async fn look_up_host(&self, caller: &Caller) {
+        self.look_up_place(caller).await;
+        if !caller.is_placed() || caller.host.get().is_some() {
+            return;
+        }
+        let host = match host_names::address_of_its_own(caller) {
+            Some(address) => self.host_names.look_up(address).await,
+            None => Known::No,
+        };
+        if host != Known::NotYet {
+            caller.host.get_or_init(|| host);
+        }
     }
 
     /// What placeholders will stand for when this user asks from the host itself; without a user,

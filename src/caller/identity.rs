@@ -25,6 +25,7 @@ pub struct Caller {
     pub(super) user: OnceLock<Known<Arc<str>>>,
     pub(super) membership: OnceLock<Known<Membership>>,
     pub(super) exe: OnceLock<Known<Arc<str>>>,
+    pub(super) host: OnceLock<Known<Arc<str>>>,
 }
 
 /// Where a caller connects from.
@@ -59,6 +60,7 @@ impl Caller {
             user: OnceLock::new(),
             membership: OnceLock::new(),
             exe: OnceLock::new(),
+            host: OnceLock::new(),
         }
     }
 
@@ -79,6 +81,7 @@ impl Caller {
             container: known(&self.container),
             exe: known(&self.exe),
             address: self.address(),
+            host: known(&self.host),
             ..Facts::default()
         }
     }
@@ -263,6 +266,9 @@ impl fmt::Display for AllEvidence<'_> {
         }
         if let Some(Known::Yes(exe)) = caller.exe.get() {
             write!(f, " exe {}", exe.as_bytes().escape_ascii())?;
+        }
+        if let Some(Known::Yes(host)) = caller.host.get() {
+            write!(f, " host {host}")?;
         }
         match caller.peer {
             Some(peer) => write!(f, " from {peer}"),

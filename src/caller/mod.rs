@@ -10,6 +10,7 @@ mod desk;
 mod directory;
 mod evidence;
 mod forwarders;
+mod host_names;
 mod identity;
 mod own_addresses;
 mod place;
