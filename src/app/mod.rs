@@ -35,6 +35,7 @@ use crate::listener::{
     self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
 };
 use crate::people::Issuers;
+use crate::providers::Providers;
 use crate::sessions::{Observer, Prefetch, Sessions};
 use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
@@ -144,7 +145,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let engine = Engine::new(clock.clone(), outside.environment, own);
     let authority = Arc::new(keyed.authority);
     authority.set_not_before(config.not_before());
-    let policy = policy(&config, &engine, &authority).map_err(StartError::Plan)?;
+    let policy =
+        policy(&config, &engine, &authority, &outside.metrics).map_err(StartError::Plan)?;
     let audit = Arc::new(Audit::new(clock.clone()));
     let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit, clock.clone());
     let limits = Limits::new(
@@ -253,6 +255,7 @@ fn policy(
     config: &Config,
     engine: &Engine,
     authority: &Arc<Authority>,
+    metrics: &Arc<Metrics>,
 ) -> Result<Policy, PlanError> {
     let local = Arc::new(LocalPlans::new(Arc::clone(authority), config));
     let plans = Plans::build(config, engine, local)?;
@@ -268,8 +271,10 @@ fn policy(
             (alias.clone(), facts)
         })
         .collect();
+    let observer: Arc<Metrics> = Arc::clone(metrics);
     Ok(Policy {
         grants: config.grants.clone(),
+        providers: Providers::new(&config.sources, &engine.client(), engine.clock(), observer),
         catalogue: Arc::new(plans),
         accounts,
     })

@@ -128,7 +128,7 @@ impl Reloader {
                 "nothing was applied: {keys} need a restart"
             )));
         }
-        let policy = super::policy(&config, &daemon.engine, &daemon.authority);
+        let policy = super::policy(&config, &daemon.engine, &daemon.authority, &daemon.metrics);
         let policy = policy.map_err(|error| refused(&error))?;
         if let Some(logging) = &self.logging {
             logging

@@ -310,6 +310,11 @@ impl Desk {
             .with_known(Placeholder::User, user.yes().cloned())
     }
 
+    /// The name of this user in the system's database.
+    pub async fn user(&self, uid: u32) -> Known<Arc<str>> {
+        self.users.name(uid).await
+    }
+
     /// What placeholders stand for; the user's name and the place are looked up if they are not
     /// remembered.
     pub async fn names(&self, caller: &Caller) -> Names {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Account, BaseCredentials, Config, Issuer, Limits, Listener, Role};
-use crate::grants::Grant;
+use super::{
+    Account, BaseCredentials, Config, GrantSource, Issuer, Limits, Listener, Role, RolesFrom,
+};
+use crate::grants::{Grant, GrantId};
 use crate::secret::same_secret;
 
 /// What lies between two configurations.
@@ -41,6 +43,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
     }
     grants(&old.grants, &new.grants, applied);
     issuers(&old.issuers, &new.issuers, applied);
+    sources(old, new, applied);
     if old.log != new.log {
         applied.push("[log] changed".to_owned());
     }
@@ -179,10 +182,11 @@ fn grants(old: &[Arc<Grant>], new: &[Arc<Grant>], applied: &mut Vec<String>) {
     let (was, is) = (texts(old), texts(new));
     let known: BTreeSet<&String> = was.iter().collect();
     let wanted: BTreeSet<&String> = is.iter().collect();
+    let is_own = |grant: &Grant| matches!(grant.id, GrantId::Grant(_));
     for (grant, _) in old
         .iter()
         .zip(&was)
-        .filter(|(_, text)| !wanted.contains(text))
+        .filter(|(grant, text)| is_own(grant) && !wanted.contains(text))
     {
         applied.push(format!(
             "a grant of {} is gone ({})",
@@ -192,7 +196,7 @@ fn grants(old: &[Arc<Grant>], new: &[Arc<Grant>], applied: &mut Vec<String>) {
     for (grant, _) in new
         .iter()
         .zip(&is)
-        .filter(|(_, text)| !known.contains(text))
+        .filter(|(grant, text)| is_own(grant) && !known.contains(text))
     {
         applied.push(format!(
             "{} is new: {} ({})",
@@ -242,6 +246,36 @@ fn without_number(grant: &Grant) -> String {
         narrowing,
     } = grant;
     format!("{role} {when:?} {priority} {reason} {imdsv1:?} {narrowing:?}")
+}
+
+/// Sources are told by their place: they have no names.
+fn sources(old: &Config, new: &Config, applied: &mut Vec<String>) {
+    let rule = |config: &Config, number: usize| {
+        let mut grants = config.grants.iter();
+        let own = grants.find(|grant| grant.id == GrantId::Source(number));
+        own.map(|grant| without_number(grant))
+    };
+    let id = |source: &GrantSource| GrantId::Source(source.number);
+    for (was, is) in old.sources.iter().zip(&new.sources) {
+        if !same_source(&was.from, &is.from) || rule(old, was.number) != rule(new, is.number) {
+            applied.push(format!("{} changed", id(is)));
+        }
+    }
+    let gone = old.sources.iter().skip(new.sources.len());
+    applied.extend(gone.map(|source| format!("{} is gone", id(source))));
+    let added = new.sources.iter().skip(old.sources.len());
+    applied.extend(added.map(|source| format!("{} is new", id(source))));
+}
+
+fn same_source(a: &RolesFrom, b: &RolesFrom) -> bool {
+    match (a, b) {
+        (RolesFrom::Command(a), RolesFrom::Command(b)) => a == b,
+        (RolesFrom::Service(a), RolesFrom::Service(b)) => {
+            a.url == b.url && a.ca_file == b.ca_file && same(a.token.as_ref(), b.token.as_ref())
+        }
+        (RolesFrom::Command(_), RolesFrom::Service(_))
+        | (RolesFrom::Service(_), RolesFrom::Command(_)) => false,
+    }
 }
 
 fn same_base(a: &BaseCredentials, b: &BaseCredentials) -> bool {

@@ -46,6 +46,7 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
         accounts: BTreeMap::from([(account.alias.clone(), account)]),
         grants: vec![Arc::new(grant)],
         issuers: Vec::new(),
+        sources: Vec::new(),
         state: State::default(),
         log: Log::default(),
         limits: Limits::default(),

@@ -78,7 +78,8 @@ impl Engine {
         })
     }
 
-    pub(super) fn clock(&self) -> &Clock {
+    /// The time that it goes by.
+    pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 

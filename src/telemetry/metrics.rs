@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::providers::{Observer, Outcome};
+
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// The media type of [`Metrics::encode`].
@@ -51,6 +53,7 @@ pub struct Metrics {
     requests: Family<Labels<3>, Counter>,
     fetches: Family<Labels<2>, Counter>,
     identities: Family<Labels<1>, Counter>,
+    source_lookups: Family<Labels<1>, Counter>,
     /// Connections whose caller has no evidence that counts.
     pub callers_unidentified: Counter,
     /// Metadata requests that came without a valid ImdsToken.
@@ -77,6 +80,7 @@ impl Metrics {
             requests: Family::default(),
             fetches: Family::default(),
             identities: Family::default(),
+            source_lookups: Family::default(),
             callers_unidentified: Counter::default(),
             imds_token_missing: Counter::default(),
             imds_v1_requests: Counter::default(),
@@ -102,6 +106,11 @@ impl Metrics {
             "web_identity_tokens",
             "Web identity tokens that requests showed",
             self.identities.clone(),
+        );
+        registry.register(
+            "grant_source_lookups",
+            "Questions to grant sources, by result",
+            self.source_lookups.clone(),
         );
         registry.register(
             "callers_unidentified",
@@ -198,6 +207,13 @@ pub struct TokenCounters {
     pub not_ready: Counter,
 }
 
+impl Observer for Metrics {
+    fn asked(&self, outcome: Outcome) {
+        let labels = [("result", outcome.as_str())];
+        self.source_lookups.get_or_create_owned(&labels).inc();
+    }
+}
+
 /// One open connection in the gauge.
 #[derive(Debug)]
 pub struct OpenConnection(Gauge);
@@ -292,6 +308,7 @@ mod tests {
         metrics.fetches("ok", "upstream").inc();
         metrics.requests("imds", &["token"]).count(0, 200);
         metrics.web_identities().verified.inc();
+        metrics.asked(Outcome::Roles);
         let page = metrics.encode().unwrap();
         let shown: BTreeSet<&str> = page
             .lines()

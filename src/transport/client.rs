@@ -107,9 +107,17 @@ impl Client {
             return Err(GetError::Scheme);
         }
         let transport = self.transport.clone();
-        let asked = self.thread.run(async move { transport.get(&get).await });
-        let asked = asked.await;
-        asked.map_err(|error| GetError::Failed(causes(&error)))?
+        let asked = self.run(async move { transport.get(&get).await });
+        asked.await.map_err(GetError::Failed)?
+    }
+
+    /// Does other work with others on the thread that asks; it goes on to its end if the returned
+    /// future is dropped. What went wrong, if it did not come to an end.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, String> {
+        self.thread.run(work).await.map_err(|error| causes(&error))
     }
 }
 
@@ -122,7 +130,8 @@ fn is_fit(url: &str) -> bool {
     match uri.scheme_str() {
         Some("https") => !host.is_empty(),
         Some("http") => {
-            host == "localhost" || literal(host).is_some_and(|address| address.is_loopback())
+            host.eq_ignore_ascii_case("localhost")
+                || literal(host).is_some_and(|address| address.is_loopback())
         }
         Some(_) | None => false,
     }

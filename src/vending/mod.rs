@@ -2,6 +2,7 @@
 //! (sessions) and recorded (audit).
 
 mod policy;
+mod provided;
 mod refusal;
 mod visit;
 
@@ -19,7 +20,8 @@ use crate::caller::{Caller, Desk};
 use crate::clock::{BootTime, Clock};
 use crate::config::Ahead;
 use crate::grants::{
-    Decision, Fact, Grant, Granted, GrantedRole, Names, Placeholder, Wanted, WebIdentity, decide,
+    Decision, Fact, Facts, Grant, Granted, Known, Names, Placeholder, Provided, Wanted,
+    WebIdentity, decide,
 };
 use crate::sessions::{Prefetch, Request, Session, Sessions, Wish};
 use crate::telemetry::audit::{Audit, Denial, HandOut};
@@ -32,7 +34,7 @@ const MAX_FACTS: usize = 7;
 /// How long a caller's container is looked for before a token is bound without it.
 const LOOK_UP: Duration = Duration::from_millis(200);
 
-/// How long what a grant source gave counts on a kept connection.
+/// How long what grant sources said, if only that there is nothing, counts on a kept connection.
 const SOURCE_AGE: Duration = Duration::from_mins(1);
 
 /// How long the token request gives name services to say what the caller will ask for.
@@ -298,7 +300,7 @@ impl Vending {
             if !Arc::ptr_eq(&policy, &self.policy.load()) {
                 continue;
             }
-            let decided = Arc::new(self.lease(policy, want, decided));
+            let decided = Arc::new(self.lease(policy, decided));
             visit.remember(want, &decided);
             return Ok(decided);
         }
@@ -310,9 +312,13 @@ impl Vending {
         policy: &Policy,
         visit: &Visit,
         want: &Want,
-    ) -> Result<(Granted, Arc<Request>), Refusal> {
+    ) -> Result<(Granted, Arc<Request>, Option<BootTime>), Refusal> {
+        let mut provided = Known::NotYet;
         for _ in 0..MAX_FACTS {
-            let facts = visit.facts(want);
+            let facts = Facts {
+                provided: provided.clone(),
+                ..visit.facts(want)
+            };
             match decide(&facts, &policy.grants, &want.role, visit.select()) {
                 Decision::Role(granted) => {
                     want.proof.suffices(granted.grant())?;
@@ -322,9 +328,16 @@ impl Vending {
                         let grant = granted.grant().id;
                         tracing::warn!(role = %granted.role(), %grant, %error, "a granted role cannot be had");
                     })?;
-                    return Ok((*granted, request));
+                    let until = self.end(want, &provided);
+                    return Ok((*granted, request, until));
                 }
                 Decision::Deny(reason) => return Err(Refusal::from(reason)),
+                Decision::Needs(Fact::Provided) => {
+                    provided = self.provided(policy, visit, want).await;
+                    if provided == Known::NotYet {
+                        break;
+                    }
+                }
                 Decision::Needs(fact) => self.desk.look_up(visit.caller(), fact).await,
             }
         }
@@ -351,9 +364,12 @@ impl Vending {
         }
     }
 
-    fn lease(&self, policy: Arc<Policy>, want: &Want, decided: (Granted, Arc<Request>)) -> Decided {
-        let (granted, request) = decided;
-        let until = self.end(want, &granted);
+    fn lease(
+        &self,
+        policy: Arc<Policy>,
+        decided: (Granted, Arc<Request>, Option<BootTime>),
+    ) -> Decided {
+        let (granted, request, until) = decided;
         let lease = self.sessions.lease(&granted, &request);
         let account = policy.account(&granted.role().account);
         Decided::new(policy, granted, request, lease, account, until)
@@ -361,14 +377,13 @@ impl Vending {
 
     /// When a decision has to be made again: with the token that it rests on, and soon where
     /// somebody else was asked.
-    fn end(&self, want: &Want, granted: &Granted) -> Option<BootTime> {
+    fn end(&self, want: &Want, provided: &Known<Arc<[Provided]>>) -> Option<BootTime> {
         let now = self.clock.boot();
         let token = want.identity.as_ref().map(|identity| {
             let left = identity.expires_at.duration_since(self.clock.now());
             now.plus(left.unwrap_or_default())
         });
-        let asked = matches!(granted.grant().role, GrantedRole::Provided(_));
-        let asked = asked.then(|| now.plus(SOURCE_AGE));
+        let asked = provided.yes().map(|_| now.plus(SOURCE_AGE));
         token.into_iter().chain(asked).min()
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::grants::Grant;
+use crate::providers::Providers;
 use crate::sessions::Catalogue;
 use crate::types::{AccountAlias, AccountId, Partition, Region};
 
@@ -12,6 +13,8 @@ use crate::types::{AccountAlias, AccountId, Partition, Region};
 pub struct Policy {
     /// The grants, in the order in which they are tried.
     pub grants: Vec<Arc<Grant>>,
+    /// Who else is asked which roles a name has.
+    pub providers: Providers,
     /// How each role is obtained.
     pub catalogue: Arc<dyn Catalogue>,
     /// What answers tell of accounts.

@@ -246,7 +246,7 @@ pub(super) const GRANT: Shape = Shape::new(
     ],
 );
 
-const WHEN: Shape = Shape::new(
+pub(super) const WHEN: Shape = Shape::new(
     "A pattern of callers. A list is *or*, several keys are *and*.",
     &[
         Key::new(

@@ -8,6 +8,7 @@ mod listener;
 mod reference;
 mod runtime;
 mod schema;
+mod source;
 mod walk;
 
 pub use reference::reference;
@@ -162,6 +163,11 @@ pub(super) const ROOT: Shape = Shape::new(
             "whose web identities are believed",
         ),
         Key::new(
+            "grant-source",
+            Kind::Tables(&source::GRANT_SOURCE),
+            "who else is asked which roles a name has",
+        ),
+        Key::new(
             "state",
             Kind::Table(&daemon::STATE),
             "what survives a restart, and where",
@@ -180,6 +186,5 @@ pub(super) const ROOT: Shape = Shape::new(
         ),
         Key::later("people"),
         Key::later("authority"),
-        Key::later("grant-source"),
     ],
 );

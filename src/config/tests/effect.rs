@@ -116,6 +116,16 @@ tags = true
 url = "kubernetes/serviceaccount"
 keys = "/etc/keys.json"
 
+[[grant-source]]
+command = ["/bin/roles", "argument"]
+
+[[grant-source]]
+url = "https://roles.example/{name}"
+token = "env:TOKEN"
+ca-file = "/etc/roles.pem"
+when = { user = ["ann", "www-data"], uid = [1000, 7], listener = "metadata", container = "any" }
+priority = 4
+
 [state]
 directory = "/state"
 key = "env:KEY"

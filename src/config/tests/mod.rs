@@ -9,6 +9,7 @@ mod files;
 mod issuers;
 mod refused;
 mod serving;
+mod sources;
 
 use std::time::Duration;
 

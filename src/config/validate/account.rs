@@ -264,7 +264,8 @@ fn base_of(reader: &Reader<'_>, from: &Spot<&str>) -> Option<BaseCredentials> {
     })
 }
 
-fn command(reader: &Reader<'_>) -> Option<Vec<String>> {
+/// The program and the arguments of `command`.
+pub(super) fn command(reader: &Reader<'_>) -> Option<Vec<String>> {
     let words = reader.texts("command");
     let Some(program) = words.first() else {
         reader

@@ -60,7 +60,8 @@ fn describe(reader: &Reader<'_>) -> String {
     }
 }
 
-fn when(reader: &Reader<'_>, listeners: &[&str]) -> Option<When> {
+/// Whom `when` names.
+pub(super) fn when(reader: &Reader<'_>, listeners: &[&str]) -> Option<When> {
     if reader
         .text("when")
         .is_some_and(|spot| spot.value == "anyone")

@@ -1,5 +1,5 @@
 //! From a tree to the validated types: what each key means by itself (`listener`, `account`,
-//! `role`, `grant`, `daemon`), then what they mean together (`chains`, `sockets`, `reach`).
+//! `role`, `grant`, `source`, `daemon`), then what they mean together (`chains`, `sockets`, `reach`).
 
 mod account;
 mod chains;
@@ -13,6 +13,7 @@ mod reader;
 mod role;
 mod runtime;
 mod sockets;
+mod source;
 mod url;
 
 use std::cmp::Reverse;
@@ -54,6 +55,11 @@ pub(super) fn validate(
         .filter_map(|(index, table)| grant::grant(table, index + 1, &names))
         .map(Arc::new)
         .collect();
+    let (sources, provided): (Vec<_>, Vec<_>) = (1..)
+        .zip(root.tables("grant-source"))
+        .filter_map(|(number, table)| source::source(&table, number, &names))
+        .unzip();
+    grants.extend(provided.into_iter().map(Arc::new));
     grants.sort_by_key(|grant| Reverse(grant.priority));
     let accounts: BTreeMap<_, Account> = root
         .named("account")
@@ -67,6 +73,7 @@ pub(super) fn validate(
         accounts,
         grants,
         issuers: issuer::issuers(&root),
+        sources,
         state: daemon::state(&root),
         log: daemon::log(&root),
         limits: daemon::limits(&root),

@@ -22,7 +22,9 @@ pub(super) fn check(root: &Reader<'_>, config: &Config) {
 fn check_order(root: &Reader<'_>, config: &Config) {
     let mut hiders = Hiders::default();
     let mut hidden: BTreeMap<usize, Vec<&Grant>> = BTreeMap::new();
-    for grant in &config.grants {
+    // What a source gives nobody knows here: it hides nothing.
+    let known = config.grants.iter();
+    for grant in known.filter(|grant| matches!(grant.id, GrantId::Grant(_))) {
         match hiders.of(&grant.when) {
             Some(wider) => hidden.entry(number(wider)).or_default().push(grant),
             None => hiders.add(grant),
@@ -155,6 +157,7 @@ fn check_unused(root: &Reader<'_>, config: &Config) {
         });
     let granted = config.grants.iter().filter_map(|grant| grant.role.fixed());
     let wanted: BTreeSet<&RoleRef> = bases.chain(granted).collect();
+    // It is not known where a grant was not understood, nor what a source gives.
     if root.tables("grant").len() != config.grants.len() {
         return;
     }
@@ -190,7 +193,7 @@ fn check_tokens(root: &Reader<'_>, config: &Config) {
                     && token
                         .role
                         .as_ref()
-                        .is_none_or(|role| grant.role.fixed() == Some(role))
+                        .is_none_or(|role| grant.role.fixed().is_none_or(|fixed| fixed == role))
             };
             if !config.grants.iter().any(|grant| gives(grant)) {
                 let whom = format!("uid {}", token.owner);

@@ -29,6 +29,15 @@ pub(super) struct Url {
 
 impl Url {
     pub(super) fn parse(text: &str) -> Result<Self, NoUrl> {
+        let url = Self::with_query(text)?;
+        if text.contains('?') {
+            return Err(NoUrl::Query);
+        }
+        Ok(url)
+    }
+
+    /// A URL that may have a query.
+    pub(super) fn with_query(text: &str) -> Result<Self, NoUrl> {
         let uri: Uri = text.parse().map_err(|_malformed| NoUrl::Malformed)?;
         let is_plain = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => true,
@@ -51,9 +60,6 @@ impl Url {
         if after_host && authority.port_u16().is_none() {
             return Err(NoUrl::Malformed);
         }
-        if uri.query().is_some() {
-            return Err(NoUrl::Query);
-        }
         let port = authority
             .port_u16()
             .unwrap_or(if is_plain { 80 } else { 443 });
@@ -72,6 +78,11 @@ impl Url {
             Err(_name) if self.host == "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
             Err(_name) => None,
         }
+    }
+
+    /// Whether what is sent there stays on this host.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.address().is_some_and(|address| address.is_loopback())
     }
 
     /// Whether what is sent there stays on this host or link.
