@@ -3,6 +3,9 @@
 //! A secret type has no `Display`, no `Serialize` and no `==`; its `Debug` prints nothing of it.
 //! [`ExposeSecret::expose_secret`] marks each place that reads one.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 pub use secrecy::{ExposeSecret, SecretBox, SecretString};
@@ -11,6 +14,56 @@ use subtle::ConstantTimeEq;
 /// Compares in a time that depends on the lengths only.
 pub fn same_secret(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
+}
+
+/// A token that its bearer renews: the newest one that was seen.
+pub struct LatestToken(Mutex<Seen>);
+
+struct Seen {
+    token: SecretString,
+    expires_at: SystemTime,
+    times: u64,
+}
+
+impl std::fmt::Debug for LatestToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LatestToken(..)")
+    }
+}
+
+impl LatestToken {
+    /// This one, so far.
+    pub const fn new(token: SecretString, expires_at: SystemTime) -> Self {
+        Self(Mutex::new(Seen {
+            token,
+            expires_at,
+            times: 1,
+        }))
+    }
+
+    /// Another one was seen. The one that expires last is kept.
+    pub fn see(&self, token: &str, expires_at: SystemTime) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if expires_at > seen.expires_at {
+            *seen = Seen {
+                token: SecretString::from(token),
+                expires_at,
+                times: seen.times.saturating_add(1),
+            };
+        }
+    }
+
+    /// The newest one, and when it expires.
+    pub fn newest(&self) -> (SecretString, SystemTime) {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (seen.token.clone(), seen.expires_at)
+    }
+
+    /// How many tokens were kept, each for the one before.
+    pub fn times(&self) -> u64 {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.times
+    }
 }
 
 /// Length of the key of a [`Seal`], in bytes.

@@ -280,10 +280,12 @@ fn same_source(a: &RolesFrom, b: &RolesFrom) -> bool {
 
 fn same_base(a: &BaseCredentials, b: &BaseCredentials) -> bool {
     use BaseCredentials::{
-        Endpoint, Environment, Imds, Key, Local, Process, Profile, Role, WebIdentity,
+        CallerToken, Endpoint, Environment, Imds, Key, Local, Process, Profile, Role, WebIdentity,
     };
     match (a, b) {
-        (Environment, Environment) | (Imds, Imds) | (Local, Local) => true,
+        (Environment, Environment) | (Imds, Imds) | (Local, Local) | (CallerToken, CallerToken) => {
+            true
+        }
         (Profile(a), Profile(b)) => a == b,
         (Process(a), Process(b)) => a == b,
         (Role(a), Role(b)) => a == b,
@@ -318,6 +320,7 @@ fn same_base(a: &BaseCredentials, b: &BaseCredentials) -> bool {
             Environment
             | Imds
             | Local
+            | CallerToken
             | Profile(_)
             | Process(_)
             | Role(_)

@@ -249,6 +249,8 @@ pub enum BaseCredentials {
     Imds,
     /// Another role: chaining.
     Role(RoleRef),
+    /// The web identity token that the caller shows.
+    CallerToken,
     /// The built-in authority: no upstream at all.
     Local,
 }

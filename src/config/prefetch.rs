@@ -30,6 +30,9 @@ impl Config {
     /// The sessions of a role that are known without a caller: the one of everybody, where its names
     /// tell no caller, else one for each user whom a grant fixes.
     pub(super) fn ahead(&self, account: &Account, role: &Role) -> Vec<Ahead> {
+        if self.wants_callers_token(account) {
+            return Vec::new();
+        }
         let open = self.open_names(account, role);
         if open.is_empty() {
             return vec![Ahead {
@@ -50,6 +53,21 @@ impl Config {
             uid: Some(uid),
         });
         ahead.collect()
+    }
+
+    /// Whether the account's roles are assumed with their caller's token, or with a role that is.
+    pub(super) fn wants_callers_token(&self, account: &Account) -> bool {
+        let mut account = account;
+        for _ in 0..=self.accounts.len() {
+            let BaseCredentials::Role(base) = &account.base else {
+                break;
+            };
+            let Some((next, _)) = self.role(base) else {
+                break;
+            };
+            account = next;
+        }
+        matches!(account.base, BaseCredentials::CallerToken)
     }
 
     /// The placeholders of a role and of those it is chained from that tell the caller.

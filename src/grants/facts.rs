@@ -7,8 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use secrecy::SecretString;
-
+use crate::secret::LatestToken;
 use crate::types::RoleRef;
 
 /// One fact of a caller.
@@ -184,8 +183,8 @@ pub struct WebIdentity {
     pub tags: Vec<(String, String)>,
     /// `exp`.
     pub expires_at: SystemTime,
-    /// The token itself, for accounts whose base credentials are the caller's token.
-    pub token: SecretString,
+    /// The newest token of this principal, for accounts whose base credentials are the caller's.
+    pub token: Arc<LatestToken>,
 }
 
 impl WebIdentity {
@@ -202,12 +201,14 @@ impl WebIdentity {
     }
 }
 
-/// Two tokens of one principal are the same identity: what is issued anew replaces what was.
+/// Two tokens of one principal are the same identity if they ask for the same: what is issued anew
+/// replaces what was.
 impl PartialEq for WebIdentity {
     fn eq(&self, other: &Self) -> bool {
         self.issuer == other.issuer
             && self.subject == other.subject
             && self.audiences == other.audiences
+            && self.tags == other.tags
     }
 }
 
@@ -218,6 +219,7 @@ impl Hash for WebIdentity {
         self.issuer.hash(state);
         self.subject.hash(state);
         self.audiences.hash(state);
+        self.tags.hash(state);
     }
 }
 

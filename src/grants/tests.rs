@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use secrecy::SecretString;
 
 use super::*;
+use crate::secret::LatestToken;
 use crate::types::RoleRef;
 
 fn role(text: &str) -> RoleRef {
@@ -376,7 +377,10 @@ fn identity(namespace: &str) -> WebIdentity {
         }),
         tags: Vec::new(),
         expires_at: SystemTime::UNIX_EPOCH,
-        token: SecretString::from("x"),
+        token: Arc::new(LatestToken::new(
+            SecretString::from("x"),
+            SystemTime::UNIX_EPOCH,
+        )),
     }
 }
 

@@ -156,7 +156,16 @@ pub(super) fn tags(claims: &Map<String, Value>) -> Vec<(String, String)> {
     };
     let tag = |(key, values): (&String, &Value)| {
         let value = values.as_array().map_or(Some(values), |list| list.first());
-        Some((key.clone(), value?.as_str()?.to_owned()))
+        let value = value?.as_str()?;
+        // One that STS does not take would cost the caller its role.
+        let fit = is_tag_text(key, 1..=128) && is_tag_text(value, 0..=256);
+        let reserved = key.to_ascii_lowercase().starts_with("aws:");
+        (fit && !reserved).then(|| (key.clone(), value.to_owned()))
     };
     tags.iter().filter_map(tag).collect()
+}
+
+fn is_tag_text(text: &str, lengths: std::ops::RangeInclusive<usize>) -> bool {
+    let valid = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
+    lengths.contains(&text.chars().count()) && text.chars().all(valid)
 }

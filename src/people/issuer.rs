@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bearers::{Bearers, Principal};
 use super::claims::{self, Checked};
 use super::jwt::Jwt;
 use super::key_set::{KeySet, NoSignature};
@@ -13,19 +14,25 @@ use super::{NotProven, Refused};
 use crate::clock::Clock;
 use crate::config::{self, Algorithm};
 use crate::grants::WebIdentity;
-use crate::secret::SecretString;
 
 #[derive(Debug)]
 pub(super) struct Issuer {
     config: config::Issuer,
     keys: Keys,
     memory: Memory,
+    bearers: Arc<Bearers>,
     clock: Clock,
 }
 
 impl Issuer {
-    pub(super) fn new(config: config::Issuer, origin: Box<dyn Origin>, clock: &Clock) -> Self {
+    pub(super) fn new(
+        config: config::Issuer,
+        origin: Box<dyn Origin>,
+        bearers: &Arc<Bearers>,
+        clock: &Clock,
+    ) -> Self {
         Self {
+            bearers: Arc::clone(bearers),
             keys: Keys::new(Arc::clone(&config.url), origin, clock.clone()),
             memory: Memory::default(),
             clock: clock.clone(),
@@ -99,7 +106,13 @@ impl Issuer {
         } else {
             Vec::new()
         };
+        let principal = Principal {
+            issuer: Arc::clone(&self.config.url),
+            subject: Arc::clone(&checked.subject),
+            audiences: checked.audiences.clone(),
+        };
         WebIdentity {
+            token: self.bearers.see(principal, token, checked.expires_at),
             issuer: Arc::clone(&self.config.url),
             pod: claims::pod(jwt, &checked.subject),
             subject: checked.subject,
@@ -107,7 +120,6 @@ impl Issuer {
             claims: claims::flat(&jwt.claims),
             tags,
             expires_at: checked.expires_at,
-            token: SecretString::from(token),
         }
     }
 }

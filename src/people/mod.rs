@@ -4,6 +4,7 @@
 //! [`Issuers::verify`] is all there is to it. Signatures are verified here, on keys that are
 //! fetched off the request's path; a token that was verified is remembered by a keyed hash.
 
+mod bearers;
 mod claims;
 mod issuer;
 mod jwt;
@@ -24,6 +25,7 @@ use crate::clock::{BootTime, Clock};
 use crate::config;
 use crate::grants::WebIdentity;
 use crate::transport::Client;
+use bearers::Bearers;
 use issuer::Issuer;
 use jwt::Jwt;
 use memory::Marker;
@@ -41,6 +43,7 @@ pub struct Issuers {
     client: Client,
     clock: Clock,
     marker: Marker,
+    bearers: Arc<Bearers>,
     told: Mutex<BTreeMap<Refused, BootTime>>,
 }
 
@@ -106,6 +109,7 @@ impl Issuers {
             client,
             clock,
             marker: Marker::default(),
+            bearers: Arc::default(),
             told: Mutex::default(),
         };
         issuers.follow(configured);
@@ -120,7 +124,12 @@ impl Issuers {
             same.map_or_else(
                 || {
                     let origin = origin::of(config, &self.client);
-                    Arc::new(Issuer::new(config.clone(), origin, &self.clock))
+                    Arc::new(Issuer::new(
+                        config.clone(),
+                        origin,
+                        &self.bearers,
+                        &self.clock,
+                    ))
                 },
                 Arc::clone,
             )

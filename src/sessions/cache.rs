@@ -279,6 +279,14 @@ impl Sessions {
         record.failure.as_deref().cloned()
     }
 
+    /// The failure that is told to whoever wants this entry's session now.
+    pub(super) fn standing_failure(&self, entry: &Entry) -> Option<FetchError> {
+        let now = self.clock().boot();
+        let registry = self.lock();
+        let failure = registry.records.get(&entry.key)?.standing_failure(now)?;
+        Some(failure.error.clone())
+    }
+
     /// A prefetch handle is gone.
     pub(super) fn unkeep(&self, entry: &Entry) {
         let now = self.clock().boot();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::schedule::Draw;
-use super::{FailureKind, FetchError};
+use super::{FailureKind, FetchError, Request};
 use crate::clock::BootTime;
 
 /// The last failure of a key that has not succeeded since.
@@ -16,6 +16,8 @@ pub(super) struct Failure {
     pub(super) again: BootTime,
     /// How many failures of this kind came in a row.
     times: usize,
+    /// What the caller had brought when the fetch began.
+    brought: u64,
 }
 
 impl Failure {
@@ -25,6 +27,7 @@ impl Failure {
         before: Option<&Self>,
         now: BootTime,
         draw: Draw,
+        brought: u64,
     ) -> Self {
         let times = match before {
             Some(before) if before.error.kind == error.kind => before.times.saturating_add(1),
@@ -35,7 +38,13 @@ impl Failure {
             error,
             at: now,
             times,
+            brought,
         }
+    }
+
+    /// Whether nothing is tried before the next try is due.
+    pub(super) fn stands(&self, now: BootTime, request: &Request) -> bool {
+        self.again > now && self.brought == request.brought()
     }
 }
 
@@ -76,7 +85,7 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..count {
             let error = FetchError::new(kind, "scripted");
-            let failure = Failure::remember(error, last.as_ref(), now, spread.draw());
+            let failure = Failure::remember(error, last.as_ref(), now, spread.draw(), 0);
             delays.push(failure.again.since(now));
             last = Some(failure);
         }
@@ -113,12 +122,12 @@ mod tests {
         let now = BootTime::after_boot(Duration::ZERO);
         let draw = Spread::starting_at(1).draw();
         let denied = || FetchError::new(FailureKind::Denied, "no");
-        let first = Failure::remember(denied(), None, now, draw);
-        let second = Failure::remember(denied(), Some(&first), now, draw);
+        let first = Failure::remember(denied(), None, now, draw, 0);
+        let second = Failure::remember(denied(), Some(&first), now, draw, 0);
         assert_eq!(second.again.since(now), Duration::from_secs(5));
         let other = FetchError::new(FailureKind::Misconfigured, "no region");
-        let third = Failure::remember(other, Some(&second), now, draw);
-        let fourth = Failure::remember(denied(), Some(&third), now, draw);
+        let third = Failure::remember(other, Some(&second), now, draw, 0);
+        let fourth = Failure::remember(denied(), Some(&third), now, draw, 0);
         assert_eq!(fourth.again.since(now), Duration::from_secs(2));
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Flight {
     request: Arc<Request>,
     class: Class,
     hurried: AtomicBool,
+    /// What the caller had brought when it began.
+    brought: u64,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
@@ -63,6 +65,7 @@ impl Flight {
             request: Arc::clone(&record.request),
             class,
             hurried: AtomicBool::new(class == Class::Waiting),
+            brought: record.request.brought(),
             outcome: watch::Sender::new(None),
         }
     }
@@ -73,6 +76,10 @@ impl Flight {
 
     pub(super) const fn number(&self) -> u64 {
         self.number
+    }
+
+    pub(super) const fn brought(&self) -> u64 {
+        self.brought
     }
 
     fn class(&self) -> Class {

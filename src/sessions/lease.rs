@@ -69,8 +69,7 @@ impl Lease {
         if self.entry.servable(now).is_some() {
             return None;
         }
-        let failure = self.sessions.last_failure(&self.entry)?;
-        (failure.again > now).then_some(failure.error)
+        self.sessions.standing_failure(&self.entry)
     }
 
     /// The held session, or the one that the flight under way brings within `patience`; starts the

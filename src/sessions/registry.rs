@@ -122,6 +122,12 @@ impl Record {
         self.entry.used().plus(self.request.idle)
     }
 
+    /// The failure that is told to whoever wants a session now.
+    pub(super) fn standing_failure(&self, now: BootTime) -> Option<&Failure> {
+        let failure = self.failure.as_deref();
+        failure.filter(|failure| failure.stands(now, &self.request))
+    }
+
     /// When to look at it again. A flight looks by itself when it lands.
     fn next_look(&self, now: BootTime) -> Option<BootTime> {
         if self.flight.is_some() {
@@ -342,7 +348,9 @@ impl Registry {
             }
             Err((error, again)) => {
                 let before = record.failure.as_deref();
-                let mut failure = Failure::remember(error.clone(), before, now, self.jitter.draw());
+                let draw = self.jitter.draw();
+                let mut failure =
+                    Failure::remember(error.clone(), before, now, draw, flight.brought());
                 failure.again = again.unwrap_or(failure.again);
                 record.failure = Some(Box::new(failure));
                 None

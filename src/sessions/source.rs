@@ -23,6 +23,12 @@ pub trait Source: Send + Sync + Debug {
     /// that takes a minute is given up. Where upstream refuses what `base` signed, it fails with
     /// [`FailureKind::BaseCredentials`], and `base` is renewed.
     fn fetch<'a>(&'a self, base: Option<&'a Session>) -> FetchFuture<'a>;
+
+    /// Another number once the caller has brought what a fetch may succeed with that failed before:
+    /// a failure is remembered no longer then.
+    fn brought(&self) -> u64 {
+        0
+    }
 }
 
 /// A fully resolved request for a session. Equal keys mean the same upstream call.
@@ -48,6 +54,14 @@ pub struct Request {
     pub base: Option<Arc<Self>>,
     /// Makes the call.
     pub source: Arc<dyn Source>,
+}
+
+impl Request {
+    /// What the caller has brought to this request and to those below it.
+    pub(super) fn brought(&self) -> u64 {
+        let below = self.base.as_ref().map_or(0, |base| base.brought());
+        self.source.brought().wrapping_add(below)
+    }
 }
 
 /// An upstream account and region: calls to it share one token bucket.
@@ -181,6 +195,9 @@ pub enum NoRequest {
     /// The role's account is not declared, or cannot be used for roles that are not.
     #[error("the role's account cannot be used")]
     NoAccount,
+    /// The account's base credentials are the caller's web identity, and it showed none.
+    #[error("the role needs a web identity token of its caller")]
+    NoIdentity,
     /// The grant narrows what the role narrows already.
     #[error("the role has a session policy of its own, so a grant cannot add one")]
     TwoPolicies,

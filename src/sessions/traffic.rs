@@ -54,11 +54,7 @@ impl Sessions {
             }
             return Boarding::Flight(flight);
         }
-        if let Some(failure) = record
-            .failure
-            .as_ref()
-            .filter(|failure| failure.again > now)
-        {
+        if let Some(failure) = record.standing_failure(now) {
             return Boarding::Failed(failure.error.clone(), failure.again);
         }
         match self.depart(registry, &entry.key, class) {

@@ -9,7 +9,8 @@ use super::base::{Base, Metadata, TokenFile, token_file};
 use super::call::{Action, Call};
 use super::sts::{Endpoint, Signer};
 use crate::config::{Account, BaseCredentials, Dialect};
-use crate::sessions::{KeyDigest, Request, SessionKey, Upstream};
+use crate::grants::WebIdentity;
+use crate::sessions::{KeyDigest, NoRequest, Request, SessionKey, Upstream};
 use crate::types::{AccountAlias, Region, RoleRef};
 
 /// A configuration that cannot be turned into requests.
@@ -71,9 +72,10 @@ impl StsAccount {
             Some(base) => Signer::Base(engine.base(base)),
             None => token.clone().map_or(Signer::Chained, Signer::Token),
         };
+        let has_token = token.is_some() || matches!(account.base, BaseCredentials::CallerToken);
         for role in account.roles.values() {
             let action = Action::of(role.kind, &account.base);
-            if let Some(why) = unfit(action, account, token.is_some()) {
+            if let Some(why) = unfit(action, account, has_token) {
                 return Err(PlanError::Role {
                     role: role.reference.clone(),
                     why,
@@ -100,12 +102,20 @@ impl StsAccount {
         &self.signer
     }
 
-    /// What this call is proved with.
-    pub(super) fn signer(&self, call: &Call) -> Signer {
-        match (&self.token, call.action) {
+    /// What this call is proved with, for a caller that showed this.
+    pub(super) fn signer(
+        &self,
+        call: &Call,
+        identity: Option<&Arc<WebIdentity>>,
+    ) -> Result<Signer, NoRequest> {
+        if let BaseCredentials::CallerToken = self.account.base {
+            let identity = identity.ok_or(NoRequest::NoIdentity)?;
+            return Ok(Signer::Caller(Arc::clone(identity)));
+        }
+        Ok(match (&self.token, call.action) {
             (Some(token), Action::AssumeRoleWithWebIdentity) => Signer::Token(Arc::clone(token)),
             _ => self.signer.clone(),
-        }
+        })
     }
 
     /// The key of a session: everything that changes the call's meaning, and no alias.
@@ -125,9 +135,21 @@ impl StsAccount {
             Signer::Base(own) => key.field("base", own.fingerprint().as_bytes()),
             Signer::Chained => key,
             Signer::Token(token) => token.digest(key),
+            Signer::Caller(identity) => principal(key, identity),
         };
         call.digest(key).finish()
     }
+}
+
+/// Whose token it is: renewed ones are the same principal's.
+fn principal(key: KeyDigest, identity: &WebIdentity) -> KeyDigest {
+    let key = key
+        .field("token-issuer", identity.issuer.as_bytes())
+        .field("token-subject", identity.subject.as_bytes());
+    let audiences = identity.audiences.iter();
+    audiences.fold(key, |key, audience| {
+        key.field("token-audience", audience.as_bytes())
+    })
 }
 
 /// The web identity token of an account: its own, or the environment's.
@@ -141,6 +163,7 @@ fn token(base: &BaseCredentials, engine: &Engine) -> Option<Arc<TokenFile>> {
         | BaseCredentials::Endpoint { .. }
         | BaseCredentials::Imds
         | BaseCredentials::Role(_)
+        | BaseCredentials::CallerToken
         | BaseCredentials::Local => None,
     };
     path.map(|path| Arc::new(TokenFile::new(path)))
@@ -153,7 +176,8 @@ fn unfit(action: Action, account: &Account, has_token: bool) -> Option<&'static 
         BaseCredentials::Role(_)
         | BaseCredentials::Imds
         | BaseCredentials::Endpoint { .. }
-        | BaseCredentials::WebIdentity { .. } => true,
+        | BaseCredentials::WebIdentity { .. }
+        | BaseCredentials::CallerToken => true,
         BaseCredentials::Environment
         | BaseCredentials::Profile(_)
         | BaseCredentials::Process(_)
@@ -200,6 +224,7 @@ fn refuse_own(account: &Account, engine: &Engine) -> Result<(), PlanError> {
         | BaseCredentials::Endpoint { .. }
         | BaseCredentials::Imds
         | BaseCredentials::Role(_)
+        | BaseCredentials::CallerToken
         | BaseCredentials::Local => Ok(()),
     }
 }

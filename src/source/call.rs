@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::Attempt;
+use super::plans::tags_of;
 use crate::config::{BaseCredentials, Dialect, Role, RoleKind};
-use crate::grants::Names;
-use crate::sessions::KeyDigest;
+use crate::sessions::{KeyDigest, Wish};
 use crate::types::{ExternalId, RoleArn, SessionName};
 
 /// Sessions of a role that was assumed with another role's session last an hour at most.
@@ -27,7 +27,9 @@ impl Action {
     pub(super) const fn of(kind: RoleKind, base: &BaseCredentials) -> Self {
         match kind {
             RoleKind::AssumeRole => match base {
-                BaseCredentials::WebIdentity { .. } => Self::AssumeRoleWithWebIdentity,
+                BaseCredentials::WebIdentity { .. } | BaseCredentials::CallerToken => {
+                    Self::AssumeRoleWithWebIdentity
+                }
                 BaseCredentials::Environment
                 | BaseCredentials::Profile(_)
                 | BaseCredentials::Key { .. }
@@ -84,13 +86,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The call of this role for a caller of these names.
-    pub(super) fn new(
-        role: &Role,
-        dialect: Dialect,
-        base: &BaseCredentials,
-        names: &Names,
-    ) -> Self {
+    /// The call of this role for one caller.
+    pub(super) fn new(role: &Role, dialect: Dialect, base: &BaseCredentials, wish: &Wish) -> Self {
+        let names = &wish.names;
         let action = Action::of(role.kind, base);
         let takes = |parameter| takes(action, dialect, parameter);
         let source_identity = role.source_identity.as_ref();
@@ -112,7 +110,7 @@ impl Call {
             policy: role.policy.clone().filter(|_| takes(Parameter::Policy)),
             policy_arns: policy_arns.cloned().collect(),
             tags: if takes(Parameter::Tags) {
-                role.tags_of(names)
+                tags_of(role, wish)
             } else {
                 Vec::new()
             },
@@ -216,6 +214,7 @@ fn duration(asked: Duration, dialect: Dialect, base: &BaseCredentials) -> Durati
         | BaseCredentials::Profile(_)
         | BaseCredentials::Key { .. }
         | BaseCredentials::WebIdentity { .. }
+        | BaseCredentials::CallerToken
         | BaseCredentials::Process(_)
         | BaseCredentials::Local => false,
     };

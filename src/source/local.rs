@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plans::role_of;
+use super::plans::{role_of, tags_of};
 use crate::authority::{Authority, IssueRequest};
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{
@@ -65,7 +65,7 @@ pub fn local_request(
         session_name: session_name.clone(),
         duration: role.duration,
         chain_depth: 0,
-        tags: role.tags_of(names),
+        tags: tags_of(role, wish),
         transitive_keys: role.transitive_tags.clone(),
         source_identity: source_identity.map(|name| name.as_str().to_owned()),
         policy: role.policy.as_deref().map(str::to_owned),

@@ -26,6 +26,9 @@ pub struct Plans {
     in_use: Known<(SessionKey, RoleRef)>,
 }
 
+/// How many session tags STS takes.
+const MOST_TAGS: usize = 50;
+
 /// Requests for as long as somebody uses them.
 type Known<K> = Mutex<HashMap<K, Weak<Request>>>;
 
@@ -101,13 +104,8 @@ impl Plans {
         } else {
             None
         };
-        let call = Arc::new(Call::new(
-            &role,
-            account.dialect,
-            &account.base,
-            &wish.names,
-        ));
-        let signer = plan.signer(&call);
+        let call = Arc::new(Call::new(&role, account.dialect, &account.base, wish));
+        let signer = plan.signer(&call, wish.identity.as_ref())?;
         let key = plan.key(&call, &signer, base.as_deref());
         let in_use = (key, role.reference.clone());
         if let Some(same) = recall(&self.in_use, &in_use) {
@@ -165,6 +163,20 @@ pub(super) fn role_of<'a>(account: &'a Account, wish: &Wish) -> Result<Cow<'a, R
             .ok_or(NoRequest::TwoPolicies),
         None => Ok(role),
     }
+}
+
+/// The session tags of a role for one caller. Of those that its token asks for, no key is the
+/// role's own, even where the role's has no value for this caller.
+pub(super) fn tags_of(role: &Role, wish: &Wish) -> Vec<(String, String)> {
+    let mut tags = role.tags_of(&wish.names);
+    let is_own = |key: &str| {
+        let mut own = role.tags.iter();
+        own.any(|(own, _)| own.eq_ignore_ascii_case(key))
+    };
+    let asked = wish.identity.iter().flat_map(|identity| &identity.tags);
+    tags.extend(asked.filter(|(key, _)| !is_own(key)).cloned());
+    tags.truncate(MOST_TAGS);
+    tags
 }
 
 fn recall<K, Q>(known: &Known<K>, key: &Q) -> Option<Arc<Request>>

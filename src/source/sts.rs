@@ -22,6 +22,8 @@ use super::engine::SdkTime;
 use super::failure::Attempt;
 use super::sdk_error::failed;
 use super::{Engine, answer};
+use crate::grants::WebIdentity;
+use crate::secret::ExposeSecret as _;
 use crate::sessions::{FailureKind, FetchError, FetchFuture, Fetched, Session, Source};
 use crate::transport::CONNECT_TIMEOUT;
 use crate::types::Region;
@@ -102,6 +104,8 @@ pub(super) enum Signer {
     Chained,
     /// Nothing: a web identity token is sent instead.
     Token(Arc<TokenFile>),
+    /// Nothing: the caller's own token is sent, the newest one that it has shown.
+    Caller(Arc<WebIdentity>),
 }
 
 /// Obtains the sessions of one role for one caller's names.
@@ -126,6 +130,13 @@ impl Source for StsSource {
             self.engine
                 .run(async move { fetch.run(&signer, session).await }),
         )
+    }
+
+    fn brought(&self) -> u64 {
+        match &self.signer {
+            Signer::Caller(identity) => identity.token.times(),
+            Signer::Base(_) | Signer::Chained | Signer::Token(_) => 0,
+        }
     }
 }
 
@@ -164,6 +175,17 @@ impl Fetch {
             Signer::Token(file) => {
                 let token = file.read().await?;
                 self.call(&self.call, Proof::Token(&token)).await
+            }
+            Signer::Caller(identity) => {
+                let (token, expires_at) = identity.token.newest();
+                if expires_at <= self.engine.clock().now() {
+                    return Err(FetchError::new(
+                        FailureKind::BaseCredentials,
+                        "the caller's web identity token has expired, and it has shown no newer one",
+                    ));
+                }
+                let token = Proof::Token(token.expose_secret());
+                self.call(&self.call, token).await
             }
         }
     }

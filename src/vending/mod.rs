@@ -23,7 +23,7 @@ use crate::grants::{
     Decision, Fact, Facts, Grant, Granted, Known, Names, Placeholder, Provided, Wanted,
     WebIdentity, decide,
 };
-use crate::sessions::{Prefetch, Request, Session, Sessions, Wish};
+use crate::sessions::{NoRequest, Prefetch, Request, Session, Sessions, Wish};
 use crate::telemetry::audit::{Audit, Denial, HandOut};
 use crate::types::{RoleArn, RoleRef};
 use visit::Decided;
@@ -326,7 +326,10 @@ impl Vending {
                     let wish = Wish::granted(&granted, names, want.identity.clone());
                     let request = policy.catalogue.request(&wish).inspect_err(|error| {
                         let grant = granted.grant().id;
-                        tracing::warn!(role = %granted.role(), %grant, %error, "a granted role cannot be had");
+                        // A token that is missing is the caller's matter: the audit trail has it.
+                        if *error != NoRequest::NoIdentity {
+                            tracing::warn!(role = %granted.role(), %grant, %error, "a granted role cannot be had");
+                        }
                     })?;
                     let until = self.end(want, &provided);
                     return Ok((*granted, request, until));

@@ -76,6 +76,7 @@ impl From<NoRequest> for Refusal {
     fn from(missing: NoRequest) -> Self {
         match missing {
             NoRequest::NoRole => Self::NoSuchRole,
+            NoRequest::NoIdentity => Self::ProofMissing,
             NoRequest::NoAccount | NoRequest::TwoPolicies => Self::Misconfigured,
         }
     }

@@ -21,6 +21,7 @@ mod hostile;
 mod identities;
 mod imds;
 mod log_targets;
+mod pass_through;
 mod reload;
 mod sandbox;
 mod seats;

@@ -72,9 +72,10 @@ const CREDENTIALS: Shape = Shape::new(
                 now("endpoint"),
                 now("imds"),
                 now("role"),
+                now("caller-token"),
                 now("local"),
             ]),
-            "`environment`: the SDK's default chain; `profile`, `key`, `web-identity`, `process`, `endpoint`; `imds`: the real one; `role`: chaining; `local`: the built-in authority, no cloud at all",
+            "`environment`: the SDK's default chain; `profile`, `key`, `web-identity`, `process`, `endpoint`; `imds`: the real one; `role`: chaining; `caller-token`: the web identity token that the caller shows; `local`: the built-in authority, no cloud at all",
         )
         .required(),
         Key::new("profile", Kind::Text, "for `profile`: a profile of the shared AWS files"),
@@ -184,7 +185,9 @@ const ROLE: Shape = Shape::new(
             ]),
             "the STS call behind it",
         )
-        .default("\"assume-role\", with `web-identity` credentials \"web-identity\""),
+        .default(
+            "\"assume-role\", with `web-identity` and `caller-token` credentials \"web-identity\"",
+        ),
         DURATION,
         Key::new("prefetch", Kind::Flag, "fetch it at start and keep it").default("false"),
         SESSION_NAME,

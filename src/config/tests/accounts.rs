@@ -147,7 +147,7 @@ fn web_identity_roles_need_a_token_and_nothing_else() {
     );
     each_refused(
         ACCOUNT,
-        &[("role.it.kind = 'web-identity'", "needs a token's file")],
+        &[("role.it.kind = 'web-identity'", "needs a token")],
     );
 }
 

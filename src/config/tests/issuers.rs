@@ -103,3 +103,55 @@ fn a_reload_says_what_became_of_issuers() {
         ]
     );
 }
+
+const PASSED: &str =
+    "[account.pods]\nid = 12345678901\ncredentials = { from = 'caller-token' }\nrole.app = {}\n";
+
+#[test]
+fn callers_tokens_assume_roles_where_an_issuer_verifies_them() {
+    let issuer = "[[issuer]]\nurl = 'https://a'\n";
+    let (config, problems) = load(&format!("{PASSED}{issuer}"));
+    let app = RoleRef::parse("pods/app").unwrap();
+    let (account, role) = config.role(&app).unwrap();
+    assert!(matches!(account.base, BaseCredentials::CallerToken));
+    assert_eq!(role.kind, RoleKind::WebIdentity);
+    assert_eq!(problems.len(), 1, "no grant gives it: {problems:?}");
+    let told = refused(PASSED);
+    assert!(told.contains("there is no issuer"), "{told}");
+    each_refused(
+        &format!("{issuer}{PASSED}"),
+        &[
+            (
+                "role.it.kind = 'assume-role'",
+                "a web identity token signs nothing",
+            ),
+            (
+                "role.it.kind = 'session-token'",
+                "a web identity token is none",
+            ),
+            ("role.it.prefetch = true", "assumed with its caller's token"),
+            (
+                "role.it = { prefetch = true, session-name = 'x' }",
+                "assumed with its caller's token",
+            ),
+            (
+                "[account.far]\nid = 1\ncredentials = { from = 'role', role = 'pods/app' }\n\
+                 role.it = { prefetch = true, session-name = 'x' }",
+                "assumed with its caller's token",
+            ),
+            (
+                "role.it.tags = { a = 'b' }",
+                "AssumeRoleWithWebIdentity has no `tags`",
+            ),
+        ],
+    );
+    let other = format!("{issuer}{}", PASSED.replace("caller-token", "environment"));
+    let changes = diff(&load(&other).0, &config);
+    assert_eq!(
+        changes.applied,
+        [
+            "account pods changed: credentials",
+            "role pods/app changed: kind"
+        ]
+    );
+}

@@ -180,7 +180,7 @@ fn rate_limit(reader: &Reader<'_>) -> RateLimit {
 }
 
 /// Each kind of base credentials and the keys that go with it.
-const KEYS: [(&str, &[&str]); 9] = [
+const KEYS: [(&str, &[&str]); 10] = [
     ("environment", &[]),
     ("profile", &["profile"]),
     (
@@ -192,6 +192,7 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("endpoint", &["url", "token"]),
     ("imds", &[]),
     ("role", &["role"]),
+    ("caller-token", &[]),
     ("local", &[]),
 ];
 
@@ -259,6 +260,7 @@ fn base_of(reader: &Reader<'_>, from: &Spot<&str>) -> Option<BaseCredentials> {
         }
         "imds" => BaseCredentials::Imds,
         "role" => BaseCredentials::Role(reader.role("role")?),
+        "caller-token" => BaseCredentials::CallerToken,
         "local" => BaseCredentials::Local,
         _ => return None,
     })

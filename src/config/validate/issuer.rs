@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::reader::Reader;
 use super::url::Url;
-use crate::config::{Algorithm, Issuer, IssuerKeys};
+use crate::config::{Algorithm, BaseCredentials, Config, Issuer, IssuerKeys};
 
 /// For whom EKS has service accounts' tokens issued.
 const PODS: &str = "pods.eks.amazonaws.com";
@@ -35,6 +35,25 @@ pub(super) fn issuers(root: &Reader<'_>) -> Vec<Issuer> {
         issuers.extend(issuer(&table));
     }
     issuers
+}
+
+/// Callers' tokens that nobody verifies are none.
+pub(super) fn check(root: &Reader<'_>, config: &Config) {
+    if !root.tables("issuer").is_empty() {
+        return;
+    }
+    for account in config.accounts.values() {
+        let table = root.named_one("account", account.alias.as_str());
+        let credentials = table.and_then(|table| table.table("credentials"));
+        if let (BaseCredentials::CallerToken, Some(credentials)) = (&account.base, credentials) {
+            root.problems()
+                .error(
+                    &credentials.place("from"),
+                    "no caller's token can be verified: there is no issuer",
+                )
+                .hint("name the issuer of these tokens by `[[issuer]]`");
+        }
+    }
 }
 
 fn issuer(reader: &Reader<'_>) -> Option<Issuer> {

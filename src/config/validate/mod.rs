@@ -81,6 +81,7 @@ pub(super) fn validate(
         admin_socket: daemon::admin_socket(&root),
     };
     chains::check(&root, &config);
+    issuer::check(&root, &config);
     sockets::check(&root, &config);
     reach::check(&root, &config);
     config

@@ -115,6 +115,15 @@ fn covers(wide: &When, narrow: &When) -> bool {
 /// A role that is fetched at start needs every name in it known without a caller.
 fn check_prefetch(root: &Reader<'_>, config: &Config) {
     for (account, role) in roles(config).filter(|(_, role)| role.prefetch) {
+        if config.wants_callers_token(account) {
+            if let Some(at) = role_table(root, role).map(|table| table.place("prefetch")) {
+                root.problems().error(
+                    &at,
+                    "this role cannot be fetched ahead: it is assumed with its caller's token",
+                );
+            }
+            continue;
+        }
         let open = config.open_names(account, role);
         let Some(name) = open.first() else {
             continue;
@@ -153,6 +162,7 @@ fn check_unused(root: &Reader<'_>, config: &Config) {
             | BaseCredentials::Process(_)
             | BaseCredentials::Endpoint { .. }
             | BaseCredentials::Imds
+            | BaseCredentials::CallerToken
             | BaseCredentials::Local => None,
         });
     let granted = config.grants.iter().filter_map(|grant| grant.role.fixed());

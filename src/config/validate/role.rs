@@ -88,7 +88,9 @@ pub(super) fn plain(account: &Surrounding<'_>) -> Role {
 
 fn plain_kind(account: &Surrounding<'_>) -> RoleKind {
     match account.base {
-        Some(BaseCredentials::WebIdentity { .. }) => RoleKind::WebIdentity,
+        Some(BaseCredentials::WebIdentity { .. } | BaseCredentials::CallerToken) => {
+            RoleKind::WebIdentity
+        }
         Some(_) | None => RoleKind::AssumeRole,
     }
 }
@@ -117,7 +119,10 @@ fn kind(reader: &Reader<'_>, account: &Surrounding<'_>) -> RoleKind {
 fn check_base(reader: &Reader<'_>, kind: RoleKind, base: &BaseCredentials) {
     let at = reader.place("kind");
     match (kind, base) {
-        (RoleKind::AssumeRole, BaseCredentials::WebIdentity { .. }) => {
+        (
+            RoleKind::AssumeRole,
+            BaseCredentials::WebIdentity { .. } | BaseCredentials::CallerToken,
+        ) => {
             reader
                 .problems()
                 .error(
@@ -126,13 +131,16 @@ fn check_base(reader: &Reader<'_>, kind: RoleKind, base: &BaseCredentials) {
                 )
                 .hint("leave `kind` out, or name other `credentials`");
         }
-        (RoleKind::WebIdentity, BaseCredentials::WebIdentity { .. })
+        (
+            RoleKind::WebIdentity,
+            BaseCredentials::WebIdentity { .. } | BaseCredentials::CallerToken,
+        )
         | (RoleKind::AssumeRole, _) => {}
         (RoleKind::WebIdentity, _) => {
             reader
                 .problems()
-                .error(&at, "AssumeRoleWithWebIdentity needs a token's file")
-                .hint("`credentials = { from = \"web-identity\", token-file = \"/path\" }` in its account");
+                .error(&at, "AssumeRoleWithWebIdentity needs a token")
+                .hint("`credentials = { from = \"web-identity\", token-file = \"/path\" }` in its account, or `{ from = \"caller-token\" }`");
         }
         (RoleKind::FederationToken | RoleKind::SessionToken, base) => {
             if let Some(why) = not_long_term(reader, base) {
@@ -159,7 +167,9 @@ fn not_long_term(reader: &Reader<'_>, base: &BaseCredentials) -> Option<&'static
         BaseCredentials::Key { token: Some(_), .. } => {
             Some("a key with a session token is a session's")
         }
-        BaseCredentials::WebIdentity { .. } => Some("a web identity token is none"),
+        BaseCredentials::WebIdentity { .. } | BaseCredentials::CallerToken => {
+            Some("a web identity token is none")
+        }
         BaseCredentials::Endpoint { .. } => Some("an endpoint hands out sessions"),
         BaseCredentials::Imds => Some("the metadata service hands out sessions"),
         BaseCredentials::Role(_) => Some("a role's credentials are a session's"),

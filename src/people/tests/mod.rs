@@ -104,7 +104,7 @@ impl World {
     fn of(config: config::Issuer, script: &Script) -> Self {
         let clock = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(NOON));
         Self {
-            issuer: Issuer::new(config, Box::new(script.clone()), &clock),
+            issuer: Issuer::new(config, Box::new(script.clone()), &Arc::default(), &clock),
             marker: Marker::default(),
             clock,
         }

@@ -260,7 +260,10 @@ async fn session_tags_are_taken_where_the_issuer_may_ask_for_them() {
     let signer = Signer::p256("1");
     let script = Script::new([Reply::Keys(key_set(&[&signer]))]);
     let asked = json!({"https://aws.amazon.com/tags": {
-        "principal_tags": {"team": ["shop"], "cost": "7", "odd": [7]},
+        "principal_tags": {
+            "team": ["shop", "other"], "cost": "7", "odd": [7], "none": [],
+            "aws:x": ["y"], "a;b": ["c"], "d": ["e\nf"], "": ["g"],
+        },
         "transitive_tag_keys": ["team"],
     }});
     let token = signer.token(&with(&asked));

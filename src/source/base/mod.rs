@@ -106,6 +106,7 @@ impl Base {
             }
             BaseCredentials::Imds => From::Imds,
             BaseCredentials::WebIdentity { .. }
+            | BaseCredentials::CallerToken
             | BaseCredentials::Role(_)
             | BaseCredentials::Local => return None,
         };
