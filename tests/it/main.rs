@@ -16,6 +16,7 @@ mod cli;
 mod container;
 mod drain;
 mod faults;
+mod grant_sources;
 mod host;
 mod hostile;
 mod identities;
