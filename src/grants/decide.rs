@@ -1,6 +1,5 @@
 //! The decision.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::grant::{GrantId, GrantedRole};
@@ -8,7 +7,7 @@ use super::matching::Miss;
 use super::pattern::Named;
 use super::when::Key;
 use super::{Fact, Facts, Grant, Known, Names};
-use crate::types::{RoleName, RoleRef};
+use crate::types::{InvalidText, RoleName, RoleRef};
 
 /// Which role a caller asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +21,15 @@ pub enum Wanted {
 }
 
 impl Wanted {
+    /// `account/role`, or a role's name in whatever account.
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        if text.contains('/') {
+            RoleRef::parse(text).map(Self::Chosen)
+        } else {
+            RoleName::new(text).map(Self::ChosenName)
+        }
+    }
+
     /// Whether this role is what is asked for.
     pub fn is(&self, role: &RoleRef) -> bool {
         match self {
@@ -222,18 +230,4 @@ fn provided(grant: &Arc<Grant>, source: usize, facts: &Facts) -> Result<Vec<Gran
         named: Named::new(),
     });
     Ok(given.collect())
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gives(roles) => {
-                let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
-                write!(f, "gives {}", roles.join(", "))
-            }
-            Self::NoRole => f.write_str("matches, but what its groups match names no role"),
-            Self::Fails(key) => write!(f, "{} does not match", key.as_str()),
-            Self::Needs(fact) => write!(f, "needs {fact:?}, which could not be looked up in time"),
-        }
-    }
 }

@@ -64,6 +64,20 @@ pub enum Fact {
     Provided,
 }
 
+impl Fact {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Groups => "user's groups",
+            Self::Container => "container",
+            Self::Exe => "program",
+            Self::Host => "host name",
+            Self::Provided => "answer of a grant source",
+        }
+    }
+}
+
 /// Where a caller runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {

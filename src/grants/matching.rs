@@ -225,7 +225,11 @@ fn owner_or_uid(users: &UserIds, facts: &Facts) -> bool {
 
 /// Whether what a runtime tells may count: the word of root's runtime about a container that only
 /// root could make, or that of the very user whom the grant names about a container of its own.
-fn may_tell(place: &ContainerPlace, runtime_owner: u32, users: Option<&UserIds>) -> bool {
+pub(super) fn may_tell(
+    place: &ContainerPlace,
+    runtime_owner: u32,
+    users: Option<&UserIds>,
+) -> bool {
     match place.owner {
         None => runtime_owner == 0,
         Some(owner) => owner == runtime_owner && users.is_some_and(|users| users.contains(owner)),
@@ -332,7 +336,7 @@ impl PodWhen {
     }
 }
 
-fn same_pod(shown: &Pod, told: &Pod) -> bool {
+pub(super) fn same_pod(shown: &Pod, told: &Pod) -> bool {
     let names = shown.name.as_ref().zip(told.name.as_ref());
     shown.namespace == told.namespace && names.is_none_or(|(one, other)| one == other)
 }

@@ -12,6 +12,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod when;
+mod why;
 
 pub use decide::{Decision, Granted, NoGrant, Select, Verdict, Wanted, decide, every, explain};
 pub use facts::{
@@ -24,3 +25,4 @@ pub use template::{Names, Placeholder, Template, TemplateError};
 pub use when::{
     ContainerFactsWhen, ContainerWhen, GroupWhen, Key, PodWhen, TokenWhen, UserIds, When,
 };
+pub use why::WhyNot;

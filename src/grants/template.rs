@@ -166,6 +166,12 @@ impl Names {
         }
     }
 
+    /// Every placeholder that stands for something, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Placeholder, &Arc<str>)> {
+        let all = Placeholder::ALL.iter();
+        all.filter_map(|(_, placeholder)| Some((*placeholder, self.get(*placeholder)?)))
+    }
+
     fn group(&self, name: &str) -> Option<&Arc<str>> {
         let found = self.named.iter().find(|(known, _)| **known == *name);
         found.map(|(_, value)| value)

@@ -169,7 +169,7 @@ impl Key {
             Self::Mfa => "mfa",
             Self::SourceIdentity => "source-identity",
             Self::Address => "address",
-            Self::Uid => "uid or user",
+            Self::Uid => "uid",
             Self::Container => "container",
             Self::Unit => "unit",
             Self::UserUnit => "user-unit",
