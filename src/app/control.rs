@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::{AskReload, Daemon};
 use crate::api::admin::wire::Socket;
-use crate::api::admin::{Admin, Control, ReloadFuture};
+use crate::api::admin::{Admin, Control, Door, ReloadFuture};
 use crate::clock::BootTime;
 use crate::config::{Api, Config, Origin};
+use crate::grants::Select;
 
 /// The admin socket's name, where listeners have theirs.
 pub(super) const NAME: &str = "admin";
@@ -63,12 +64,35 @@ impl Control for Running {
             .collect()
     }
 
+    fn doors(&self) -> Vec<Door> {
+        doors(&self.daemon.config.load())
+    }
+
     fn reload(&self) -> ReloadFuture<'_> {
         Box::pin(async {
             let reloaded = self.reload.reload().await;
             reloaded.map_err(|error| error.to_string())
         })
     }
+}
+
+/// The listeners that hand out credentials, and the admin socket itself.
+pub(super) fn doors(config: &Config) -> Vec<Door> {
+    let vending = config
+        .listeners
+        .iter()
+        .filter(|listener| listener.is_for_this_host());
+    let doors = vending.map(|listener| Door {
+        listener: Arc::clone(&listener.name),
+        select: listener.select,
+        vends: true,
+    });
+    let admin = Door {
+        listener: Arc::from(NAME),
+        select: Select::First,
+        vends: false,
+    };
+    doors.chain([admin]).collect()
 }
 
 fn apis(config: &Config, listener: &str) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The only place that knows all parts: a configuration becomes a bound daemon, which then runs.
 
 mod control;
+mod offline;
 mod reload;
 mod serve;
 mod state;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use offline::{Offline, OfflineError};
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
 pub use serve::{Fault, ServeError, raise_descriptors, serve};
 pub use state::StateError;
@@ -35,7 +37,7 @@ use crate::listener::{
     self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
 };
 use crate::people::Issuers;
-use crate::providers::Providers;
+use crate::providers::{self, Providers};
 use crate::sessions::{Observer, Prefetch, Sessions};
 use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
@@ -145,8 +147,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let engine = Engine::new(clock.clone(), outside.environment, own);
     let authority = Arc::new(keyed.authority);
     authority.set_not_before(config.not_before());
-    let policy =
-        policy(&config, &engine, &authority, &outside.metrics).map_err(StartError::Plan)?;
+    let asked = Arc::clone(&outside.metrics);
+    let policy = policy(&config, &engine, &authority, asked).map_err(StartError::Plan)?;
     let audit = Arc::new(Audit::new(clock.clone()));
     let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit, clock.clone());
     let limits = Limits::new(
@@ -255,7 +257,7 @@ fn policy(
     config: &Config,
     engine: &Engine,
     authority: &Arc<Authority>,
-    metrics: &Arc<Metrics>,
+    observer: Arc<impl providers::Observer + 'static>,
 ) -> Result<Policy, PlanError> {
     let local = Arc::new(LocalPlans::new(Arc::clone(authority), config));
     let plans = Plans::build(config, engine, local)?;
@@ -271,7 +273,6 @@ fn policy(
             (alias.clone(), facts)
         })
         .collect();
-    let observer: Arc<Metrics> = Arc::clone(metrics);
     Ok(Policy {
         grants: config.grants.clone(),
         providers: Providers::new(&config.sources, &engine.client(), engine.clock(), observer),

@@ -128,7 +128,8 @@ impl Reloader {
                 "nothing was applied: {keys} need a restart"
             )));
         }
-        let policy = super::policy(&config, &daemon.engine, &daemon.authority, &daemon.metrics);
+        let asked = Arc::clone(&daemon.metrics);
+        let policy = super::policy(&config, &daemon.engine, &daemon.authority, asked);
         let policy = policy.map_err(|error| refused(&error))?;
         if let Some(logging) = &self.logging {
             logging

@@ -11,6 +11,7 @@ mod configuration;
 mod credentials;
 mod daemon;
 mod exec;
+mod explain;
 mod failure;
 mod forget;
 mod healthcheck;
@@ -71,6 +72,7 @@ Exit codes: 0 done, 1 the answer is no, 64 wrong usage, 69 the daemon is not rea
 enum Command {
     Serve(serve::Options),
     Check(check::Options),
+    Explain(explain::Options),
     Status(status::Options),
     Credentials(credentials::Options),
     Exec(exec::Options),
@@ -116,6 +118,7 @@ impl Cli {
         match self.command {
             Command::Serve(options) => options.run(socket),
             Command::Check(options) => options.run(),
+            Command::Explain(options) => options.run(socket),
             Command::Status(options) => options.run(socket),
             Command::Credentials(options) => options.run(socket),
             Command::Exec(options) => options.run(socket),

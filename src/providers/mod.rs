@@ -72,6 +72,11 @@ pub trait Observer: fmt::Debug + Send + Sync {
     fn asked(&self, outcome: Outcome);
 }
 
+/// Nobody is told.
+impl Observer for () {
+    fn asked(&self, _outcome: Outcome) {}
+}
+
 /// The sources of one configuration, and what they said.
 #[derive(Debug)]
 pub struct Providers {

@@ -31,6 +31,6 @@ pub use report::{Held, LastFailure, Report};
 pub use schedule::warning;
 pub use session::{MANDATORY_WINDOW, SLOTS, Session, Slot};
 pub use source::{
-    Catalogue, FailureKind, FetchError, FetchFuture, Fetched, NoRequest, Request,
+    Attribution, Catalogue, FailureKind, FetchError, FetchFuture, Fetched, NoRequest, Request,
     SessionCredentials, Source, Upstream, Wish,
 };

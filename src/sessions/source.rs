@@ -29,6 +29,20 @@ pub trait Source: Send + Sync + Debug {
     fn brought(&self) -> u64 {
         0
     }
+
+    /// What upstream's records will tell of the caller, beside the role session name.
+    fn attribution(&self) -> Attribution<'_> {
+        Attribution::default()
+    }
+}
+
+/// What upstream is told of a caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attribution<'a> {
+    /// The source identity.
+    pub source_identity: Option<&'a str>,
+    /// The session tags.
+    pub tags: &'a [(String, String)],
 }
 
 /// A fully resolved request for a session. Equal keys mean the same upstream call.

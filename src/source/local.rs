@@ -7,8 +7,8 @@ use super::plans::{role_of, tags_of};
 use crate::authority::{Authority, IssueRequest};
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{
-    Catalogue, FailureKind, FetchError, FetchFuture, Fetched, KeyDigest, NoRequest, Request,
-    Session, SessionCredentials, SessionKey, Source, Upstream, Wish,
+    Attribution, Catalogue, FailureKind, FetchError, FetchFuture, Fetched, KeyDigest, NoRequest,
+    Request, Session, SessionCredentials, SessionKey, Source, Upstream, Wish,
 };
 use crate::types::{AccountAlias, SessionName};
 
@@ -22,6 +22,13 @@ pub struct LocalSource {
 impl Source for LocalSource {
     fn fetch<'a>(&'a self, _base: Option<&'a Session>) -> FetchFuture<'a> {
         Box::pin(std::future::ready(self.issue()))
+    }
+
+    fn attribution(&self) -> Attribution<'_> {
+        Attribution {
+            source_identity: self.issue.source_identity.as_deref(),
+            tags: &self.issue.tags,
+        }
     }
 }
 

@@ -24,9 +24,11 @@ use super::sdk_error::failed;
 use super::{Engine, answer};
 use crate::grants::WebIdentity;
 use crate::secret::ExposeSecret as _;
-use crate::sessions::{FailureKind, FetchError, FetchFuture, Fetched, Session, Source};
+use crate::sessions::{
+    Attribution, FailureKind, FetchError, FetchFuture, Fetched, Session, Source,
+};
 use crate::transport::CONNECT_TIMEOUT;
-use crate::types::Region;
+use crate::types::{Region, SessionName};
 
 /// How long a call may take with all its retries.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -136,6 +138,13 @@ impl Source for StsSource {
         match &self.signer {
             Signer::Caller(identity) => identity.token.times(),
             Signer::Base(_) | Signer::Chained | Signer::Token(_) => 0,
+        }
+    }
+
+    fn attribution(&self) -> Attribution<'_> {
+        Attribution {
+            source_identity: self.call.source_identity.as_ref().map(SessionName::as_str),
+            tags: &self.call.tags,
         }
     }
 }

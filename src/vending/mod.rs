@@ -1,6 +1,7 @@
 //! The one door: every protocol asks here, and here alone it is decided (grants), obtained
 //! (sessions) and recorded (audit).
 
+mod explain;
 mod policy;
 mod provided;
 mod refusal;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+pub use explain::{Explanation, NoCaller, Subject};
 pub use policy::{AccountFacts, Policy};
 pub use refusal::Refusal;
 pub use visit::Visit;

@@ -64,6 +64,7 @@ fn a_daemon_that_is_not_there_exits_69_with_a_way_out() {
         &["refresh", "--all"],
         &["forget", "prod/web"],
         &["reload"],
+        &["explain"],
         &["audit", "--json"],
     ] {
         let output = rolecall(command)

@@ -6,6 +6,7 @@
 
 mod answer;
 mod control;
+mod explain;
 mod route;
 mod token;
 mod view;
@@ -20,7 +21,8 @@ use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
 
 pub use answer::NEXT;
-pub use control::{Control, ReloadFuture};
+pub use control::{Control, Door, ReloadFuture};
+pub use explain::{NoDoor, Question, explained};
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 
 use super::container::AuthorizationTokens;
@@ -114,6 +116,10 @@ impl Admin {
                     Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message).reason(Some(errors))
                 })?;
                 Ok(self.answers.value(&wire::Reloaded { changes }))
+            }
+            Route::Explain(question) => {
+                let told = self.explain(guest, &viewer, &question).await?;
+                Ok(self.answers.value(&told))
             }
             Route::Audit { after, wait } => Ok(self.audit(&viewer, after, wait).await),
         }

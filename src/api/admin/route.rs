@@ -3,7 +3,10 @@
 use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
+use super::explain::Question;
+use crate::grants::Wanted;
 use crate::types::RoleRef;
+use crate::vending::Subject;
 
 /// A question or an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Route {
         /// Whether to wait for one.
         wait: bool,
     },
+    /// `GET /v1/explain[?pid=N|uid=N][&role=account/role][&listener=NAME]`
+    Explain(Question),
 }
 
 /// A request for which there is no route.
@@ -52,10 +57,11 @@ pub const LABELS: &[&str] = &[
     "forget",
     "reload",
     "audit",
+    "explain",
     "none",
 ];
 /// The label of requests that have no route.
-pub const NO_ROUTE: usize = 8;
+pub const NO_ROUTE: usize = 9;
 
 impl Route {
     /// Parses a request's method and target.
@@ -70,6 +76,7 @@ impl Route {
             "/v1/forget" => (Self::Forget, Method::POST),
             "/v1/reload" => (Self::Reload, Method::POST),
             "/v1/audit" => (query.audit()?, Method::GET),
+            "/v1/explain" => (Self::Explain(query.question()?), Method::GET),
             _ => return Err(NoRoute::NotFound),
         };
         if *method == expected {
@@ -92,6 +99,7 @@ impl Route {
             Self::Forget => 5,
             Self::Reload => 6,
             Self::Audit { .. } => 7,
+            Self::Explain(_) => 8,
         }
     }
 }
@@ -114,6 +122,38 @@ impl Query<'_> {
         let role = self.value("role")?;
         let role = role.as_deref().map(RoleRef::parse).transpose();
         role.map_err(|error| NoRoute::Query(error.to_string()))
+    }
+
+    fn number(&self, name: &str) -> Result<Option<u32>, NoRoute> {
+        let number = self.value(name)?.map(|text| text.parse());
+        let number = number.transpose();
+        number.map_err(|_no_number| NoRoute::Query(format!("`{name}` is a number")))
+    }
+
+    fn question(&self) -> Result<Question, NoRoute> {
+        let subjects = [
+            self.number("pid")?.map(Subject::Process),
+            self.number("uid")?.map(Subject::User),
+        ];
+        let mut subjects = subjects.into_iter().flatten();
+        let subject = subjects.next();
+        if subjects.next().is_some() {
+            let one = "one question is about one of `pid` and `uid`";
+            return Err(NoRoute::Query(one.to_owned()));
+        }
+        Ok(Question {
+            subject,
+            role: self.wanted()?,
+            listener: self.value("listener")?,
+        })
+    }
+
+    /// `account/role`, or a role's name in whatever account.
+    fn wanted(&self) -> Result<Wanted, NoRoute> {
+        let Some(text) = self.value("role")? else {
+            return Ok(Wanted::First);
+        };
+        Wanted::parse(&text).map_err(|error| NoRoute::Query(error.to_string()))
     }
 
     fn audit(&self) -> Result<Route, NoRoute> {
@@ -165,6 +205,15 @@ mod tests {
                     wait: true,
                 },
             ),
+            (
+                Method::GET,
+                "/v1/explain?uid=7&role=web&listener=a%20b",
+                Route::Explain(Question {
+                    subject: Some(Subject::User(7)),
+                    role: Wanted::parse("web").unwrap(),
+                    listener: Some("a b".to_owned()),
+                }),
+            ),
         ] {
             assert_eq!(parse(&method, target), Ok(route), "{target}");
         }
@@ -187,6 +236,9 @@ mod tests {
             "/v1/credentials?role=x",
             "/v1/credentials?role=%ff",
             "/v1/audit?after=x",
+            "/v1/explain?pid=-1",
+            "/v1/explain?pid=1&uid=1",
+            "/v1/explain?role=a/b/c",
         ] {
             let refused = parse(&Method::GET, target);
             assert!(matches!(refused, Err(NoRoute::Query(_))), "{target}");
@@ -195,7 +247,11 @@ mod tests {
 
     #[test]
     fn every_route_has_its_label() {
-        for (target, label) in [("/v1/health", "health"), ("/v1/audit", "audit")] {
+        for (target, label) in [
+            ("/v1/health", "health"),
+            ("/v1/audit", "audit"),
+            ("/v1/explain", "explain"),
+        ] {
             let route = parse(&Method::GET, target).unwrap();
             assert_eq!(LABELS[route.label()], label);
         }

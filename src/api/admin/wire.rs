@@ -1,5 +1,6 @@
 //! What goes over the admin socket, as JSON: written by the daemon, read by the command line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -205,6 +206,96 @@ pub struct Forgotten {
 pub struct Reloaded {
     /// What changed, a line each.
     pub changes: Vec<String>,
+}
+
+/// Answer of `/v1/explain`: what one caller gets, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// As in the audit trail.
+    pub caller: String,
+    /// How we know.
+    pub evidence: String,
+    /// What is known of the caller, as far as grants ask for it.
+    pub known: Vec<Fact>,
+    /// What placeholders stand for.
+    pub placeholders: BTreeMap<String, String>,
+    /// One for all listeners where the answer is the same.
+    pub answers: Vec<Answer>,
+}
+
+/// One thing that is known of a caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// `unit`, `group`, `container.image` …
+    pub name: String,
+    /// What it is.
+    pub value: String,
+}
+
+/// What one caller gets on some listeners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Where.
+    pub listeners: Vec<String>,
+    /// The role, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Given>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refused>,
+    /// What each grant makes of it, in the order in which they are tried.
+    pub grants: Vec<Tried>,
+}
+
+/// A role that a caller gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// `account/role`.
+    pub role: String,
+    /// Its ARN, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// The grant that gives it.
+    pub grant: String,
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// The role session name that upstream is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_name: Option<String>,
+    /// The source identity that upstream is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_identity: Option<String>,
+    /// The session tags that upstream is told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The life asked for.
+    pub duration_seconds: u64,
+}
+
+/// Why a caller gets no role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// As in the audit trail.
+    pub kind: String,
+    /// In words.
+    pub message: String,
+}
+
+/// What one grant makes of a caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// `grant 3`.
+    pub grant: String,
+    /// The role it gives, where the asking user may know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// `gives`, `no-role`, `fails`, `unknown`.
+    pub verdict: String,
+    /// The first key that does not match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// In words; what the grant asks for is for administrators only.
+    pub why: String,
 }
 
 /// A secret on its way over the admin socket: the one place where secrets are serialised as fields.

@@ -1,6 +1,5 @@
 //! Tests with real sockets.
 
-mod names;
 mod place;
 mod privileged;
 mod recorded;
