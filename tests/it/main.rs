@@ -17,6 +17,7 @@ mod container;
 mod drain;
 mod explain;
 mod faults;
+mod grant_sources;
 mod host;
 mod hostile;
 mod identities;

@@ -1,5 +1,6 @@
 //! Tests with real sockets.
 
+mod names;
 mod place;
 mod privileged;
 mod recorded;

@@ -31,7 +31,7 @@ const SOMEBODY: u32 = 12_345;
 const ELSE: u32 = 12_346;
 
 /// Whether this can be tested here. In CI it must be.
-fn can_test(programs: &[&str]) -> bool {
+pub(super) fn can_test(programs: &[&str]) -> bool {
     let missing = if Uid::effective().is_root() {
         let folders = || ["/usr/sbin", "/usr/bin"].map(PathBuf::from).into_iter();
         let is_there = |program: &&&str| folders().any(|folder| folder.join(program).exists());
@@ -305,7 +305,7 @@ async fn root_in_a_container_is_not_the_hosts_root_on_a_unix_socket_either() {
     assert_eq!(late.facts().place, Known::No);
 }
 
-fn run(program: &str, arguments: &[&str]) {
+pub(super) fn run(program: &str, arguments: &[&str]) {
     let status = Command::new(program).args(arguments).status().unwrap();
     assert!(status.success(), "{program} {arguments:?}");
 }
