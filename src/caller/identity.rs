@@ -195,6 +195,10 @@ impl Caller {
         let uid = self.uid();
         let names = Names::default()
             .with(Placeholder::Hostname, Arc::clone(&self.hostname))
+            .with_known(
+                Placeholder::Host,
+                self.host.get().and_then(Known::yes).cloned(),
+            )
             .with_known(Placeholder::Uid, uid.yes().map(ToString::to_string))
             .with_known(
                 Placeholder::User,

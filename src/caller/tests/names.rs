@@ -13,7 +13,7 @@ use nix::sys::socket::{
 
 use super::privileged::{can_test, run};
 use super::{desk, identify};
-use crate::grants::{Fact, Known};
+use crate::grants::{Fact, Known, Template};
 
 const A: u16 = 1;
 const PTR: u16 = 12;
@@ -158,12 +158,16 @@ fn the_systems_resolver_must_confirm_a_name() {
         let _client = connect_from(address, to);
         let caller = identify(&desk, &listener);
         runtime.block_on(desk.look_up(&caller, Fact::Host));
-        let evidence = caller.all_evidence().to_string();
-        (caller.facts().host, evidence)
+        let template = Template::parse("{host}").unwrap();
+        let texts = [
+            caller.all_evidence().to_string(),
+            template.fill(&caller.names()),
+        ];
+        (caller.facts().host, texts)
     };
     let name = |name: &str| Known::Yes(Arc::from(name));
-    let (host, evidence) = host_of(1);
-    assert_eq!(host, name("web.valid"));
+    let (host, [evidence, filled]) = host_of(1);
+    assert_eq!((host, filled.as_str()), (name("web.valid"), "web.valid"));
     assert!(evidence.contains(" host web.valid"), "{evidence}");
     for (last, told, why) in [
         (
