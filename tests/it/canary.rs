@@ -7,7 +7,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 use serde_json::Value;
 
+use crate::support::issuer::{Issuer, now};
 use crate::support::process::Daemon;
+use crate::support::signer::{Signer, pod_claims};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
 /// In secrets only, and in nothing else that is configured or answered here.
@@ -127,4 +129,75 @@ async fn no_secret_shows_anywhere() {
     .unwrap();
     let keys = sts.received();
     assert!(keys.len() >= 4, "{keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_web_identity_token_shows_anywhere() {
+    let signer = Signer::p256("1");
+    let issuer = Issuer::start(&[&signer]).await;
+    // An upstream that repeats what it is told.
+    let sts = ScriptedSts::start(|request| {
+        let token = request.field("WebIdentityToken");
+        Reply::error(400, "InvalidIdentityToken", &format!("refused: {token}"))
+    })
+    .await;
+    let configuration = format!(
+        r#"
+        [[listener]]
+        name = "all"
+        bind = ["127.0.0.1:0"]
+        apis = ["container", "metrics"]
+
+        [account.prod]
+        id = "123456789012"
+        region = "eu-central-1"
+        endpoint = "{}"
+        credentials = {{ from = "caller-token" }}
+        [account.prod.role.web]
+
+        [[grant]]
+        role = "prod/web"
+        when = "anyone"
+
+        [[issuer]]
+        url = "{}"
+        "#,
+        sts.url(),
+        issuer.url()
+    );
+    let claims = pod_claims(&issuer.url(), "pods.eks.amazonaws.com", now());
+    let mut expired = claims.clone();
+    expired["exp"] = Value::from(now() - 3600);
+    let tokens = [
+        signer.token(&claims),
+        signer.token(&expired),
+        Signer::p256("1").token(&claims),
+    ];
+    tokio::task::spawn_blocking(move || {
+        let mut daemon = Daemon::start_with(&configuration, &[]);
+        let mut told = Vec::new();
+        for token in &tokens {
+            let (status, answer) = daemon.get("/v1/credentials", &[("Authorization", token)]);
+            assert!([401, 403, 503].contains(&status), "{status} {answer}");
+            told.push(answer);
+        }
+        for command in [&["status", "--json"][..], &["audit", "--json"]] {
+            told.push(daemon.says(command));
+        }
+        told.push(daemon.get("/metrics", &[]).1);
+        daemon.end(Signal::SIGTERM);
+        let log = daemon.log();
+        for said in ["a web identity token was refused", "could not be fetched"] {
+            assert!(log.contains(said), "{said} in {log}");
+        }
+        told.push(log);
+        for text in told {
+            for part in tokens.iter().flat_map(|token| token.split('.').skip(1)) {
+                assert!(!text.contains(part), "a token shows in\n{text}");
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert!(!sts.received().is_empty());
 }

@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rolecall::clock::{Clock, Simulation};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
 
 use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::{LOCAL, TestDaemon, noon};
@@ -359,4 +363,44 @@ async fn a_reload_changes_whose_tokens_are_believed() {
     daemon.reload.reload().await.unwrap();
     kept.send(get.as_bytes()).await;
     assert_eq!(kept.answer().await.unwrap().status, 200);
+}
+
+/// Prints the key that the SDK finds, for each line that it is given.
+const SDK: &str = "
+import boto3, sys
+for line in sys.stdin:
+    print(boto3.Session().get_credentials().get_frozen_credentials().access_key, flush=True)
+";
+
+#[tokio::test]
+async fn an_unmodified_sdk_shows_the_token_that_the_kubelet_renews() {
+    let signer = Signer::rsa("1");
+    let issuer = Issuer::start(&[&signer]).await;
+    let daemon = TestDaemon::start(&discovered(&issuer));
+    let file = daemon.directory.path().join("pod-token");
+    let url = format!("http://{}/v1/credentials", daemon.address("container"));
+    let mut sdk = Command::new("bash")
+        .arg("-ec")
+        .arg(". ./python_environment.sh; python_environment moto moto.txt; exec \"$cache/moto/bin/python\" -c \"$SDK\"")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/upstreams"))
+        .env("SDK", SDK)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        .env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut ask = sdk.stdin.take().unwrap();
+    let mut told = BufReader::new(sdk.stdout.take().unwrap()).lines();
+    let mut keys = Vec::new();
+    for age in [300, 0] {
+        let token = signer.token(&pod_claims(&issuer.url(), PODS, now() - age));
+        fs::write(&file, token).unwrap();
+        ask.write_all(b"\n").await.unwrap();
+        keys.push(told.next_line().await.unwrap().unwrap());
+    }
+    assert!(keys[0].starts_with("ASIA"), "{keys:?}");
+    assert_eq!(keys[0], keys[1]);
 }

@@ -1,5 +1,6 @@
 //! Tokens against scripted issuers, in simulated time.
 
+mod algorithms;
 mod fetching;
 #[path = "../../../tests/support/signer.rs"]
 mod signer;
