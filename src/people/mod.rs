@@ -6,6 +6,8 @@
 
 mod bearers;
 mod claims;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod issuer;
 mod jwt;
 mod key_set;
