@@ -41,6 +41,23 @@ fn keys_are_in_a_file_or_where_discovery_says() {
 }
 
 #[test]
+fn files_that_are_not_there_are_told() {
+    each_warned(
+        &format!("{SMALL}[[issuer]]\nurl = 'https://a'"),
+        &[
+            (
+                "keys = '/etc/keys.json'",
+                "/etc/keys.json cannot be read: No such",
+            ),
+            (
+                "ca-file = '/etc/ca.pem'",
+                "/etc/ca.pem cannot be read: No such",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn what_would_prove_nothing_is_refused() {
     each_refused(
         &format!("{SMALL}[[issuer]]"),

@@ -1,11 +1,12 @@
 //! `[[issuer]]`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::reader::Reader;
 use super::url::Url;
+use crate::config::problem::At;
 use crate::config::{Algorithm, BaseCredentials, Config, Issuer, IssuerKeys};
 
 /// For whom EKS has service accounts' tokens issued.
@@ -74,11 +75,18 @@ fn keys(reader: &Reader<'_>) -> Option<IssuerKeys> {
     let ca_file = reader.path("ca-file");
     let file = match reader.text("keys").filter(|keys| keys.value != "discovery") {
         None => None,
-        Some(spot) => Some(spot.parse(reader.problems(), |text| {
-            let path = PathBuf::from(text);
-            path.is_absolute().then_some(path).ok_or(KeysError::Unknown)
-        })?),
+        Some(spot) => {
+            let file = spot.parse(reader.problems(), |text| {
+                let path = PathBuf::from(text);
+                path.is_absolute().then_some(path).ok_or(KeysError::Unknown)
+            })?;
+            warn_if_missing(reader, &file, &spot.at);
+            Some(file)
+        }
     };
+    if let Some(ca_file) = &ca_file {
+        warn_if_missing(reader, &ca_file.value, &ca_file.at);
+    }
     match (file, ca_file) {
         (Some(_), Some(ca_file)) => {
             reader
@@ -90,6 +98,15 @@ fn keys(reader: &Reader<'_>) -> Option<IssuerKeys> {
         (None, ca_file) => Some(IssuerKeys::Discovery {
             ca_file: ca_file.map(|spot| spot.value),
         }),
+    }
+}
+
+/// It may come later; until then no token of the issuer counts.
+fn warn_if_missing(reader: &Reader<'_>, file: &Path, at: &At) {
+    let found = std::fs::metadata(reader.context().surroundings.path(file));
+    if let Err(error) = found {
+        let message = format!("{} cannot be read: {error}", file.display());
+        reader.problems().warning(at, message);
     }
 }
 
