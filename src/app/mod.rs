@@ -38,6 +38,7 @@ use crate::listener::{
 };
 use crate::people::Issuers;
 use crate::providers::{self, Providers};
+use crate::runtime::Containers;
 use crate::sessions::{Observer, Prefetch, Sessions};
 use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
@@ -121,6 +122,8 @@ pub struct Daemon {
     /// Where it listens: name and address.
     pub addresses: Vec<(Arc<str>, String)>,
     clock: Clock,
+    desk: Arc<Desk>,
+    containers: Option<Containers>,
     authority: Arc<Authority>,
     engine: Engine,
     issuers: Arc<Issuers>,
@@ -130,7 +133,10 @@ pub struct Daemon {
 /// Binds everything that the configuration names. Nothing runs yet.
 pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let clock = outside.clock.clone();
-    let desk = Arc::new(Desk::open(clock.clone()).map_err(StartError::Desk)?);
+    let containers = config.runtime.as_ref();
+    let containers = containers.map(|unit| Containers::new(unit.socket.clone(), clock.clone()));
+    let desk = Desk::open(clock.clone()).map_err(StartError::Desk)?;
+    let desk = Arc::new(desk.asking(containers.clone()));
     let keyed = state::open(&config, &clock)?;
     let sockets = bind_sockets(&config, &mut outside.passed)?;
     let admin = bind_admin(&config)?;
@@ -150,6 +156,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let asked = Arc::clone(&outside.metrics);
     let policy = policy(&config, &engine, &authority, asked).map_err(StartError::Plan)?;
     let audit = Arc::new(Audit::new(clock.clone()));
+    desk.follow(&policy.grants);
     let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit, clock.clone());
     let limits = Limits::new(
         config.limits.connections,
@@ -171,6 +178,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         authorization: keyed.authorization,
         addresses,
         clock: clock.clone(),
+        desk: Arc::clone(&desk),
+        containers,
         authority,
         issuers: Arc::new(Issuers::new(
             &config.issuers,
@@ -318,6 +327,7 @@ impl Daemon {
         self.authority.set_not_before(config.not_before());
         self.issuers.follow(&config.issuers);
         self.issuers.prepare();
+        self.desk.follow(&policy.grants);
         self.vending.follow(policy);
         let wanted = self.vending.prefetch(&config.prefetched()).await;
         let sessions = self.vending.sessions();
@@ -437,9 +447,17 @@ async fn background(
             rotate(&imds, &daemon.clock),
             systemd::feed_watchdog(),
             daemon.get_ready(),
+            follow_containers(daemon.containers.as_ref()),
         )
     });
     tokio::join!(sessions, others);
+}
+
+/// Keeps in step with the unit that tells of containers, where there is one.
+async fn follow_containers(containers: Option<&Containers>) {
+    if let Some(containers) = containers {
+        containers.run().await;
+    }
 }
 
 /// Changes the ImdsTokens' key once a day.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -21,7 +22,8 @@ use super::process_id::ProcessId;
 use super::redirect::original_destination;
 use super::sock_diag::{Owner, SockDiag, is_overflow};
 use crate::clock::Clock;
-use crate::grants::{ContainerFacts, Fact, Known, Names, Placeholder};
+use crate::grants::{Fact, Known, Names, Placeholder};
+use crate::runtime::Containers;
 
 /// Identifies callers. One for each process, shared by all listeners.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub struct Desk {
     places: Places,
     users: Users,
     host_names: HostNames,
+    /// Tells of containers, where there is a unit that does.
+    pub(super) containers: Option<Containers>,
+    /// How often what grants ask of containers has changed.
+    pub(super) interest: Arc<AtomicU64>,
 }
 
 /// The daemon cannot tell who its callers are.
@@ -72,6 +78,8 @@ impl Desk {
             places: Places::new(clock.clone()),
             users: Users::new(&clock),
             host_names: HostNames::new(clock.clone()),
+            containers: None,
+            interest: Arc::default(),
             clock,
         };
         match own_connection() {
@@ -166,8 +174,19 @@ impl Desk {
         caller
     }
 
-    fn caller(&self, evidence: Evidence, peer: Option<SocketAddr>, reach: Reach) -> Caller {
-        let caller = Caller::new(evidence, peer, reach, Arc::clone(&self.hostname));
+    pub(super) fn caller(
+        &self,
+        evidence: Evidence,
+        peer: Option<SocketAddr>,
+        reach: Reach,
+    ) -> Caller {
+        let caller = Caller::new(
+            evidence,
+            peer,
+            reach,
+            Arc::clone(&self.hostname),
+            &self.interest,
+        );
         if let Some(uid) = caller.evidence().uid() {
             if let Some(name) = self.users.remembered_name(uid) {
                 caller.user.get_or_init(|| name);
@@ -222,7 +241,7 @@ impl Desk {
         }
     }
 
-    async fn look_up_place(&self, caller: &Caller) {
+    pub(super) async fn look_up_place(&self, caller: &Caller) {
         if caller.is_placed() {
             return;
         }
@@ -237,6 +256,7 @@ impl Desk {
             Evidence::Process { process, .. } => Some(self.places.of_process(process).await),
             Evidence::SockDiag { cgroup: None, .. }
             | Evidence::PeerCredentials { process: None, .. }
+            | Evidence::ContainerAddress { .. }
             | Evidence::User(_)
             | Evidence::None(_) => Some(Arc::new(Whereabouts::UNKNOWN)),
         };
@@ -256,15 +276,6 @@ impl Desk {
         caller.membership.get_or_init(|| membership);
     }
 
-    /// What the place tells by itself.
-    async fn look_up_container(&self, caller: &Caller) {
-        self.look_up_place(caller).await;
-        if let Some(found) = caller.whereabouts.get() {
-            let told: Option<Arc<ContainerFacts>> = found.container.clone();
-            caller.container.get_or_init(|| Known::from(told));
-        }
-    }
-
     async fn look_up_exe(&self, caller: &Caller) {
         if caller.exe.get().is_some() {
             return;
@@ -276,6 +287,7 @@ impl Desk {
             } => self.places.exe(process).await,
             Evidence::PeerCredentials { process: None, .. }
             | Evidence::SockDiag { .. }
+            | Evidence::ContainerAddress { .. }
             | Evidence::Process { .. }
             | Evidence::User(_)
             | Evidence::None(_) => None,
@@ -315,10 +327,10 @@ impl Desk {
         self.users.name(uid).await
     }
 
-    /// What placeholders stand for; the user's name and the place are looked up if they are not
-    /// remembered.
+    /// What placeholders stand for; the user's name, the place and the container are looked up if
+    /// they are not remembered.
     pub async fn names(&self, caller: &Caller) -> Names {
-        self.look_up_place(caller).await;
+        self.look_up_container(caller).await;
         if let Some(uid) = caller.evidence().uid()
             && caller.user.get().is_none()
         {
@@ -330,7 +342,7 @@ impl Desk {
 }
 
 /// Remembers the place, and what it tells of a container where nobody else can tell more.
-fn place(caller: &Caller, found: Arc<Whereabouts>) {
+pub(super) fn place(caller: &Caller, found: Arc<Whereabouts>) {
     caller.whereabouts.get_or_init(|| found);
 }
 
@@ -344,7 +356,7 @@ fn look_at(pid: u32) -> Option<(u32, ProcessId, Arc<PeerProcess>)> {
 }
 
 /// Whether the connection is neither reset nor closed on both sides.
-fn is_open(accepted: BorrowedFd<'_>) -> bool {
+pub(super) fn is_open(accepted: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(accepted, PollFlags::empty())];
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(0))
 }

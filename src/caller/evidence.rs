@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::process::PeerProcess;
 use super::process_id::ProcessId;
+use crate::grants::ContainerId;
 
 /// How the caller is known.
 #[derive(Debug)]
@@ -33,6 +34,14 @@ pub enum Evidence {
         pid: i32,
         /// A handle of that very process, where one could be had.
         process: Option<Arc<PeerProcess>>,
+    },
+    /// The TCP connection comes from an address that one running container, or pod, holds: by what
+    /// its runtime said after the connection was accepted.
+    ContainerAddress {
+        /// Which.
+        id: ContainerId,
+        /// Where the caller meant to connect, when the connection was redirected.
+        redirected_from: Option<SocketAddr>,
     },
     /// Nobody connected: `explain` asks what would be if this process did.
     Process {
@@ -81,6 +90,7 @@ impl Evidence {
         match self {
             Self::SockDiag { .. } => "sock-diag",
             Self::PeerCredentials { .. } => "peer-credentials",
+            Self::ContainerAddress { .. } => "container-address",
             Self::Process { .. } => "process",
             Self::User(_) => "user",
             Self::None(_) => "none",
@@ -94,7 +104,7 @@ impl Evidence {
             | Self::PeerCredentials { uid, .. }
             | Self::Process { uid, .. }
             | Self::User(uid) => Some(*uid),
-            Self::None(_) => None,
+            Self::ContainerAddress { .. } | Self::None(_) => None,
         }
     }
 }
@@ -127,6 +137,16 @@ impl fmt::Display for Evidence {
                 write!(f, " uid {uid} gid {gid} pid {pid}")?;
                 match process.as_ref().and_then(|process| process.started()) {
                     Some(started) => write!(f, " started {started}"),
+                    None => Ok(()),
+                }
+            }
+            Self::ContainerAddress {
+                id,
+                redirected_from,
+            } => {
+                write!(f, " container {}", id.as_str())?;
+                match redirected_from {
+                    Some(address) => write!(f, " redirected from {address}"),
                     None => Ok(()),
                 }
             }

@@ -402,7 +402,13 @@ mod tests {
         ] {
             let case = format!("{evidence} {reach:?} {whereabouts:?}");
             let peer = "[::ffff:192.0.2.1]:5000".parse().unwrap();
-            let caller = Caller::new(evidence, Some(peer), reach, Arc::from("here"));
+            let caller = Caller::new(
+                evidence,
+                Some(peer),
+                reach,
+                Arc::from("here"),
+                &Arc::default(),
+            );
             if let Some(whereabouts) = whereabouts {
                 caller.whereabouts.set(Arc::new(whereabouts)).unwrap();
             }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use super::containers::Told;
 use super::directory::Membership;
 use super::evidence::Evidence;
 use super::places::Whereabouts;
@@ -21,7 +23,7 @@ pub struct Caller {
     name: OnceLock<Box<str>>,
     name_before: Box<str>,
     pub(super) whereabouts: OnceLock<Arc<Whereabouts>>,
-    pub(super) container: OnceLock<Known<Arc<ContainerFacts>>>,
+    pub(super) container: Told,
     pub(super) user: OnceLock<Known<Arc<str>>>,
     pub(super) membership: OnceLock<Known<Membership>>,
     pub(super) exe: OnceLock<Known<Arc<str>>>,
@@ -31,7 +33,7 @@ pub struct Caller {
 /// Where a caller connects from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// From this host: its own addresses, or a unix socket.
+    /// From this host: its own addresses, a unix socket, or a container on it.
     Here,
     /// From anywhere else.
     Elsewhere,
@@ -43,6 +45,7 @@ impl Caller {
         peer: Option<SocketAddr>,
         reach: Reach,
         hostname: Arc<str>,
+        interest: &Arc<AtomicU64>,
     ) -> Self {
         let name = match evidence.uid() {
             Some(uid) => format!("uid {uid}"),
@@ -56,7 +59,7 @@ impl Caller {
             name: OnceLock::new(),
             name_before: name.into_boxed_str(),
             whereabouts: OnceLock::new(),
-            container: OnceLock::new(),
+            container: Told::new(interest),
             user: OnceLock::new(),
             membership: OnceLock::new(),
             exe: OnceLock::new(),
@@ -72,13 +75,14 @@ impl Caller {
             gid: match &self.evidence {
                 Evidence::PeerCredentials { gid, .. } => Known::Yes(*gid),
                 Evidence::SockDiag { .. }
+                | Evidence::ContainerAddress { .. }
                 | Evidence::Process { .. }
                 | Evidence::User(_)
                 | Evidence::None(_) => membership.clone().map(|user| user.gid),
             },
             groups: membership.map(|user| user.groups),
             place: self.place(),
-            container: known(&self.container),
+            container: self.container.get(),
             exe: known(&self.exe),
             address: self.address(),
             host: known(&self.host),
@@ -103,6 +107,11 @@ impl Caller {
             Some(found) => found.place.clone(),
             None => Known::NotYet,
         }
+    }
+
+    /// Its end of the connection; unix sockets have none.
+    pub(super) const fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// The address that it connects from; unix sockets have none.
@@ -135,6 +144,9 @@ impl Caller {
         match &self.evidence {
             Evidence::SockDiag {
                 redirected_from, ..
+            }
+            | Evidence::ContainerAddress {
+                redirected_from, ..
             } => *redirected_from,
             Evidence::PeerCredentials { .. }
             | Evidence::Process { .. }
@@ -146,6 +158,9 @@ impl Caller {
     /// Whose connections are counted together.
     pub fn key(&self) -> CallerKey {
         let forwards = self.whereabouts.get().is_some_and(|found| found.forwards);
+        if let Evidence::ContainerAddress { id, .. } = &self.evidence {
+            return CallerKey::Container(id.clone());
+        }
         match self.evidence.uid() {
             Some(uid) if !forwards => CallerKey::new(uid, self.place().yes().map(AsRef::as_ref)),
             Some(_) | None => CallerKey::Nobody,
@@ -163,6 +178,9 @@ impl Caller {
 
     fn placed_name(&self, found: &Whereabouts) -> Box<str> {
         let name = match (self.uid(), found.place.yes().map(AsRef::as_ref)) {
+            (Known::No, Some(Place::Container(ContainerPlace { id, .. }))) => {
+                format!("container {}", id.short())
+            }
             (Known::No | Known::NotYet, _) => "not identified".to_owned(),
             (Known::Yes(uid), Some(Place::Container(ContainerPlace { id, owner }))) => {
                 let owner = owner.map(|owner| format!(" of uid {owner}"));
@@ -186,6 +204,9 @@ impl Caller {
             Known::Yes(place) => Some(place),
             Known::No => None,
         };
+        if let Evidence::ContainerAddress { id, .. } = &self.evidence {
+            return Some(Principal::of_container(id));
+        }
         let uid = *self.uid().yes()?;
         Some(Principal::new(uid, place.as_deref()))
     }
@@ -212,7 +233,9 @@ impl Caller {
                 .with_known(Placeholder::UserUnit, host.user_unit.clone())
                 .with_known(Placeholder::Slice, host.slice.clone()),
             Some(Place::Container(ContainerPlace { id, .. })) => {
-                let told = self.container.get().and_then(Known::yes);
+                let told = self.container.get();
+                // Whoever runs a runtime of its own chooses what it says.
+                let told = told.yes().filter(|told| told.owner == 0);
                 names_of_container(names, id.as_str(), told.map(AsRef::as_ref))
             }
         }

@@ -2,10 +2,11 @@
 //! evidence for it.
 //!
 //! What a user can choose is no evidence. A caller counts as identified only by an answer of the
-//! kernel about this very connection while it lives; anything else is *not identified*, never
-//! somebody. Facts that take time are looked up off the path of requests.
+//! kernel about this very connection while it lives, or by an address that one container of this
+//! host holds; anything else is *not identified*, never somebody. Facts that take time are looked up off the path of requests.
 
 mod cgroup;
+mod containers;
 mod desk;
 mod directory;
 mod evidence;

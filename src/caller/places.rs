@@ -59,8 +59,13 @@ impl Whereabouts {
 
     /// On the host itself, in no unit.
     pub(super) fn on_the_host() -> Self {
+        Self::at(Place::Host(HostPlace::default()))
+    }
+
+    /// At this place, however that was told.
+    pub(super) fn at(place: Place) -> Self {
         Self {
-            place: Known::Yes(Arc::new(Place::Host(HostPlace::default()))),
+            place: Known::Yes(Arc::new(place)),
             ..Self::UNKNOWN
         }
     }

@@ -38,6 +38,9 @@ impl CallerKey {
     }
 }
 
+/// No user has this uid: the kernel takes it for "none".
+const NO_UID: u32 = u32::MAX;
+
 /// What a token is bound to: the uid, and the system unit or container where the caller is in one.
 /// Never a pid or a port, which change while the caller stays the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +68,18 @@ impl Principal {
             },
         };
         Self { uid, place }
+    }
+
+    /// A container that is known by its address: whose process it is cannot be told.
+    pub(super) fn of_container(id: &ContainerId) -> Self {
+        let container = ContainerPlace {
+            id: id.clone(),
+            owner: None,
+        };
+        Self {
+            uid: NO_UID,
+            place: PrincipalPlace::Container(container),
+        }
     }
 
     /// The principal of this uid on the host itself.
@@ -101,7 +116,10 @@ impl Principal {
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {}", self.uid)?;
+        match self.uid {
+            NO_UID => f.write_str("anybody")?,
+            uid => write!(f, "uid {uid}")?,
+        }
         match &self.place {
             PrincipalPlace::Host => Ok(()),
             PrincipalPlace::Unit(unit) => write!(f, " in {unit}"),

@@ -22,6 +22,9 @@ use crate::http::{Connection, Handler, Local};
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// So many connections wait at once for it to be told whether a container of this host made them.
+const DOUBTFUL: usize = 128;
+
 /// What a connection is told for which there is no room even to wait.
 const NO_ROOM: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -33,6 +36,7 @@ pub struct Shared {
     limits: Limits,
     seats_of_all: Arc<Semaphore>,
     parking: Arc<Semaphore>,
+    doubtful: Arc<Semaphore>,
     seats: Seats,
     watch: Watch,
     connections: TaskTracker,
@@ -48,6 +52,7 @@ impl Shared {
             // Each socket holds a seat for the next connection.
             seats_of_all: Arc::new(Semaphore::new(limits.connections.saturating_add(sockets))),
             parking: Arc::new(Semaphore::new(limits.waiting)),
+            doubtful: Arc::new(Semaphore::new(DOUBTFUL)),
             seats: Seats::new(limits.connections_per_caller),
             watch: Watch::default(),
             connections: TaskTracker::new(),
@@ -107,15 +112,16 @@ impl<H: Handler> Listener<H> {
     /// Accepts until the daemon ends.
     pub async fn run(self, shared: Arc<Shared>) {
         let stop = shared.stop.clone();
+        let listener = Arc::new(self);
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = self.accept_for_ever(&shared) => {}
+            () = listener.accept_for_ever(&shared) => {}
         }
     }
 
     /// While no seat is free connections wait in the kernel.
-    async fn accept_for_ever(&self, shared: &Arc<Shared>) {
+    async fn accept_for_ever(self: &Arc<Self>, shared: &Arc<Shared>) {
         while let Ok(seat) = Arc::clone(&shared.seats_of_all).acquire_owned().await {
             match accept(&self.bound.socket).await {
                 Ok(accepted) => self.admit(accepted, shared, seat),
@@ -124,15 +130,51 @@ impl<H: Handler> Listener<H> {
         }
     }
 
-    /// Identifies the caller and gives it a seat, or lets it wait for one.
-    fn admit(&self, accepted: Accepted, shared: &Arc<Shared>, of_all: OwnedSemaphorePermit) {
+    /// Identifies the caller and lets it in, at once or when it has turned out to be a container.
+    fn admit(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        shared: &Arc<Shared>,
+        of_all: OwnedSemaphorePermit,
+    ) {
         let Some((caller, local)) = identify(&accepted, &shared.desk) else {
             return;
         };
-        if caller.reach() == Reach::Elsewhere && !self.elsewhere {
-            tracing::debug!(listener = %self.name, "connection from another host closed");
+        if caller.reach() == Reach::Here || self.elsewhere {
+            self.seat(accepted, caller, local, shared, of_all);
             return;
         }
+        let place = Arc::clone(&shared.doubtful).try_acquire_owned();
+        let place = place.ok().filter(|_| shared.desk.may_be_container(&caller));
+        let Some(place) = place else {
+            tracing::debug!(listener = %self.name, "connection from another host closed");
+            return;
+        };
+        let (listener, shared_too) = (Arc::clone(self), Arc::clone(shared));
+        drop(shared.connections.spawn(async move {
+            let confirmed = confirm(&accepted, &caller, &shared_too).await;
+            drop(place);
+            if let Some((container, reached)) = confirmed {
+                listener.seat(accepted, container, reached, &shared_too, of_all);
+            } else {
+                tracing::debug!(
+                    listener = %listener.name,
+                    evidence = %caller.all_evidence(),
+                    "connection from an address that is no one container's closed"
+                );
+            }
+        }));
+    }
+
+    /// Gives the caller a seat, or lets it wait for one.
+    fn seat(
+        &self,
+        accepted: Accepted,
+        caller: Caller,
+        local: Local,
+        shared: &Arc<Shared>,
+        of_all: OwnedSemaphorePermit,
+    ) {
         let seats = shared.seats.of(caller.key());
         let connection = Connection {
             listener: Arc::clone(&self.name),
@@ -205,6 +247,18 @@ fn identify(accepted: &Accepted, desk: &Desk) -> Option<(Caller, Local)> {
         }
         Accepted::Unix(stream) => Some((desk.identify_unix(stream.as_fd()), Local::Unix)),
     }
+}
+
+/// The caller of a connection from elsewhere, if it turns out to be a container of this host.
+async fn confirm(accepted: &Accepted, caller: &Caller, shared: &Shared) -> Option<(Caller, Local)> {
+    let Accepted::Tcp(stream, _) = accepted else {
+        return None;
+    };
+    let address = stream.local_addr().ok()?;
+    let confirming = shared.desk.confirm(caller, address, stream.as_fd());
+    let confirmed = shared.stop.run_until_cancelled(confirming).await??;
+    let original = confirmed.original_destination();
+    Some((confirmed, Local::Tcp { address, original }))
 }
 
 async fn serve<H: Handler>(

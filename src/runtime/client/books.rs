@@ -103,14 +103,16 @@ impl Books {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn follow(&self, interest: Interest) {
+    pub(super) fn follow(&self, interest: Interest) -> bool {
         let mut pages = self.pages();
-        if *pages.interest != interest {
+        let changes = *pages.interest != interest;
+        if changes {
             *pages = Pages {
                 interest: Arc::new(interest),
                 ..Pages::default()
             };
         }
+        changes
     }
 
     pub(super) fn interest(&self) -> Arc<Interest> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::grants::{ContainerFacts, ContainerId, Pod};
+use crate::grants::{ContainerFacts, ContainerId, ContainerWhen, Grant, Pod};
 use crate::runtime::wire::{Inspected, PodName};
 
 /// The most that is kept of one container, in bytes.
@@ -36,6 +36,20 @@ pub(super) enum Unusable {
 }
 
 impl Interest {
+    /// What these grants ask.
+    pub fn of(grants: &[Arc<Grant>]) -> Self {
+        let facts = grants
+            .iter()
+            .filter_map(|grant| match &grant.when.container {
+                Some(ContainerWhen::Facts(facts)) => Some(facts),
+                Some(ContainerWhen::Any) | None => None,
+            });
+        let labels = facts.flat_map(|facts| &facts.labels);
+        Self {
+            labels: labels.map(|(name, _)| Arc::clone(name)).collect(),
+        }
+    }
+
     /// What is kept of this answer to a question for this id and owner.
     pub(super) fn keep(&self, told: Inspected, id: &str, owner: u32) -> Result<Told, Unusable> {
         if told.id != id || told.owner != owner {

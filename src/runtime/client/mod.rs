@@ -46,9 +46,10 @@ impl Containers {
         Self(Arc::new(Link::new(socket, clock)))
     }
 
-    /// What grants may ask of containers: nothing else is kept of them.
-    pub fn follow(&self, interest: Interest) {
-        self.0.books.follow(interest);
+    /// What grants may ask of containers: nothing else is kept of them. Whether that is another
+    /// thing than before.
+    pub fn follow(&self, interest: Interest) -> bool {
+        self.0.books.follow(interest)
     }
 
     /// Keeps in step with the unit, for ever.
