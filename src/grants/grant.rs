@@ -84,6 +84,17 @@ impl GrantedRole {
         }
     }
 
+    /// Whether it gives this role to anybody, as far as it can be told.
+    pub fn may_be(&self, given: &RoleRef) -> bool {
+        match self {
+            Self::Fixed(role) => role == given,
+            Self::Template { account, role } => {
+                account.may_be(given.account.as_str()) && role.may_be(given.role.as_str())
+            }
+            Self::Provided(_) => true,
+        }
+    }
+
     /// The role for what the named groups matched; `None` where that makes no name of a role.
     pub(super) fn filled(&self, names: &Names) -> Option<RoleRef> {
         match self {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::matches_glob;
+
 /// A text with placeholders, parsed when the configuration is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Template(Vec<Part>);
@@ -245,9 +247,26 @@ impl Template {
         })
     }
 
+    /// The named groups and keys in it.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Group(name) => Some(name),
+            Part::Text(_) | Part::Name(_) => None,
+        })
+    }
+
     /// Whether it is the same text for everybody.
     pub fn is_fixed(&self) -> bool {
         self.0.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
+    /// Whether it makes this text of some values.
+    pub fn may_be(&self, text: &str) -> bool {
+        let parts = self.0.iter().map(|part| match part {
+            Part::Text(fixed) => fixed,
+            Part::Name(_) | Part::Group(_) => "*",
+        });
+        matches_glob(&parts.collect::<String>(), text)
     }
 
     /// The text for one caller. An unknown value is empty.

@@ -47,6 +47,62 @@ pub struct When {
     pub listeners: Option<Vec<Arc<str>>>,
 }
 
+impl When {
+    /// The patterns of its keys, each under the name by which placeholders know what it matched.
+    pub fn texts(&self) -> Vec<(&str, &Patterns)> {
+        let keys = [
+            (Key::Principal, &self.principal),
+            (Key::ExternalId, &self.external_id),
+            (Key::SourceIdentity, &self.source_identity),
+            (Key::Unit, &self.unit),
+            (Key::UserUnit, &self.user_unit),
+            (Key::Slice, &self.slice),
+            (Key::Exe, &self.exe),
+            (Key::Host, &self.host),
+        ];
+        let mut texts = said(keys.map(|(key, patterns)| (key.as_str(), patterns)));
+        let groups = self.groups.iter();
+        texts.extend(groups.map(|groups| (Key::Group.as_str(), &groups.names)));
+        if let Some(pod) = &self.pod {
+            texts.extend(said([
+                ("namespace", &pod.namespace),
+                (Key::Pod.as_str(), &pod.name),
+                ("service-account", &pod.service_account),
+            ]));
+        }
+        if let Some(token) = &self.token {
+            texts.extend(said([
+                ("issuer", &token.issuer),
+                ("subject", &token.subject),
+                ("audience", &token.audience),
+            ]));
+            let claims = token.claims.iter();
+            texts.extend(claims.map(|(claim, patterns)| (claim.as_str(), patterns)));
+        }
+        if let Some(ContainerWhen::Facts(facts)) = &self.container {
+            texts.extend(said([
+                (Key::Container.as_str(), &facts.name),
+                ("id", &facts.id),
+                ("image", &facts.image),
+                ("runtime", &facts.runtime),
+            ]));
+            let labels = facts.labels.iter();
+            texts.extend(labels.map(|(label, patterns)| (&**label, patterns)));
+        }
+        texts
+    }
+}
+
+/// Those that are set.
+fn said<'a, const N: usize>(
+    keys: [(&'static str, &'a Option<Patterns>); N],
+) -> Vec<(&'a str, &'a Patterns)> {
+    let said = keys
+        .into_iter()
+        .filter_map(|(name, patterns)| Some((name, patterns.as_ref()?)));
+    said.collect()
+}
+
 /// `group`: numbers of literal names, and patterns of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupWhen {

@@ -1,6 +1,6 @@
-//! `[account.ALIAS]`, its credentials and roles, and `[[grant]]`.
+//! `[account.ALIAS]`, its credentials and roles.
 
-use super::{Key, Kind, MAX_UID, Shape, now};
+use super::{Key, Kind, Shape, now};
 
 pub(super) const ACCOUNT: Shape = Shape::new(
     "An account: an upstream, and the base credentials that its roles are assumed with.",
@@ -206,100 +206,5 @@ const ROLE: Shape = Shape::new(
         Key::later("max-duration"),
         Key::later("display-name"),
         Key::later("connector-id"),
-    ],
-);
-
-pub(super) const GRANT: Shape = Shape::new(
-    "Who gets which role. Grants are tried by priority, higher first, then in order.",
-    &[
-        Key::new("role", Kind::Text, "the role it gives, `account/role`").required(),
-        Key::new(
-            "when",
-            Kind::Either(&[Kind::Word(&[now("anyone")]), Kind::Table(&WHEN)]),
-            "to whom: all keys must match; `\"anyone\"` must be written out",
-        )
-        .required(),
-        Key::new(
-            "priority",
-            Kind::Whole {
-                least: -1_000_000,
-                most: 1_000_000,
-            },
-            "higher ones are tried first",
-        )
-        .default("0"),
-        Key::new(
-            "reason",
-            Kind::Text,
-            "why, in your words; it stands in the audit trail",
-        ),
-        Key::new(
-            "imdsv1",
-            Kind::Flag,
-            "serve this grant's callers without a metadata token too",
-        )
-        .default("what the listener says"),
-        Key::later("policy-file"),
-        Key::later("policy-arns"),
-        Key::later("duration"),
-        Key::later("tags"),
-        Key::later("session-name"),
-        Key::later("source-identity"),
-        Key::later("caller-policy"),
-    ],
-);
-
-pub(super) const WHEN: Shape = Shape::new(
-    "A pattern of callers. A list is *or*, several keys are *and*.",
-    &[
-        Key::new(
-            "uid",
-            Kind::Many(&Kind::Whole {
-                least: 0,
-                most: MAX_UID,
-            }),
-            "the caller's uid, outside containers",
-        ),
-        Key::new(
-            "user",
-            Kind::Many(&Kind::Text),
-            "the caller's user, outside containers",
-        ),
-        Key::new("anyone", Kind::Flag, "everybody whom the listener lets in"),
-        Key::new(
-            "container",
-            Kind::Either(&[Kind::Word(&[now("any")]), Kind::Table(&CONTAINER)]),
-            "`\"any\"`: callers in containers match too",
-        ),
-        Key::new(
-            "listener",
-            Kind::Many(&Kind::Text),
-            "the listener that is asked; `*` is a glob",
-        ),
-        Key::later("gid"),
-        Key::later("group"),
-        Key::later("unit"),
-        Key::later("user-unit"),
-        Key::later("slice"),
-        Key::later("exe"),
-        Key::later("pod"),
-        Key::later("address"),
-        Key::later("host"),
-        Key::later("principal"),
-        Key::later("token"),
-        Key::later("external-id"),
-        Key::later("mfa"),
-        Key::later("source-identity"),
-    ],
-);
-
-const CONTAINER: Shape = Shape::new(
-    "Facts of a container.",
-    &[
-        Key::later("name"),
-        Key::later("id"),
-        Key::later("image"),
-        Key::later("label"),
-        Key::later("runtime"),
     ],
 );

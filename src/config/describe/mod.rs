@@ -3,6 +3,7 @@
 
 mod account;
 mod daemon;
+mod grant;
 mod issuer;
 mod listener;
 mod reference;
@@ -67,6 +68,10 @@ pub(super) enum Kind {
     Named(&'static Shape),
     /// Texts under names that the user chooses.
     Texts,
+    /// A text in which `*` is a glob, or `{ regex = "…" }`.
+    Pattern,
+    /// Values of this kind under names that the user chooses.
+    Each(&'static Self),
     /// A name of this format that this version does not serve.
     Later,
 }
@@ -124,6 +129,20 @@ impl Shape {
     }
 }
 
+/// Patterns of which one must match.
+const PATTERNS: Kind = Kind::Many(&Kind::Pattern);
+
+/// A pattern that is no plain text.
+const REGEX: Shape = Shape::new(
+    "A regular expression.",
+    &[Key::new(
+        "regex",
+        Kind::Text,
+        "a regular expression that matches the whole value",
+    )
+    .required()],
+);
+
 const fn now(name: &'static str) -> Word {
     Word { name, served: true }
 }
@@ -152,11 +171,7 @@ pub(super) const ROOT: Shape = Shape::new(
             Kind::Named(&account::ACCOUNT),
             "the accounts, by alias",
         ),
-        Key::new(
-            "grant",
-            Kind::Tables(&account::GRANT),
-            "who gets which role",
-        ),
+        Key::new("grant", Kind::Tables(&grant::GRANT), "who gets which role"),
         Key::new(
             "issuer",
             Kind::Tables(&issuer::ISSUER),

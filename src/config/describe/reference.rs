@@ -30,9 +30,22 @@ A grant gives one role to the callers that its `when` matches: a list is *or*, s
 `/creds` the first that matches decides, and a role asked for by name needs any grant that gives it.
 Who matches no grant gets nothing.
 
-`uid` and `user` match callers outside containers only, by what the kernel says of the process at
-the other end of the socket. With `container = \"any\"` they match in containers too. Users' names
-become uids when the file is read; a name that the host does not know is an error.
+Patterns are texts in which `*` stands for any text, or `{ regex = \"…\" }`, a regular expression that
+matches the whole value. What they matched has a name in the grant's `role` and `reason`: that of the
+key (`{unit}`, `{group}`, `{image}`; of a label or claim its own) or that of a named group,
+`(?<name>…)`. A role that only such a name tells need not be declared: it takes its account's
+`defaults`.
+
+What a user can choose is no proof. `uid`, `user`, `gid` and `group` match callers outside containers
+only, unless the grant names a `container` key; with `container = \"any\"` they match in containers too.
+A container's name, image and labels count from a runtime of root's; those of a user's own container
+only where the grant names that user by `uid` or `user`, which then mean the container's owner.
+`user-unit` stands beside `uid` or `user`, `token.subject` beside `token.issuer`, and `exe`, which is
+known of unix sockets' peers only, beside any key that tells who asks. Names of users and groups become
+numbers when the file is read; a name that the host does not know is an error.
+
+`rolecall check` warns of grants that can never match, and of those whose callers an earlier grant
+takes.
 
 ## Reload
 
@@ -88,7 +101,7 @@ fn below(kind: &Kind, name: &str, page: &mut String, later: &mut BTreeSet<String
                 below(one, name, page, later);
             }
         }
-        Kind::Many(one) => below(one, name, page, later),
+        Kind::Many(one) | Kind::Each(one) => below(one, name, page, later),
         Kind::Word(words) => {
             let names = words
                 .iter()
@@ -104,7 +117,8 @@ fn below(kind: &Kind, name: &str, page: &mut String, later: &mut BTreeSet<String
         | Kind::Moment
         | Kind::Path
         | Kind::Secret
-        | Kind::Texts => {}
+        | Kind::Texts
+        | Kind::Pattern => {}
     }
 }
 
@@ -151,6 +165,8 @@ fn value(kind: &Kind) -> String {
         Kind::Tables(_) => "list of tables".to_owned(),
         Kind::Named(_) => "tables by name".to_owned(),
         Kind::Texts => "texts by name".to_owned(),
+        Kind::Pattern => "pattern".to_owned(),
+        Kind::Each(one) => format!("{}, by name", value(one)),
         Kind::Later => String::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Kind, ROOT, Shape};
+use super::{Kind, REGEX, ROOT, Shape};
 
 /// The schema of what this version serves.
 pub fn schema() -> Value {
@@ -87,6 +87,10 @@ fn kind(of: &Kind) -> Value {
         Kind::Table(shape) => table(shape),
         Kind::Tables(shape) => json!({ "type": "array", "items": table(shape) }),
         Kind::Named(shape) => json!({ "type": "object", "additionalProperties": table(shape) }),
+        Kind::Pattern => {
+            json!({ "anyOf": [{ "type": "string", "minLength": 1 }, table(&REGEX)] })
+        }
+        Kind::Each(one) => json!({ "type": "object", "additionalProperties": kind(one) }),
         Kind::Texts => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Kind::Later => json!(false),
     }

@@ -1,6 +1,6 @@
 //! `[[grant-source]]`.
 
-use super::account::WHEN;
+use super::grant::WHEN;
 use super::{Key, Kind, Shape, now};
 
 pub(super) const GRANT_SOURCE: Shape = Shape::new(

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Kind, Shape, Word};
+use super::{Kind, REGEX, Shape, Word};
 use crate::config::duration;
 use crate::config::problem::{At, Problems};
 use crate::config::raw::{Data, Table, Value};
@@ -45,7 +45,8 @@ fn unknown(shape: &Shape, name: &str, at: &At, problems: &Problems) {
 fn check(kind: &Kind, value: &Value, at: &At, problems: &Problems) {
     match (kind, &value.data) {
         (Kind::Later, data) => not_served(at, data, problems),
-        (Kind::Text, Data::Text(text)) => {
+        (Kind::Pattern, Data::Table(table)) => walk(&REGEX, table, at, problems),
+        (Kind::Text | Kind::Pattern, Data::Text(text)) => {
             if text.trim().is_empty() || text.contains('\0') {
                 problems.error(at, "this text is empty");
             }
@@ -89,7 +90,7 @@ fn check(kind: &Kind, value: &Value, at: &At, problems: &Problems) {
 fn check_parts(kind: &Kind, whole: &Value, at: &At, problems: &Problems) {
     let parts = parts(&whole.data, at);
     match (kind, &whole.data) {
-        (Kind::Many(one), Data::List(_)) => {
+        (Kind::Many(one), Data::List(_)) | (Kind::Each(one), Data::Table(_)) => {
             for (part, place) in parts {
                 check(one, part, &place, problems);
             }
@@ -223,7 +224,10 @@ fn fits(kind: &Kind, data: &Data) -> bool {
         Kind::Moment => matches!(data, Data::Moment(_)),
         Kind::Many(one) => matches!(data, Data::List(_)) || fits(one, data),
         Kind::Either(kinds) => kinds.iter().any(|one| fits(one, data)),
-        Kind::Table(_) | Kind::Named(_) | Kind::Texts => matches!(data, Data::Table(_)),
+        Kind::Pattern => matches!(data, Data::Text(_) | Data::Table(_)),
+        Kind::Table(_) | Kind::Named(_) | Kind::Texts | Kind::Each(_) => {
+            matches!(data, Data::Table(_))
+        }
         Kind::Tables(_) => matches!(data, Data::List(_)),
         Kind::Later => true,
     }
@@ -258,6 +262,8 @@ impl Kind {
             Self::Tables(_) => "a list of tables".to_owned(),
             Self::Named(_) => "a table of tables".to_owned(),
             Self::Texts => "a table of texts".to_owned(),
+            Self::Pattern => "a text or `{ regex = \"…\" }`".to_owned(),
+            Self::Each(one) => format!("a table, and each value in it {}", one.name()),
             Self::Later => "left out".to_owned(),
         }
     }

@@ -30,7 +30,7 @@ fn what_can_be_applied_is_told_in_words() {
             "account prod changed: region",
             "role prod/web changed: duration",
             "role prod/other is new",
-            "a grant of prod/ci is gone (user ann, uid 1000, uid 33)",
+            "a grant of prod/ci is gone (container any, uid 1000 or 33, user ann)",
             "grant 2 is new: prod/ci (builds)",
         ]
     );

@@ -105,6 +105,18 @@ imdsv1 = true
 role = "prod/plain"
 when = { anyone = true }
 
+[[grant]]
+role = "prod/plain"
+when = { user = "ann", gid = 4, group = "adm", user-unit = "a.service", unit = "user@*", slice = "user-*.slice", exe = { regex = "/bin/.*" } }
+
+[[grant]]
+role = "prod/plain"
+when = { uid = 1, container.name = "a", container.id = "b", container.image = "c", container.label."d" = "e", container.runtime = "docker", pod.namespace = "f", pod.service-account = "g", pod.name = "h" }
+
+[[grant]]
+role = "prod/plain"
+when = { principal = "a", address = "10.0.0.0/8", host = "a.example", token.issuer = "a", token.subject = "b", token.audience = "c", token.claim."d" = "e", external-id = "f", mfa = true, source-identity = "g" }
+
 [[issuer]]
 url = "https://issuer.example"
 audiences = ["sts.amazonaws.com"]

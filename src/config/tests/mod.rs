@@ -10,6 +10,7 @@ mod issuers;
 mod refused;
 mod serving;
 mod sources;
+mod when;
 
 use std::time::Duration;
 
@@ -17,12 +18,13 @@ use super::*;
 use crate::grants::{ContainerWhen, GrantId, UserIds};
 use effect::FULL;
 
-/// Users `www-data` (33) and `ann` (1000), the variable `SECRET`, and no files.
+/// Users `www-data` (33) and `ann` (1000), the group `adm` (4), the variable `SECRET`, and no files.
 fn surroundings() -> Surroundings {
     let mut surroundings = Surroundings::empty("/nonexistent");
     surroundings.uid = 0;
     surroundings.with_user("www-data", 33);
     surroundings.with_user("ann", 1000);
+    surroundings.with_group("adm", 4);
     surroundings.with_variable("SECRET", "canary-secret");
     surroundings.with_variable("TOKEN", "canary-token");
     surroundings.with_variable("KEY", &"0a".repeat(32));

@@ -3,6 +3,7 @@
 
 mod account;
 mod chains;
+mod cover;
 mod daemon;
 mod grant;
 mod issuer;
@@ -43,21 +44,17 @@ pub(super) fn validate(
     };
     let root = Reader::root(&cx, tree);
     let listeners = root.tables("listener");
-    let names: Vec<&str> = listeners
-        .iter()
-        .filter_map(|listener| listener.text("name"))
-        .map(|s| s.value)
-        .collect();
+    let offer = grant::Offer::of(&root);
     let mut grants: Vec<Arc<_>> = root
         .tables("grant")
         .iter()
         .enumerate()
-        .filter_map(|(index, table)| grant::grant(table, index + 1, &names))
+        .filter_map(|(index, table)| grant::grant(table, index + 1, &offer))
         .map(Arc::new)
         .collect();
     let (sources, provided): (Vec<_>, Vec<_>) = (1..)
         .zip(root.tables("grant-source"))
-        .filter_map(|(number, table)| source::source(&table, number, &names))
+        .filter_map(|(number, table)| source::source(&table, number, &offer))
         .unzip();
     grants.extend(provided.into_iter().map(Arc::new));
     grants.sort_by_key(|grant| Reverse(grant.priority));

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cover::{Anchor, covers};
 use super::reader::Reader;
 use crate::config::problem::At;
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::grants::{Grant, GrantId, UserIds, When};
+use crate::grants::{Grant, GrantId, When};
 use crate::types::RoleRef;
 
 /// How many hidden grants are named.
@@ -61,31 +62,34 @@ fn check_order(root: &Reader<'_>, config: &Config) {
     }
 }
 
-/// The grants that may hide later ones, found by a user that they name.
+/// The grants that may hide later ones, found by what they fix.
 #[derive(Default)]
 struct Hiders<'a> {
-    for_anyone: Vec<&'a Grant>,
-    by_uid: BTreeMap<u32, Vec<&'a Grant>>,
+    anywhere: Vec<&'a Grant>,
+    by_anchor: BTreeMap<Anchor, Vec<&'a Grant>>,
 }
 
 impl<'a> Hiders<'a> {
     fn add(&mut self, grant: &'a Grant) {
-        if grant.when.anyone {
-            self.for_anyone.push(grant);
+        // What makes no name of a role lets the next grant decide.
+        if grant.role.fixed().is_none() {
+            return;
         }
-        for uid in grant.when.users.iter().flat_map(UserIds::iter) {
-            self.by_uid.entry(uid).or_default().push(grant);
+        let anchors = Anchor::of(&grant.when);
+        if anchors.is_empty() {
+            self.anywhere.push(grant);
+        }
+        for anchor in anchors {
+            self.by_anchor.entry(anchor).or_default().push(grant);
         }
     }
 
     /// The first that matches every caller whom this pattern matches.
     fn of(&self, when: &When) -> Option<&'a Grant> {
-        let some_uid = when.users.as_ref().and_then(|users| users.iter().next());
-        let for_uid = some_uid
-            .and_then(|uid| self.by_uid.get(&uid))
+        let by_anchor = Anchor::within(when)
             .into_iter()
-            .flatten();
-        let mut candidates = self.for_anyone.iter().chain(for_uid);
+            .filter_map(|anchor| self.by_anchor.get(&anchor));
+        let mut candidates = self.anywhere.iter().chain(by_anchor.flatten());
         candidates.find(|grant| covers(&grant.when, when)).copied()
     }
 }
@@ -95,21 +99,6 @@ const fn number(grant: &Grant) -> usize {
     match grant.id {
         GrantId::Grant(number) | GrantId::Source(number) => number,
     }
-}
-
-/// Whether every caller that `narrow` matches is matched by `wide` too.
-fn covers(wide: &When, narrow: &When) -> bool {
-    let listeners = match (&wide.listeners, &narrow.listeners) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => narrow.iter().all(|name| wide.contains(name)),
-    };
-    let users = match (&wide.users, &narrow.users) {
-        (Some(wide), Some(narrow)) => narrow.iter().all(|uid| wide.contains(uid)),
-        (Some(_), None) | (None, _) => false,
-    };
-    let containers = wide.container.is_some() || narrow.container.is_none();
-    listeners && (wide.anyone || (users && containers && !narrow.anyone))
 }
 
 /// A role that is fetched at start needs every name in it known without a caller.
@@ -167,12 +156,16 @@ fn check_unused(root: &Reader<'_>, config: &Config) {
         });
     let granted = config.grants.iter().filter_map(|grant| grant.role.fixed());
     let wanted: BTreeSet<&RoleRef> = bases.chain(granted).collect();
+    let told = |role: &RoleRef| {
+        let mut open = config.grants.iter().filter(|it| it.role.fixed().is_none());
+        open.any(|grant| grant.role.may_be(role))
+    };
     // It is not known where a grant was not understood, nor what a source gives.
     if root.tables("grant").len() != config.grants.len() {
         return;
     }
     for (_, role) in roles(config) {
-        if wanted.contains(&role.reference) {
+        if wanted.contains(&role.reference) || told(&role.reference) {
             continue;
         }
         if let Some(table) = role_table(root, role) {
@@ -193,17 +186,14 @@ fn check_tokens(root: &Reader<'_>, config: &Config) {
         };
         for (token, at) in listener.tokens.iter().zip(table.tables("token")) {
             let gives = |grant: &Grant| {
-                let users = grant.when.users.as_ref();
-                let here = grant
-                    .when
-                    .listeners
-                    .as_ref()
-                    .is_none_or(|l| l.contains(&listener.name));
-                here && (grant.when.anyone || users.is_some_and(|u| u.contains(token.owner)))
-                    && token
-                        .role
-                        .as_ref()
-                        .is_none_or(|role| grant.role.fixed().is_none_or(|fixed| fixed == role))
+                let When {
+                    users, listeners, ..
+                } = &grant.when;
+                let here = listeners.as_ref();
+                let role = token.role.as_ref();
+                here.is_none_or(|names| names.contains(&listener.name))
+                    && users.as_ref().is_none_or(|uids| uids.contains(token.owner))
+                    && role.is_none_or(|role| grant.role.may_be(role))
             };
             if !config.grants.iter().any(|grant| gives(grant)) {
                 let whom = format!("uid {}", token.owner);

@@ -14,6 +14,7 @@ use crate::config::raw::{Data, Entry, Table, Value};
 use crate::config::secret_source::SecretSource;
 use crate::config::suggest;
 use crate::config::surroundings::Surroundings;
+use crate::grants::{Pattern, Patterns};
 use crate::types::RoleRef;
 
 /// What all parts of a validation share.
@@ -32,6 +33,31 @@ pub(super) struct Context<'a> {
 pub(super) struct Spot<T> {
     pub(super) value: T,
     pub(super) at: At,
+}
+
+/// A value that is a mistake, which has been told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wrong;
+
+/// A value, absence, or a mistake.
+pub(super) type Read<T> = Result<Option<T>, Wrong>;
+
+/// A pattern as written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Written<'a> {
+    /// A text, in which `*` is a glob.
+    Text(&'a str),
+    /// `{ regex = "…" }`.
+    Regex(&'a str),
+}
+
+impl fmt::Display for Written<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Regex(text) => write!(f, "/{text}/"),
+        }
+    }
 }
 
 /// A table, and another that is asked for what it lacks.
@@ -197,6 +223,67 @@ impl<'a> Reader<'a> {
         (1..).zip(list).filter_map(element).collect()
     }
 
+    /// One pattern or a list of them, as written.
+    pub(super) fn written(&self, key: &str) -> Vec<Spot<Written<'a>>> {
+        self.many(key, written)
+    }
+
+    /// The patterns of this key.
+    pub(super) fn patterns(&self, key: &str) -> Read<Patterns> {
+        let Some(at) = self.own(key) else {
+            return Ok(None);
+        };
+        let written = self.written(key);
+        if written.is_empty() {
+            if self.is_empty_list(key) {
+                self.problems().error(&at, format!("`{key}` names none"));
+            }
+            return Err(Wrong);
+        }
+        // Every one is looked at, so that each mistake is told.
+        let patterns: Vec<Option<Pattern>> =
+            written.iter().map(|spot| self.pattern(spot)).collect();
+        let patterns: Option<Vec<Pattern>> = patterns.into_iter().collect();
+        patterns.map(|all| Some(Patterns::new(all))).ok_or(Wrong)
+    }
+
+    fn pattern(&self, spot: &Spot<Written<'_>>) -> Option<Pattern> {
+        match spot.value {
+            Written::Text(text) => Some(Pattern::new(text)),
+            Written::Regex(text) => match Pattern::regex(text) {
+                Ok(pattern) => Some(pattern),
+                Err(error) => {
+                    let message = format!("`{text}` is no regular expression: {error}");
+                    self.problems().error(&spot.at, message);
+                    None
+                }
+            },
+        }
+    }
+
+    /// Whether this key is a list of nothing.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        let empty = |data: &Data| matches!(data, Data::List(list) if list.is_empty());
+        self.read(key, |data| empty(data).then_some(())).is_some()
+    }
+
+    /// Patterns under names that the user chose.
+    pub(super) fn patterns_by_name(&self, key: &str) -> Result<Vec<(&'a str, Patterns)>, Wrong> {
+        let Some(named) = self.table(key) else {
+            return Ok(Vec::new());
+        };
+        let all: Vec<Result<_, Wrong>> = named
+            .keys()
+            .map(|name| Ok((name, named.patterns(name)?.ok_or(Wrong)?)))
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// The names of the keys of this table itself.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.table.entries.keys().map(String::as_str)
+    }
+
     /// Texts under names that the user chose.
     pub(super) fn named_texts(&self, key: &str) -> Vec<(&'a str, Spot<&'a str>)> {
         let Some((Data::Table(table), at)) = self.entry(key).map(|(e, at)| (&e.value.data, at))
@@ -327,15 +414,24 @@ impl Spot<&str> {
 }
 
 impl Context<'_> {
+    /// Whether this account is declared; a problem there otherwise.
+    pub(super) fn knows_account(&self, account: &str, at: &At) -> bool {
+        let known = self.declared.contains_key(account);
+        if !known && !self.incomplete {
+            let accounts = self.declared.keys().copied();
+            self.problems
+                .error(at, format!("there is no account `{account}`"))
+                .hint(suggest::hint(account, accounts));
+        }
+        known
+    }
+
     /// Whether this role is declared; a problem there otherwise.
     fn knows(&self, role: &RoleRef, at: &At) -> bool {
+        if !self.knows_account(role.account.as_str(), at) {
+            return false;
+        }
         let Some(roles) = self.declared.get(role.account.as_str()) else {
-            if !self.incomplete {
-                let accounts = self.declared.keys().copied();
-                self.problems
-                    .error(at, format!("there is no account `{}`", role.account))
-                    .hint(suggest::hint(role.account.as_str(), accounts));
-            }
             return false;
         };
         if roles.contains(role.role.as_str()) {
@@ -358,6 +454,19 @@ fn text(data: &Data) -> Option<&str> {
         Some(text)
     } else {
         None
+    }
+}
+
+fn written(data: &Data) -> Option<Written<'_>> {
+    match data {
+        Data::Text(text) => Some(Written::Text(text)),
+        Data::Table(table) => {
+            let regex = table.get("regex")?;
+            text(&regex.value.data).map(Written::Regex)
+        }
+        Data::Integer(_) | Data::Float(_) | Data::Boolean(_) | Data::Moment(_) | Data::List(_) => {
+            None
+        }
     }
 }
 

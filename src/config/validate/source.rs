@@ -1,7 +1,7 @@
 //! `[[grant-source]]`.
 
 use super::account::command;
-use super::grant::when;
+use super::grant::{Offer, when};
 use super::reader::Reader;
 use super::url::{NoUrl, Url};
 use crate::config::{GrantSource, RoleService, RolesFrom};
@@ -14,11 +14,11 @@ const NAME: &str = "{name}";
 pub(super) fn source(
     reader: &Reader<'_>,
     number: usize,
-    listeners: &[&str],
+    offer: &Offer<'_>,
 ) -> Option<(GrantSource, Grant)> {
     let from = from(reader);
     let when = match reader.own("when") {
-        Some(_) => when(reader, listeners)?,
+        Some(_) => when(reader, offer)?,
         None => When {
             anyone: true,
             ..When::default()
