@@ -395,7 +395,7 @@ impl Vending {
     /// Denials are recorded; what is only not ready is not one.
     fn refused(&self, visit: &Visit, want: &Want, refusal: Refusal) -> Refusal {
         if refusal.is_denial() {
-            visit.deny(&want.role, refusal, || {
+            visit.deny(want, refusal, || {
                 self.audit.denial(&Denial {
                     caller: caller(visit, want),
                     evidence: evidence(visit, want),

@@ -25,7 +25,17 @@ pub struct Visit {
 #[derive(Debug, Default)]
 struct Memory {
     decisions: Vec<Remembered>,
-    denials: Vec<(Wanted, Refusal, Arc<AuditLine>)>,
+    denials: Vec<Denied>,
+}
+
+/// A denial and to whom it was: other tokens over the same connection are others'.
+#[derive(Debug)]
+struct Denied {
+    wanted: Wanted,
+    proof: Proof,
+    identity: Option<Arc<WebIdentity>>,
+    refusal: Refusal,
+    line: Arc<AuditLine>,
 }
 
 /// A decision and what it was made for.
@@ -134,21 +144,32 @@ impl Visit {
     /// Counts a denial; where it is new to this connection, through a line that `open` opens.
     pub(super) fn deny(
         &self,
-        wanted: &Wanted,
+        want: &Want,
         refusal: Refusal,
         open: impl FnOnce() -> Arc<AuditLine>,
     ) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut denials = memory.denials.iter();
-        let known = denials.find(|(role, kind, _)| *kind == refusal && role == wanted);
-        if let Some((_, _, line)) = known {
-            line.again();
+        let known = denials.find(|known| {
+            known.refusal == refusal
+                && known.wanted == want.role
+                && known.proof == want.proof
+                && known.identity == want.identity
+        });
+        if let Some(known) = known {
+            known.line.again();
             return;
         }
         if memory.denials.len() >= REMEMBERED {
             memory.denials.remove(0);
         }
-        memory.denials.push((wanted.clone(), refusal, open()));
+        memory.denials.push(Denied {
+            wanted: want.role.clone(),
+            proof: want.proof,
+            identity: want.identity.clone(),
+            refusal,
+            line: open(),
+        });
     }
 }
 

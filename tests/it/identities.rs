@@ -404,3 +404,159 @@ async fn an_unmodified_sdk_shows_the_token_that_the_kubelet_renews() {
     assert!(keys[0].starts_with("ASIA"), "{keys:?}");
     assert_eq!(keys[0], keys[1]);
 }
+
+/// Roles by service account, for tokens of this issuer only, and one for this user without any.
+fn by_pod(issuers: &[&Issuer]) -> String {
+    let first = issuers[0].url();
+    let accounts = LOCAL
+        .replace(
+            "[account.local.role.demo]",
+            "[account.local.role.demo]\n[account.local.role.till]\n[account.local.role.cart]",
+        )
+        .replace(
+            "[[grant]]",
+            &format!(
+                r#"
+                [[grant]]
+                role = "local/till"
+                when = {{ pod.namespace = "shop", pod.service-account = "till", token.issuer = "{first}" }}
+                reason = "the till"
+                [[grant]]
+                role = "local/cart"
+                when = {{ token.issuer = "{first}", token.subject = "system:serviceaccount:shop:cart" }}
+                [[grant]]
+                priority = -1
+                "#
+            ),
+        );
+    let known = issuers
+        .iter()
+        .map(|issuer| format!("\n[[issuer]]\nurl = \"{}\"\n", issuer.url()));
+    accounts + &known.collect::<String>()
+}
+
+fn of_account(issuer: &Issuer, account: &str, now: u64) -> Value {
+    let mut claims = pod_claims(&issuer.url(), PODS, now);
+    claims["sub"] = Value::from(format!("system:serviceaccount:shop:{account}"));
+    claims["kubernetes.io"]["serviceaccount"]["name"] = Value::from(account);
+    claims
+}
+
+/// Which roles for pods a token opens, and what its bearer gets that names none.
+async fn roles(at: SocketAddr, token: &str) -> (Vec<&'static str>, u16) {
+    let mut open = Vec::new();
+    for role in ["till", "cart"] {
+        let path = format!("/role/local/{role}");
+        let answer = ask(at, "GET", &path, &[("Authorization", token)]).await;
+        match answer.status {
+            200 => open.push(role),
+            _ => assert_eq!(code(&answer), (404, "NoSuchRole".to_owned())),
+        }
+    }
+    (open, show(at, token).await.status)
+}
+
+#[tokio::test]
+async fn each_pod_gets_the_role_of_its_service_account() {
+    let signer = Signer::p256("1");
+    let issuer = Issuer::start(&[&signer]).await;
+    let other_cluster = Issuer::start(&[&signer]).await;
+    let daemon = TestDaemon::start(&by_pod(&[&issuer, &other_cluster]));
+    let at = daemon.address("container");
+    for (account, expected) in [
+        ("till", &["till"][..]),
+        ("cart", &["cart"]),
+        ("nobody", &[]),
+    ] {
+        let token = signer.token(&of_account(&issuer, account, now()));
+        assert_eq!(
+            roles(at, &token).await,
+            (expected.to_vec(), 200),
+            "{account}"
+        );
+    }
+    // The same name in another cluster, and in another namespace of this one.
+    let elsewhere = signer.token(&of_account(&other_cluster, "till", now()));
+    assert_eq!(roles(at, &elsewhere).await.0, [""; 0]);
+    let mut claims = of_account(&issuer, "till", now());
+    claims["kubernetes.io"]["namespace"] = Value::from("dev");
+    claims["sub"] = Value::from("system:serviceaccount:dev:till");
+    assert_eq!(roles(at, &signer.token(&claims)).await.0, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_kept_connection_gives_each_token_its_own_role_for_as_long_as_it_is_valid() {
+    let signer = Signer::p256("1");
+    let issuer = Issuer::start(&[&signer]).await;
+    let (clock, simulation) = clock();
+    let daemon = TestDaemon::start_at(&by_pod(&[&issuer]), clock);
+    let own = fs::read_to_string(daemon.directory.path().join("token")).unwrap();
+    let token = |account: &str| signer.token(&of_account(&issuer, account, at_noon()));
+    let mut kept = Connection::open(daemon.address("container")).await;
+    let mut keys = Vec::new();
+    for shown in [
+        &token("till"),
+        &token("cart"),
+        &own,
+        &token("till"),
+        &token("cart"),
+        &own,
+    ] {
+        let get = request("GET", "/creds", &[("Authorization", shown)]);
+        kept.send(get.as_bytes()).await;
+        let answer = kept.answer().await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        keys.push(answer.json()["AccessKeyId"].clone());
+    }
+    assert_eq!(
+        keys[..3],
+        keys[3..],
+        "each its own session, again and again"
+    );
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    simulation.suspend(Duration::from_mins(11));
+    let get = request("GET", "/creds", &[("Authorization", &token("till"))]);
+    kept.send(get.as_bytes()).await;
+    assert_eq!(code(&kept.answer().await.unwrap()), wrong());
+    let events = daemon.daemon.vending.audit().events_after(0);
+    let told: Vec<Value> = events
+        .iter()
+        .map(|event| serde_json::to_value(&**event).unwrap())
+        .collect();
+    let evidence = format!(
+        "token of {} for system:serviceaccount:shop:till",
+        issuer.url()
+    );
+    let till = told
+        .iter()
+        .find(|event| event["role"] == "local/till")
+        .unwrap();
+    assert!(
+        till["caller"].as_str().unwrap().starts_with("shop/till ("),
+        "{till}"
+    );
+    assert!(
+        till["evidence"].as_str().unwrap().ends_with(&evidence),
+        "{till}"
+    );
+    assert_eq!(
+        (&till["session_name"], &till["reason"]),
+        (&json!("shop-till"), &json!("the till"))
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_told_never_stands_for_its_bearers_user() {
+    let (signer, stranger) = (Signer::p256("1"), Signer::p256("1"));
+    let issuer = Issuer::start(&[&signer]).await;
+    issuer.discovery(Some(Reply::new(500, "")));
+    let (clock, simulation) = clock();
+    let daemon = TestDaemon::start_at(&by_pod(&[&issuer]), clock);
+    let at = daemon.address("container");
+    let claims = of_account(&issuer, "till", at_noon());
+    assert_eq!(code(&show(at, &signer.token(&claims)).await), not_ready());
+    issuer.discovery(None);
+    simulation.suspend(Duration::from_secs(11));
+    assert_eq!(code(&show(at, &stranger.token(&claims)).await), wrong());
+    assert_eq!(show(at, &signer.token(&claims)).await.status, 200);
+}

@@ -8,6 +8,7 @@ use super::*;
 const WHOLE: &str = include_str!("../../../config/rolecall.toml");
 const MINIMAL: &str = include_str!("../../../config/minimal.toml");
 const SIDECAR: &str = include_str!("../../../config/sidecar.toml");
+const KUBERNETES: &str = include_str!("../../../config/kubernetes.toml");
 const CEPH: &str = include_str!("../../../config/ceph.toml");
 
 /// Loads an example on a host that has what it names.
@@ -17,6 +18,7 @@ fn example(text: &str) -> (Config, Vec<Problem>) {
     fs::create_dir_all(policy.parent().unwrap()).unwrap();
     fs::write(&policy, r#"{"Version": "2012-10-17", "Statement": []}"#).unwrap();
     fs::set_permissions(&policy, Permissions::from_mode(0o644)).unwrap();
+    fs::write(root.path().join("etc/rolecall/cluster-keys.json"), "{}").unwrap();
     fs::create_dir(root.path().join("credentials")).unwrap();
     fs::write(root.path().join("credentials/ceph-secret"), "secret\n").unwrap();
     let mut surroundings = Surroundings::empty(root.path());
@@ -28,7 +30,7 @@ fn example(text: &str) -> (Config, Vec<Problem>) {
 
 #[test]
 fn every_example_loads_without_a_warning() {
-    for text in [MINIMAL, SIDECAR, CEPH, WHOLE] {
+    for text in [MINIMAL, SIDECAR, KUBERNETES, CEPH, WHOLE] {
         let (config, problems) = example(text);
         assert_eq!(problems, [], "{:?}", config.origin);
         assert!(!config.listeners.is_empty() && !config.grants.is_empty());
