@@ -34,7 +34,8 @@ use crate::clock::Clock;
 use crate::config::{self, Api, Bind, Config};
 use crate::http::LoopMark;
 use crate::listener::{
-    self, BindError, Bound as BoundSocket, Kind, Limits, Listener, Passed, Shared,
+    self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
+    Shared,
 };
 use crate::people::Issuers;
 use crate::providers::{self, Providers};
@@ -157,12 +158,19 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let policy = policy(&config, &engine, &authority, asked).map_err(StartError::Plan)?;
     let audit = Arc::new(Audit::new(clock.clone()));
     desk.follow(&policy.grants);
-    let vending = Vending::new(policy, sessions, Arc::clone(&desk), audit, clock.clone());
-    let limits = Limits::new(
-        config.limits.connections,
-        config.limits.connections_per_caller,
-        outside.descriptors,
+    let vending = Vending::new(
+        policy,
+        sessions,
+        config.limits.flights_per_caller,
+        Arc::clone(&desk),
+        audit,
+        clock.clone(),
     );
+    let each = CallerLimits {
+        connections: config.limits.connections_per_caller,
+        requests: config.limits.requests_per_caller,
+    };
+    let limits = Limits::new(config.limits.connections, each, outside.descriptors);
     if limits.connections < config.limits.connections {
         tracing::warn!(
             "only {} connections can be served at once, not `limits.connections`: the process may \
@@ -193,10 +201,12 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
     let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));
     let shared = Arc::new(Shared::new(desk, limits, sockets.len() + 1));
+    let seats = shared.seats(Parking::PROGRAMS);
     let listeners = sockets.into_iter().map(|(listener, bound)| Listener {
         name: Arc::clone(&listener.name),
         bound,
         elsewhere: !listener.is_for_this_host(),
+        seats: Arc::clone(&seats),
         handler: Arc::new(daemon.mounted(&listener, &imds)),
     });
     let listeners = listeners.collect();
@@ -401,6 +411,11 @@ impl Bound {
             .collect();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let (rounds, ended) = (Arc::clone(&shared), CancellationToken::new());
+        let _ends_with_this = ended.clone().drop_guard();
+        drop(tokio::spawn(async move {
+            ended.run_until_cancelled(rounds.go_round()).await
+        }));
         for listener in listeners {
             tracing::info!(listener = %listener.name, address = %listener.bound.address, "listening");
             drop(tasks.spawn(listener.run(Arc::clone(&shared))));
@@ -409,6 +424,8 @@ impl Bound {
             name: Arc::from(control::NAME),
             bound: admin,
             elsewhere: false,
+            // Apart from the others': whoever has used up all there can still ask what goes on.
+            seats: shared.seats(Parking::PEOPLE),
             handler: control::admin(&daemon, reloader.ask()),
         };
         tracing::info!(listener = %admin.name, address = %admin.bound.address, "listening");

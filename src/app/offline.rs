@@ -57,7 +57,14 @@ impl Offline {
         let sessions = Sessions::new(clock.clone(), config.limits.sessions, Arc::new(()));
         let audit = Arc::new(Audit::new(clock.clone()));
         Ok(Self {
-            vending: Vending::new(policy, sessions, Arc::new(desk), audit, clock),
+            vending: Vending::new(
+                policy,
+                sessions,
+                config.limits.flights_per_caller,
+                Arc::new(desk),
+                audit,
+                clock,
+            ),
             doors: control::doors(config),
         })
     }

@@ -115,6 +115,14 @@ fn fixed_at_start(old: &Config, new: &Config, restart: &mut Vec<String>) {
             "limits.connections-per-caller",
             was.connections_per_caller != is.connections_per_caller,
         ),
+        (
+            "limits.requests-per-caller",
+            was.requests_per_caller != is.requests_per_caller,
+        ),
+        (
+            "limits.flights-per-caller",
+            was.flights_per_caller != is.flights_per_caller,
+        ),
         ("limits.sessions", was.sessions != is.sessions),
         ("limits.patience", was.patience != is.patience),
     ];

@@ -413,6 +413,10 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once for each caller; the surplus waits.
     pub connections_per_caller: usize,
+    /// Requests answered at once for each caller; the surplus waits its turn.
+    pub requests_per_caller: usize,
+    /// Sessions fetched at once for each caller; the surplus waits its turn.
+    pub flights_per_caller: usize,
     /// Held sessions.
     pub sessions: usize,
     /// How long readiness waits for prefetched roles.
@@ -428,6 +432,8 @@ impl Default for Limits {
         Self {
             connections: 4096,
             connections_per_caller: 256,
+            requests_per_caller: 64,
+            flights_per_caller: 32,
             sessions: 20_000,
             ready_deadline: Duration::from_secs(30),
             drain: Duration::from_millis(200),

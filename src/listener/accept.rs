@@ -1,7 +1,7 @@
 //! The accept loop: never spins, never ends by an error, never lets one caller take all seats.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,16 @@ use std::time::Duration;
 use nix::errno::Errno;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::activity::Watch;
-use super::connection;
-use super::limits::{Limits, Seat, Seats};
+use super::connection::Service;
+use super::limits::{CallerSeats, Limits, Parking, Seat, Seats};
+use super::turns::Rounds;
 use super::{Bound, Socket};
-use crate::caller::{Caller, Desk, Reach};
+use crate::caller::{Caller, Desk, PerCaller, Reach};
 use crate::http::{Connection, Handler, Local};
 
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
@@ -25,9 +27,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// So many connections wait at once for it to be told whether a container of this host made them.
 const DOUBTFUL: usize = 128;
 
-/// What a connection is told for which there is no room even to wait.
+/// And so many from each address, so that one container's loop leaves room for the others.
+const DOUBTFUL_OF_EACH: usize = 16;
+
+/// What a connection is told for which there is no room even to wait, or none in time.
 const NO_ROOM: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// What all listeners of a daemon share.
 #[derive(Debug)]
@@ -37,7 +42,8 @@ pub struct Shared {
     seats_of_all: Arc<Semaphore>,
     parking: Arc<Semaphore>,
     doubtful: Arc<Semaphore>,
-    seats: Seats,
+    doubtful_of_each: PerCaller<Semaphore, IpAddr>,
+    rounds: Arc<Rounds>,
     watch: Watch,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -53,11 +59,22 @@ impl Shared {
             seats_of_all: Arc::new(Semaphore::new(limits.connections.saturating_add(sockets))),
             parking: Arc::new(Semaphore::new(limits.waiting)),
             doubtful: Arc::new(Semaphore::new(DOUBTFUL)),
-            seats: Seats::new(limits.connections_per_caller),
+            doubtful_of_each: PerCaller::default(),
+            rounds: Arc::default(),
             watch: Watch::default(),
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
+    }
+
+    /// The seats behind a door of the daemon, where the surplus waits so long.
+    pub fn seats(&self, parking: Parking) -> Arc<Seats> {
+        Arc::new(Seats::new(self.limits, parking, Arc::clone(&self.rounds)))
+    }
+
+    /// Sees to it that callers answer in turn, for ever. It must be a task of its own.
+    pub async fn go_round(&self) -> ! {
+        self.rounds.run().await
     }
 
     /// Watches for slow connections, for ever.
@@ -75,7 +92,7 @@ impl Shared {
         self.stop.cancel();
         self.watch.end();
         self.connections.close();
-        drop(tokio::time::timeout(deadline, self.connections.wait()).await);
+        drop(timeout(deadline, self.connections.wait()).await);
     }
 }
 
@@ -88,6 +105,8 @@ pub struct Listener<H> {
     pub bound: Bound,
     /// Whether peers of other hosts are let in.
     pub elsewhere: bool,
+    /// What each caller has there.
+    pub seats: Arc<Seats>,
     /// Answers its requests.
     pub handler: Arc<H>,
 }
@@ -100,10 +119,16 @@ enum Accepted {
 impl Accepted {
     /// Says a last word, if it can be said at once.
     fn tell(&self, words: &[u8]) {
-        // Whether it is heard or not, the connection ends.
+        // What was sent is taken first: closed with bytes unread, a connection is reset, and the
+        // word may be lost. Whether it is heard or not, the connection ends.
+        let mut sent = [0; 4096];
         drop(match self {
-            Self::Tcp(stream, _) => stream.try_write(words),
-            Self::Unix(stream) => stream.try_write(words),
+            Self::Tcp(stream, _) => stream
+                .try_read(&mut sent)
+                .and_then(|_| stream.try_write(words)),
+            Self::Unix(stream) => stream
+                .try_read(&mut sent)
+                .and_then(|_| stream.try_write(words)),
         });
     }
 }
@@ -144,16 +169,28 @@ impl<H: Handler> Listener<H> {
             self.seat(accepted, caller, local, shared, of_all);
             return;
         }
-        let place = Arc::clone(&shared.doubtful).try_acquire_owned();
-        let place = place.ok().filter(|_| shared.desk.may_be_container(&caller));
-        let Some(place) = place else {
+        let Some(address) = caller
+            .address()
+            .filter(|_| shared.desk.may_be_container(&caller))
+        else {
             tracing::debug!(listener = %self.name, "connection from another host closed");
             return;
+        };
+        let own = shared
+            .doubtful_of_each
+            .of(address, || Semaphore::new(DOUBTFUL_OF_EACH));
+        let places = (
+            own.try_acquire_owned(),
+            Arc::clone(&shared.doubtful).try_acquire_owned(),
+        );
+        let (Ok(own_place), Ok(place)) = places else {
+            tracing::debug!(listener = %self.name, %address, "no room to wait to be identified");
+            return accepted.tell(NO_ROOM);
         };
         let (listener, shared_too) = (Arc::clone(self), Arc::clone(shared));
         drop(shared.connections.spawn(async move {
             let confirmed = confirm(&accepted, &caller, &shared_too).await;
-            drop(place);
+            drop((place, own_place));
             if let Some((container, reached)) = confirmed {
                 listener.seat(accepted, container, reached, &shared_too, of_all);
             } else {
@@ -175,46 +212,87 @@ impl<H: Handler> Listener<H> {
         shared: &Arc<Shared>,
         of_all: OwnedSemaphorePermit,
     ) {
-        let seats = shared.seats.of(caller.key());
+        let own = self.seats.of(caller.key());
         let connection = Connection {
             listener: Arc::clone(&self.name),
             caller: Arc::new(caller),
             local,
         };
-        let handler = Arc::clone(&self.handler);
-        if let Ok(of_caller) = Arc::clone(&seats.served).try_acquire_owned() {
-            let seat = Seat {
-                _of_all: of_all,
-                _of_caller: of_caller,
-            };
-            let serving = serve(accepted, connection, handler, Arc::clone(shared), seat);
-            drop(shared.connections.spawn(serving));
-        } else if let Ok(own_place) = seats.waiting.try_acquire_owned()
-            && let Ok(place) = Arc::clone(&shared.parking).try_acquire_owned()
-        {
-            drop(of_all);
-            let shared_too = Arc::clone(shared);
-            drop(shared.connections.spawn(async move {
-                let Ok(of_caller) = seats.served.acquire_owned().await else {
-                    return;
-                };
-                let seats_of_all = Arc::clone(&shared_too.seats_of_all);
-                let Ok(again) = seats_of_all.acquire_owned().await else {
-                    return;
-                };
-                drop((place, own_place));
-                let seat = Seat {
-                    _of_all: again,
-                    _of_caller: of_caller,
-                };
-                serve(accepted, connection, handler, shared_too, seat).await;
-            }));
-        } else {
+        let served = Served {
+            accepted,
+            connection,
+            handler: Arc::clone(&self.handler),
+            shared: Arc::clone(shared),
+            parking: self.seats.parking,
+        };
+        match own.seat(of_all) {
+            Ok(seat) => drop(shared.connections.spawn(served.serve(seat))),
+            Err(of_all) => {
+                drop(of_all);
+                served.park(&own);
+            }
+        }
+    }
+}
+
+/// An accepted connection with all that serves it.
+struct Served<H> {
+    accepted: Accepted,
+    connection: Connection,
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+    parking: Parking,
+}
+
+impl<H: Handler> Served<H> {
+    /// Lets it wait for a seat, if there is room to. It holds none of all callers' seats then.
+    fn park(self, own: &Arc<CallerSeats>) {
+        let (own_place, place) = (
+            own.place(),
+            Arc::clone(&self.shared.parking).try_acquire_owned(),
+        );
+        let (Some(own_place), Ok(place)) = (own_place, place) else {
             tracing::debug!(
-                caller = connection.caller.name(),
+                caller = self.connection.caller.name(),
                 "no room to wait for a seat"
             );
-            accepted.tell(NO_ROOM);
+            return self.accepted.tell(NO_ROOM);
+        };
+        let own = Arc::clone(own);
+        let shared = Arc::clone(&self.shared);
+        drop(shared.connections.spawn(async move {
+            let seat = own.wait(&self.shared.seats_of_all);
+            let seat = timeout(self.parking.connection, seat);
+            let seat = self.shared.stop.run_until_cancelled(seat).await;
+            drop((place, own_place));
+            match seat {
+                Some(Ok(Some(seat))) => self.serve(seat).await,
+                Some(Ok(None) | Err(_)) | None => self.accepted.tell(NO_ROOM),
+            }
+        }));
+    }
+
+    async fn serve(self, seat: Seat) {
+        let Self {
+            accepted,
+            connection,
+            handler,
+            shared,
+            parking,
+        } = self;
+        if shared.stop.is_cancelled() {
+            return;
+        }
+        let service = Service {
+            handler: &*handler,
+            visit: &handler.visit(connection),
+            activity: &shared.watch.connection(),
+            turns: &seat.own.turns,
+            parking,
+        };
+        match accepted {
+            Accepted::Tcp(stream, _) => service.serve(stream).await,
+            Accepted::Unix(stream) => service.serve(stream).await,
         }
     }
 }
@@ -259,26 +337,6 @@ async fn confirm(accepted: &Accepted, caller: &Caller, shared: &Shared) -> Optio
     let confirmed = shared.stop.run_until_cancelled(confirming).await??;
     let original = confirmed.original_destination();
     Some((confirmed, Local::Tcp { address, original }))
-}
-
-async fn serve<H: Handler>(
-    accepted: Accepted,
-    connection: Connection,
-    handler: Arc<H>,
-    shared: Arc<Shared>,
-    _seat: Seat,
-) {
-    if shared.stop.is_cancelled() {
-        return;
-    }
-    let activity = shared.watch.connection();
-    let visit = handler.visit(connection);
-    match accepted {
-        Accepted::Tcp(stream, _) => {
-            connection::serve(stream, &*handler, &visit, &activity).await;
-        }
-        Accepted::Unix(stream) => connection::serve(stream, &*handler, &visit, &activity).await,
-    }
 }
 
 /// A peer that went away between its SYN and our accept is no reason to wait; anything else may

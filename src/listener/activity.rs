@@ -187,7 +187,16 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CallerLimits;
     use super::*;
+
+    fn limits() -> Limits {
+        let each = CallerLimits {
+            connections: 10,
+            requests: 10,
+        };
+        Limits::new(10, each, 1024)
+    }
 
     /// How long a connection may stay in this phase.
     async fn bears(phase: Phase) -> Option<Duration> {
@@ -196,7 +205,7 @@ mod tests {
         activity.enter(phase);
         let begun = tokio::time::Instant::now();
         tokio::select! {
-            _ = watch.run(Limits::new(10, 10, 1024)) => None,
+            _ = watch.run(limits()) => None,
             told = activity.told() => {
                 assert_eq!(told, Told::Overdue);
                 Some(begun.elapsed())

@@ -10,66 +10,98 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, Phase, Told};
+use super::limits::Parking;
+use super::turns::Turns;
 use crate::http::{BodyError, Handler, Request, Response, read_body, text};
 
 /// The longest head: metadata requests have a few hundred bytes, and tokens up to a few thousand.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Serves a connection to its end. An error is the peer's doing and nobody's concern.
-pub(super) async fn serve<H: Handler>(
-    io: impl AsyncRead + AsyncWrite + Unpin + Send,
-    handler: &H,
-    visit: &H::Visit,
-    activity: &Arc<Activity>,
-) {
-    let io = TokioIo::new(Watched {
-        io,
-        activity: Arc::clone(activity),
-    });
-    let service = service_fn(|request: hyper::Request<Incoming>| async move {
-        let response = if request.body().is_end_stream() {
-            activity.enter(Phase::Busy);
-            handler
-                .handle(visit, &request.map(|_no_body| Bytes::new()))
-                .await
-        } else {
-            match whole(request, activity).await {
-                Ok(request) => handler.handle(visit, &request).await,
-                Err(BodyError) => too_large(),
+/// What serves one connection.
+pub(super) struct Service<'a, H: Handler> {
+    pub(super) handler: &'a H,
+    pub(super) visit: &'a H::Visit,
+    pub(super) activity: &'a Arc<Activity>,
+    /// The turns of its caller's requests.
+    pub(super) turns: &'a Arc<Turns>,
+    pub(super) parking: Parking,
+}
+
+impl<H: Handler> Service<'_, H> {
+    /// Serves a connection to its end. An error is the peer's doing and nobody's concern.
+    pub(super) async fn serve(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send) {
+        let activity = self.activity;
+        let io = TokioIo::new(Watched {
+            io,
+            activity: Arc::clone(activity),
+        });
+        let service = service_fn(|request: hyper::Request<Incoming>| async move {
+            let response = if request.body().is_end_stream() {
+                activity.enter(Phase::Busy);
+                self.answer(&request.map(|_no_body| Bytes::new())).await
+            } else {
+                match whole(request, activity).await {
+                    Ok(request) => self.answer(&request).await,
+                    Err(BodyError) => too_large(),
+                }
+            };
+            activity.enter(Phase::Idle);
+            Ok::<_, Infallible>(response)
+        });
+        let mut http = http1::Builder::new();
+        // An answer is below two kilobytes: one copy costs less than a vectored write.
+        http.half_close(true).max_buf_size(MAX_HEAD).writev(false);
+        let mut connection = pin!(http.serve_connection(io, service));
+        let mut told = pin!(activity.told());
+        let mut listens = false;
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(_ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(None);
             }
-        };
-        activity.enter(Phase::Idle);
-        Ok::<_, Infallible>(response)
-    });
-    let mut http = http1::Builder::new();
-    // An answer is below two kilobytes: one copy costs less than a vectored write.
-    http.half_close(true).max_buf_size(MAX_HEAD).writev(false);
-    let mut connection = pin!(http.serve_connection(io, service));
-    let mut told = pin!(activity.told());
-    let mut listens = false;
-    let ended = poll_fn(|cx| {
-        if let Poll::Ready(_ended) = connection.as_mut().poll(cx) {
-            return Poll::Ready(None);
+            // Asked once, it wakes this task whenever there is something to be told: until then it
+            // costs one load a turn.
+            if listens && !activity.has_news() {
+                return Poll::Pending;
+            }
+            listens = true;
+            told.as_mut().poll(cx).map(Some)
+        });
+        if ended.await == Some(Told::Ending) {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
         }
-        // Asked once, it wakes this task whenever there is something to be told: until then it
-        // costs one load a turn.
-        if listens && !activity.has_news() {
-            return Poll::Pending;
-        }
-        listens = true;
-        told.as_mut().poll(cx).map(Some)
-    });
-    if ended.await == Some(Told::Ending) {
-        connection.as_mut().graceful_shutdown();
-        drop(connection.await);
     }
+
+    /// Answers a request when its caller has a turn for it.
+    async fn answer(&self, request: &Request) -> Response {
+        let turn = match self.turns.take() {
+            Some(turn) => turn,
+            None => match self.turns.wait(self.parking.request).await {
+                Some(turn) => turn,
+                None => return no_turn(),
+            },
+        };
+        let response = self.handler.handle(self.visit, request).await;
+        drop(turn);
+        response
+    }
+}
+
+/// Its caller's other requests took all the time that this one could wait: not its rate is at
+/// fault, and SDKs take 503 better than 429.
+fn no_turn() -> Response {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "");
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// The request with its body. A body that takes too long ends the connection.

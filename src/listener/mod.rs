@@ -8,7 +8,11 @@ mod activity;
 mod bind;
 mod connection;
 mod limits;
+mod turns;
+
+#[cfg(test)]
+mod tests;
 
 pub use accept::{Listener, Shared};
 pub use bind::{BindError, Bound, Kind, Passed, PassedSocket, Socket, bind};
-pub use limits::Limits;
+pub use limits::{CallerLimits, Limits, Parking, Seats};

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
+use super::allowance::{Allowance, Ticket};
 use super::failure::Failure;
 use super::flight::Outcome;
 use super::observer::{Dropped, Observer};
 use super::pacing::{Class, Pacing};
 use super::registry::{Entry, Record, Registry};
 use super::report::Report;
-use super::{Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, SessionKey, Wish};
+use super::{
+    Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, Session, SessionKey, Wish,
+};
 use crate::clock::Clock;
 use crate::grants::Granted;
 use crate::secret;
@@ -85,16 +88,22 @@ impl Sessions {
         }))
     }
 
-    /// The door for callers: a lease of the session that this request obtains.
+    /// The door for callers: a lease of the session that this request obtains, whose flights count
+    /// against this caller's allowance.
     ///
     /// A proof for another role than the request's gives a lease that never brings anything.
-    pub fn lease(&self, granted: &Granted, request: &Arc<Request>) -> Lease {
+    pub fn lease(
+        &self,
+        granted: &Granted,
+        request: &Arc<Request>,
+        allowance: Arc<Allowance>,
+    ) -> Lease {
         let entry = if *granted.role() == request.role {
             self.enter(request)
         } else {
             Arc::new(Entry::new(request.key, self.clock().boot()))
         };
-        Lease::new(self.clone(), entry)
+        Lease::new(self.clone(), entry, allowance)
     }
 
     /// Fetches a session before anybody asks, and keeps it as long as the handle lives.
@@ -103,8 +112,8 @@ impl Sessions {
         if let Some(record) = self.lock().records.get_mut(&entry.key) {
             record.kept += 1;
         }
-        let _on_its_way = self.board(&entry, Class::Prefetch);
-        Prefetch::new(Lease::new(self.clone(), entry), request)
+        let _on_its_way = self.board(&entry, Class::Prefetch, Ticket::of_nobody());
+        Prefetch::new(self.clone(), entry, request)
     }
 
     /// Fetches what the selector means now, whatever failed before, and waits for the results: one
@@ -270,6 +279,14 @@ impl Sessions {
     pub(super) fn enter(&self, request: &Arc<Request>) -> Arc<Entry> {
         let now = self.clock().boot();
         self.lock().enter(request, now)
+    }
+
+    /// The session that this entry holds, which is used now.
+    pub(super) fn held_in(&self, entry: &Entry) -> Option<Arc<Session>> {
+        let now = self.clock().boot();
+        let session = entry.servable(now)?;
+        entry.touch(now);
+        Some(session)
     }
 
     /// The failure since this entry's last success.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::allowance::Ticket;
 use super::observer::Skew;
 use super::pacing::Class;
 use super::registry::{Entry, Record};
@@ -147,8 +148,9 @@ impl Drop for Landing<'_> {
     }
 }
 
-/// Runs a flight to its end, detached from everybody who waits for it.
-pub(super) async fn fly(sessions: Sessions, flight: Arc<Flight>) {
+/// Runs a flight to its end, detached from everybody who waits for it. Its ticket is given back
+/// then, even where it was called off meanwhile: the call goes on.
+pub(super) async fn fly(sessions: Sessions, flight: Arc<Flight>, _ticket: Ticket) {
     let landing = Landing {
         sessions: &sessions,
         flight: &flight,
@@ -227,7 +229,7 @@ async fn base_session(
     let entry = sessions.enter(base);
     entry.touch(sessions.clock().boot());
     loop {
-        let outcome = match sessions.board(&entry, flight.class()) {
+        let outcome = match sessions.board(&entry, flight.class(), Ticket::of_nobody()) {
             Boarding::Held(session) => return Ok(session),
             Boarding::Flight(under_way) => under_way.ended().await,
             Boarding::Failed(error, again) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::allowance::{Allowance, Ticket};
 use super::flight::Outcome;
 use super::pacing::Class;
 use super::registry::Entry;
@@ -33,6 +34,7 @@ pub enum NoSession {
 pub struct Lease {
     sessions: Sessions,
     pub(super) entry: Arc<Entry>,
+    allowance: Arc<Allowance>,
 }
 
 impl fmt::Debug for Lease {
@@ -44,22 +46,31 @@ impl fmt::Debug for Lease {
 }
 
 impl Lease {
-    pub(super) const fn new(sessions: Sessions, entry: Arc<Entry>) -> Self {
-        Self { sessions, entry }
+    pub(super) const fn new(
+        sessions: Sessions,
+        entry: Arc<Entry>,
+        allowance: Arc<Allowance>,
+    ) -> Self {
+        Self {
+            sessions,
+            entry,
+            allowance,
+        }
     }
 
     /// The held session, while it may be handed out. Waits for nothing and takes no lock.
     pub fn held(&self) -> Option<Arc<Session>> {
-        let now = self.sessions.clock().boot();
-        let session = self.entry.servable(now)?;
-        self.entry.touch(now);
-        Some(session)
+        self.sessions.held_in(&self.entry)
     }
 
-    /// The first sign of a caller: starts the flight if nothing is held. Never waits, and does not
-    /// count as a use.
+    /// The first sign of a caller: starts the flight if nothing is held and the caller has not
+    /// begun as many as it may. Never waits, and does not count as a use.
     pub fn begin(&self) {
-        let _on_its_way = self.sessions.board(&self.entry, Class::Waiting);
+        let (sessions, class) = (&self.sessions, Class::Waiting);
+        let _on_its_way = match self.allowance.take() {
+            Some(ticket) => Some(sessions.board(&self.entry, class, ticket)),
+            None => sessions.find(&self.entry, class),
+        };
     }
 
     /// The failure that is told to whoever waits now; `None` while a session is held and once the
@@ -73,12 +84,13 @@ impl Lease {
     }
 
     /// The held session, or the one that the flight under way brings within `patience`; starts the
-    /// flight if there is none. Dropping the future cancels nothing but this wait.
+    /// flight if there is none, once the caller may begin another. Dropping the future cancels
+    /// nothing but this wait.
     pub async fn wait(&self, patience: Duration) -> Result<Arc<Session>, NoSession> {
         let deadline = Instant::now() + patience;
         self.entry.touch(self.sessions.clock().boot());
         loop {
-            let flight = match self.sessions.board(&self.entry, Class::Waiting) {
+            let flight = match self.board_by(deadline).await.ok_or(NoSession::NotYet)? {
                 Boarding::Held(session) => return Ok(session),
                 Boarding::Failed(error, _) | Boarding::Refused(error) => {
                     return Err(NoSession::Failed(error));
@@ -95,18 +107,36 @@ impl Lease {
             }
         }
     }
+
+    /// What there is, or the flight that is begun once the caller may begin another.
+    async fn board_by(&self, deadline: Instant) -> Option<Boarding> {
+        let (sessions, class) = (&self.sessions, Class::Waiting);
+        if let Some(found) = sessions.find(&self.entry, class) {
+            return Some(found);
+        }
+        match timeout_at(deadline, self.allowance.wait()).await {
+            Ok(ticket) => Some(sessions.board(&self.entry, class, ticket)),
+            // Another caller may have begun it meanwhile.
+            Err(_) => sessions.find(&self.entry, class),
+        }
+    }
 }
 
 /// A role that is fetched without being asked for, and kept as long as this handle lives.
 #[derive(Debug)]
 pub struct Prefetch {
-    lease: Lease,
+    sessions: Sessions,
+    entry: Arc<Entry>,
     request: Arc<Request>,
 }
 
 impl Prefetch {
-    pub(super) const fn new(lease: Lease, request: Arc<Request>) -> Self {
-        Self { lease, request }
+    pub(super) const fn new(sessions: Sessions, entry: Arc<Entry>, request: Arc<Request>) -> Self {
+        Self {
+            sessions,
+            entry,
+            request,
+        }
     }
 
     /// What is fetched.
@@ -116,20 +146,20 @@ impl Prefetch {
 
     /// The held session.
     pub fn held(&self) -> Option<Arc<Session>> {
-        self.lease.held()
+        self.sessions.held_in(&self.entry)
     }
 
     /// Why nothing is held yet: the last failure, even while the next try is under way.
     pub fn failure(&self) -> Option<FetchError> {
-        let failure = self.lease.sessions.last_failure(&self.lease.entry)?;
+        let failure = self.sessions.last_failure(&self.entry)?;
         self.held().is_none().then_some(failure.error)
     }
 
     /// Waits, over any number of failures, until a session is held. `None` if the daemon stops.
     pub async fn obtained(&self) -> Option<Arc<Session>> {
-        let sessions = &self.lease.sessions;
+        let sessions = &self.sessions;
         loop {
-            match sessions.board(&self.lease.entry, Class::Prefetch) {
+            match sessions.board(&self.entry, Class::Prefetch, Ticket::of_nobody()) {
                 Boarding::Held(session) => return Some(session),
                 Boarding::Stopping => return None,
                 Boarding::Flight(flight) => match flight.ended().await {
@@ -149,6 +179,6 @@ impl Prefetch {
 
 impl Drop for Prefetch {
     fn drop(&mut self) {
-        self.lease.sessions.unkeep(&self.lease.entry);
+        self.sessions.unkeep(&self.entry);
     }
 }

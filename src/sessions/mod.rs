@@ -4,6 +4,7 @@
 //! Invariants: an expired session is never handed out; a failure never replaces a success; one
 //! flight for each key, which no waiter can cancel; every key is in flight or on the agenda.
 
+mod allowance;
 mod cache;
 mod failure;
 mod flight;
@@ -22,6 +23,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
+pub use allowance::Allowance;
 pub use cache::{Selector, Sessions};
 pub use key::{KeyDigest, SessionKey};
 pub use lease::{Lease, NoSession, Prefetch};

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Sessions;
+use super::allowance::Ticket;
 use super::cache::BATCH;
 use super::flight::Outcome;
 use super::lease::LONGEST_SLEEP;
@@ -55,7 +56,9 @@ impl Sessions {
             };
             match look {
                 Look::Nothing => {}
-                Look::Fetch(class) => drop(self.depart(self.lock(), &key, class)),
+                Look::Fetch(class) => {
+                    drop(self.depart(self.lock(), &key, class, Ticket::of_nobody()));
+                }
                 Look::Dropped(request, why) => self.observer().dropped(&request, why),
             }
         }

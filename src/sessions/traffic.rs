@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use super::allowance::Ticket;
 use super::cache::unavailable;
 use super::flight::{Flight, Outcome, fly};
 use super::lease::LONGEST_SLEEP;
@@ -28,39 +29,52 @@ pub(super) enum Boarding {
 impl Sessions {
     /// What somebody of this class who wants a session finds; starts a flight if that is all that
     /// is missing.
-    pub(super) fn board(&self, entry: &Arc<Entry>, class: Class) -> Boarding {
-        let now = self.clock().boot();
-        if let Some(session) = entry.servable(now) {
+    pub(super) fn board(&self, entry: &Arc<Entry>, class: Class, ticket: Ticket) -> Boarding {
+        if let Some(session) = entry.servable(self.clock().boot()) {
             return Boarding::Held(session);
         }
         let registry = self.lock();
-        if registry.stopping {
-            return Boarding::Stopping;
+        if let Some(found) = self.found(&registry, entry, class) {
+            return found;
         }
-        let record = registry.records.get(&entry.key);
-        let Some(record) = record.filter(|record| Arc::ptr_eq(&record.entry, entry)) else {
-            return Boarding::Refused(FetchError::new(
-                FailureKind::Misconfigured,
-                "the grant is for another role",
-            ));
-        };
-        if record.retired {
-            return Boarding::Refused(unavailable("the configuration has changed meanwhile"));
-        }
-        if let Some(flight) = &record.flight {
-            let flight = Arc::clone(flight);
-            if class == Class::Waiting {
-                self.hurry(&registry, &flight);
-            }
-            return Boarding::Flight(flight);
-        }
-        if let Some(failure) = record.standing_failure(now) {
-            return Boarding::Failed(failure.error.clone(), failure.again);
-        }
-        match self.depart(registry, &entry.key, class) {
+        match self.depart(registry, &entry.key, class, ticket) {
             Some(flight) => Boarding::Flight(flight),
             None => Boarding::Refused(unavailable("all sessions that may be held are in use")),
         }
+    }
+
+    /// The same without starting a flight: `None` where one would have to be.
+    pub(super) fn find(&self, entry: &Arc<Entry>, class: Class) -> Option<Boarding> {
+        self.found(&self.lock(), entry, class)
+    }
+
+    fn found(&self, registry: &Registry, entry: &Arc<Entry>, class: Class) -> Option<Boarding> {
+        let now = self.clock().boot();
+        if let Some(session) = entry.servable(now) {
+            return Some(Boarding::Held(session));
+        }
+        if registry.stopping {
+            return Some(Boarding::Stopping);
+        }
+        let record = registry.records.get(&entry.key);
+        let Some(record) = record.filter(|record| Arc::ptr_eq(&record.entry, entry)) else {
+            return Some(Boarding::Refused(FetchError::new(
+                FailureKind::Misconfigured,
+                "the grant is for another role",
+            )));
+        };
+        if record.retired {
+            let changed = unavailable("the configuration has changed meanwhile");
+            return Some(Boarding::Refused(changed));
+        }
+        if let Some(flight) = &record.flight {
+            if class == Class::Waiting {
+                self.hurry(registry, flight);
+            }
+            return Some(Boarding::Flight(Arc::clone(flight)));
+        }
+        let failure = record.standing_failure(now)?;
+        Some(Boarding::Failed(failure.error.clone(), failure.again))
     }
 
     /// Puts a flight under way. `None` if there is no room for what it would bring.
@@ -69,6 +83,7 @@ impl Sessions {
         mut registry: MutexGuard<'_, Registry>,
         key: &SessionKey,
         class: Class,
+        ticket: Ticket,
     ) -> Option<Arc<Flight>> {
         let now = self.clock().boot();
         let departed = registry.depart(key, class, now);
@@ -85,7 +100,7 @@ impl Sessions {
         if let Some(evicted) = evicted {
             self.observer().dropped(&evicted, Dropped::Evicted);
         }
-        drop(tokio::spawn(fly(self.clone(), Arc::clone(&flight))));
+        drop(tokio::spawn(fly(self.clone(), Arc::clone(&flight), ticket)));
         Some(flight)
     }
 
@@ -124,7 +139,7 @@ impl Sessions {
             }
             return Some(flight);
         }
-        self.depart(registry, key, class)
+        self.depart(registry, key, class, Ticket::of_nobody())
     }
 
     /// Ends a flight: keeps what it brought or remembers why not, and tells who waits.
@@ -171,7 +186,7 @@ impl Sessions {
             record.flight.is_none() && held.as_ref().is_some_and(|held| Arc::ptr_eq(held, session))
         });
         if same {
-            let _on_its_way = self.depart(registry, &base.key, Class::Refresh);
+            let _on_its_way = self.depart(registry, &base.key, Class::Refresh, Ticket::of_nobody());
         }
     }
 }

@@ -18,14 +18,14 @@ pub use policy::{AccountFacts, Policy};
 pub use refusal::Refusal;
 pub use visit::Visit;
 
-use crate::caller::{Caller, Desk};
+use crate::caller::{Caller, Desk, PerCaller};
 use crate::clock::{BootTime, Clock};
 use crate::config::Ahead;
 use crate::grants::{
     Decision, Fact, Facts, Grant, Granted, Known, Names, Placeholder, Provided, Wanted,
     WebIdentity, decide,
 };
-use crate::sessions::{NoRequest, Prefetch, Request, Session, Sessions, Wish};
+use crate::sessions::{Allowance, NoRequest, Prefetch, Request, Session, Sessions, Wish};
 use crate::telemetry::audit::{Audit, Denial, HandOut};
 use crate::types::{RoleArn, RoleRef};
 use visit::Decided;
@@ -47,6 +47,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub struct Vending {
     policy: ArcSwap<Policy>,
     sessions: Sessions,
+    allowances: PerCaller<Allowance>,
+    flights_per_caller: usize,
     desk: Arc<Desk>,
     audit: Arc<Audit>,
     clock: Clock,
@@ -122,10 +124,11 @@ impl Handout {
 }
 
 impl Vending {
-    /// A door with this policy.
+    /// A door with this policy, where each caller may have so many flights under way.
     pub fn new(
         policy: Policy,
         sessions: Sessions,
+        flights_per_caller: usize,
         desk: Arc<Desk>,
         audit: Arc<Audit>,
         clock: Clock,
@@ -133,6 +136,8 @@ impl Vending {
         Self {
             policy: ArcSwap::from_pointee(policy),
             sessions,
+            allowances: PerCaller::default(),
+            flights_per_caller,
             desk,
             audit,
             clock,
@@ -302,7 +307,7 @@ impl Vending {
             if !Arc::ptr_eq(&policy, &self.policy.load()) {
                 continue;
             }
-            let decided = Arc::new(self.lease(policy, decided));
+            let decided = Arc::new(self.lease(policy, visit, decided));
             visit.remember(want, &decided);
             return Ok(decided);
         }
@@ -372,10 +377,14 @@ impl Vending {
     fn lease(
         &self,
         policy: Arc<Policy>,
+        visit: &Visit,
         decided: (Granted, Arc<Request>, Option<BootTime>),
     ) -> Decided {
         let (granted, request, until) = decided;
-        let lease = self.sessions.lease(&granted, &request);
+        let allowance = self.allowances.of(visit.caller().key(), || {
+            Allowance::new(self.flights_per_caller)
+        });
+        let lease = self.sessions.lease(&granted, &request, allowance);
         let account = policy.account(&granted.role().account);
         Decided::new(policy, granted, request, lease, account, until)
     }

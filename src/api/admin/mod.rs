@@ -19,6 +19,8 @@ use std::time::Duration;
 use hyper::StatusCode;
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub use answer::NEXT;
 pub use control::{Control, Door, ReloadFuture};
@@ -27,7 +29,7 @@ pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 
 use super::container::AuthorizationTokens;
 use super::{Guest, date};
-use crate::caller::Caller;
+use crate::caller::{Caller, PerCaller};
 use crate::grants::{Known, Place, Select, Wanted};
 use crate::http::{Connection, Guard, Handler, Request, Response};
 use crate::secret::{ExposeSecret as _, SecretString};
@@ -48,6 +50,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a question for the next audit event is held.
 const AUDIT_WAIT: Duration = Duration::from_secs(20);
 
+/// How many such questions of one caller are held at once: each takes one of its seats.
+const AUDIT_WAITS: usize = 8;
+
 /// Answers the admin socket.
 #[derive(Debug)]
 pub struct Admin {
@@ -59,6 +64,7 @@ pub struct Admin {
     counters: RequestCounters,
     metrics: Arc<Metrics>,
     own_uid: u32,
+    audit_waits: PerCaller<Semaphore>,
 }
 
 impl Admin {
@@ -78,6 +84,7 @@ impl Admin {
             counters: metrics.requests(API, LABELS),
             metrics,
             own_uid: Uid::effective().as_raw(),
+            audit_waits: PerCaller::default(),
         }
     }
 
@@ -121,7 +128,12 @@ impl Admin {
                 let told = self.explain(guest, &viewer, &question).await?;
                 Ok(self.answers.value(&told))
             }
-            Route::Audit { after, wait } => Ok(self.audit(&viewer, after, wait).await),
+            Route::Audit { after, wait } => {
+                if wait {
+                    self.await_event(guest, after).await?;
+                }
+                Ok(self.audit(&viewer, after))
+            }
         }
     }
 
@@ -212,13 +224,23 @@ impl Admin {
         })
     }
 
-    async fn audit(&self, viewer: &Viewer, after: u64, wait: bool) -> Response {
+    /// Waits for an event after this one.
+    async fn await_event(&self, guest: &Guest, after: u64) -> Result<(), Failure> {
+        let caller = guest.visit.caller().key();
+        let waits = self.audit_waits.of(caller, || Semaphore::new(AUDIT_WAITS));
+        let Ok(_place) = waits.try_acquire() else {
+            let message = "as many programs follow the audit trail for you as may at once";
+            let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, message);
+            return Err(failure.remedy("end one of them"));
+        };
+        let mut newest = self.vending.audit().watch();
+        // Whether an event came or not, what is there is the answer.
+        drop(timeout(AUDIT_WAIT, newest.wait_for(|newest| *newest > after)).await);
+        Ok(())
+    }
+
+    fn audit(&self, viewer: &Viewer, after: u64) -> Response {
         let audit = self.vending.audit();
-        let mut newest = audit.watch();
-        if wait {
-            // Whether an event came or not, what is there is the answer.
-            drop(tokio::time::timeout(AUDIT_WAIT, newest.wait_for(|newest| *newest > after)).await);
-        }
         let events = audit.events_after(after);
         let next = events.last().map_or(after, |event| event.sequence);
         let seen = events.iter().filter(|event| viewer.sees(event.caller()));

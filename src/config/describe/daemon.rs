@@ -50,9 +50,27 @@ pub(super) const LIMITS: Shape = Shape::new(
                 least: 1,
                 most: 1_000_000,
             },
-            "connections at once for each caller; the surplus waits",
+            "connections at once for each caller; the surplus waits, and is told 503 after 5 s",
         )
         .default("256"),
+        Key::new(
+            "requests-per-caller",
+            Kind::Whole {
+                least: 1,
+                most: 1_000_000,
+            },
+            "requests of each caller that are answered at once or in one turn of the loop; the surplus waits for its turn, and is told 503 after 850 ms",
+        )
+        .default("64"),
+        Key::new(
+            "flights-per-caller",
+            Kind::Whole {
+                least: 1,
+                most: 1_000_000,
+            },
+            "sessions at once that are fetched because one caller asked first; further ones wait for their turn",
+        )
+        .default("32"),
         Key::new(
             "sessions",
             Kind::Whole {

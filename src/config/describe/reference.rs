@@ -52,8 +52,8 @@ takes.
 `rolecall reload` (as `systemctl reload`) and SIGHUP read the files again. They are applied at once
 or, where anything in them is wrong, not at all; sessions whose request is unchanged are kept, and
 the log says what changed. Listeners, `[state]`, `[admin]`, `socket` of `[runtime]` and `connections`,
-`connections-per-caller`, `sessions` and `patience` of `[limits]` need a restart: a reload that
-changes them applies nothing and names them.
+`connections-per-caller`, `requests-per-caller`, `flights-per-caller`, `sessions` and `patience` of
+`[limits]` need a restart: a reload that changes them applies nothing and names them.
 ";
 
 /// The page.

@@ -150,6 +150,8 @@ level = "debug"
 [limits]
 connections = 100
 connections-per-caller = 10
+requests-per-caller = 11
+flights-per-caller = 12
 sessions = 50
 ready-deadline = "1s"
 drain = "2s"

@@ -157,6 +157,12 @@ pub(super) fn limits(root: &Reader<'_>) -> Limits {
         connections_per_caller: limits
             .size("connections-per-caller")
             .unwrap_or(default.connections_per_caller),
+        requests_per_caller: limits
+            .size("requests-per-caller")
+            .unwrap_or(default.requests_per_caller),
+        flights_per_caller: limits
+            .size("flights-per-caller")
+            .unwrap_or(default.flights_per_caller),
         sessions: limits.size("sessions").unwrap_or(default.sessions),
         ready_deadline: time(
             "ready-deadline",

@@ -193,7 +193,11 @@ async fn the_proof_of_one_role_brings_no_other() {
     let source = Script::new(&world);
     let request = request("prod/admin", &source);
     world.lease(&request).wait(SECOND * 5).await.unwrap();
-    let lease = world.sessions.lease(&granted(&role("prod/web")), &request);
+    let lease = world.sessions.lease(
+        &granted(&role("prod/web")),
+        &request,
+        Arc::new(Allowance::new(1)),
+    );
     assert!(lease.held().is_none());
     let answer = lease.wait(SECOND * 5).await;
     assert_eq!(kind(&answer), Some(FailureKind::Misconfigured));

@@ -6,6 +6,7 @@
     reason = "a test that subtracts wrongly fails, and it asks the same thing again and again"
 )]
 
+mod fairness;
 mod flights;
 mod keeping;
 mod paced;

@@ -270,7 +270,14 @@ impl World {
 
     /// A lease of this request, as a caller whom a grant gives the role gets it.
     pub(super) fn lease(&self, request: &Arc<Request>) -> Lease {
-        self.sessions.lease(&granted(&request.role), request)
+        self.lease_of(&Arc::new(Allowance::new(usize::MAX)), request)
+    }
+
+    /// The same for a caller of this allowance.
+    pub(super) fn lease_of(&self, allowance: &Arc<Allowance>, request: &Arc<Request>) -> Lease {
+        let granted = granted(&request.role);
+        self.sessions
+            .lease(&granted, request, Arc::clone(allowance))
     }
 
     pub(super) fn dropped(&self) -> Vec<Dropped> {
