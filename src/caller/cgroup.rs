@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirEntry};
+use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
@@ -65,12 +65,8 @@ impl Hierarchy {
         let mut depth = count(&self.root);
         let mut folder = self.mount.clone();
         let mut last = fs::metadata(&folder)?;
-        let mut handed = None;
+        let mut handed = handed(&last, depth);
         for name in below.split(|byte| *byte == b'/') {
-            if handed.is_none() && last.uid() != 0 {
-                let uid = last.uid();
-                handed = Some(Handed { depth, uid });
-            }
             if name.is_empty() {
                 continue;
             }
@@ -81,6 +77,7 @@ impl Hierarchy {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),
             };
+            handed = handed.or_else(|| self::handed(&last, depth));
         }
         if id.is_some_and(|id| id != last.ino()) {
             return Ok(None);
@@ -135,6 +132,12 @@ impl Hierarchy {
         let below = folder.strip_prefix(&self.mount).unwrap_or(folder);
         [&self.root, b"/".as_slice(), below.as_os_str().as_bytes()].concat()
     }
+}
+
+/// A group so many components deep, if it is not root's any more.
+fn handed(group: &Metadata, depth: usize) -> Option<Handed> {
+    let uid = group.uid();
+    (uid != 0).then_some(Handed { depth, uid })
 }
 
 /// How many components a path has.

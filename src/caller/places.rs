@@ -96,10 +96,12 @@ impl Whereabouts {
         }
     }
 
+    /// The same where a forwarder runs: then nothing is evidence of whoever connects from there.
     fn with_forwarder(&self) -> Self {
         Self {
             forwards: true,
-            ..self.clone()
+            path: self.path.clone(),
+            ..Self::UNKNOWN
         }
     }
 }

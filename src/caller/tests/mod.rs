@@ -9,6 +9,8 @@ mod units;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::Uid;
 
 use super::*;
@@ -21,6 +23,8 @@ fn desk() -> Desk {
 
 fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    // Who never connects fails a test, and does not hold it up.
+    setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::seconds(20)).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
