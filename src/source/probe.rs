@@ -10,7 +10,9 @@ use super::plans::{AccountPlan, Plans};
 use super::sts::{Signer, identity};
 use crate::config::Dialect;
 use crate::grants::Names;
-use crate::sessions::{Catalogue, FailureKind, FetchError, Request, Session, SessionKey, Wish};
+use crate::sessions::{
+    Catalogue, FailureKind, FetchError, NoRequest, Request, Session, SessionKey, Wish,
+};
 use crate::types::RoleRef;
 
 /// Clocks that differ by more than this are worth a word.
@@ -85,9 +87,15 @@ async fn obtain(
     names: &Names,
     tried: &mut HashMap<SessionKey, Result<Arc<Obtained>, FetchError>>,
 ) -> Result<String, FetchError> {
-    let Ok(request) = plans.request(&Wish::declared(role.clone(), names.clone())) else {
-        let message = "it leads to a role that is not declared";
-        return Err(FetchError::new(FailureKind::Misconfigured, message));
+    let request = match plans.request(&Wish::declared(role.clone(), names.clone())) {
+        Ok(request) => request,
+        Err(NoRequest::NoIdentity) => {
+            return Ok("not tried: it takes its caller's own token".to_owned());
+        }
+        Err(error @ (NoRequest::NoRole | NoRequest::NoAccount | NoRequest::TwoPolicies)) => {
+            let message = error.to_string();
+            return Err(FetchError::new(FailureKind::Misconfigured, message));
+        }
     };
     let mut chain = vec![&request];
     while let Some(base) = chain.last().and_then(|link| link.base.as_ref()) {

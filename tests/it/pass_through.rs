@@ -1,12 +1,17 @@
 //! Accounts whose roles are assumed with the caller's own web identity token.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rolecall::clock::{Clock, Simulation};
-use rolecall::sessions::{FailureKind, Selector};
+use rolecall::config::BaseCredentials;
+use rolecall::grants::{Names, Template, WebIdentity};
+use rolecall::secret::{LatestToken, SecretString};
+use rolecall::sessions::{Catalogue, FailureKind, NoRequest, Selector, Wish};
+use rolecall::types::RoleRef;
 use serde_json::Value;
 
 use crate::support::client::{Answer, ask};
@@ -14,6 +19,7 @@ use crate::support::daemon::{LOCAL, TestDaemon, noon};
 use crate::support::issuer::Issuer;
 use crate::support::signer::{Signer, pod_claims};
 use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
+use crate::upstream::{account, config, engine, plans, role};
 
 const PODS: &str = "pods.eks.amazonaws.com";
 
@@ -213,4 +219,94 @@ async fn who_shows_no_web_identity_gets_nothing() {
     assert_eq!(answer.status, 401);
     assert_eq!(answer.json()["code"], "AuthorizationMissing");
     assert!(world.sts.received().is_empty());
+}
+
+/// A verified token of this principal, which asks for these session tags.
+fn identity(issuer: &str, subject: &str, audience: &str, tags: &[(&str, &str)]) -> WebIdentity {
+    let tags = tags.iter();
+    WebIdentity {
+        issuer: Arc::from(issuer),
+        subject: Arc::from(subject),
+        audiences: vec![Arc::from(audience)],
+        claims: BTreeMap::new(),
+        pod: None,
+        tags: tags
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        expires_at: noon(),
+        token: Arc::new(LatestToken::new(SecretString::from("canary"), noon())),
+    }
+}
+
+fn wish(identity: WebIdentity) -> Wish {
+    Wish {
+        identity: Some(Arc::new(identity)),
+        ..Wish::declared(RoleRef::parse("prod/web").unwrap(), Names::default())
+    }
+}
+
+#[test]
+fn the_whole_principal_is_part_of_the_key_and_nothing_else_of_its_token() {
+    let mut prod = account("prod", "http://192.0.2.1:8000", role("prod/web"));
+    prod.base = BaseCredentials::CallerToken;
+    let far = {
+        let mut far = account("far", "http://192.0.2.1:8000", role("far/web"));
+        far.base = BaseCredentials::Role(RoleRef::parse("prod/web").unwrap());
+        far
+    };
+    let plans = plans(&config([prod, far]), &engine(&[]));
+    let far = RoleRef::parse("far/web").unwrap();
+    let keys = |identity: WebIdentity| {
+        let direct = wish(identity);
+        let chained = Wish {
+            role: far.clone(),
+            ..direct.clone()
+        };
+        [direct, chained].map(|wish| plans.request(&wish).unwrap().key)
+    };
+    let first = keys(identity("https://a", "pod", "us", &[]));
+    assert_eq!(keys(identity("https://a", "pod", "us", &[])), first);
+    for other in [
+        identity("https://b", "pod", "us", &[]),
+        identity("https://a", "cod", "us", &[]),
+        identity("https://a", "pod", "them", &[]),
+    ] {
+        let other = keys(other);
+        assert!(other[0] != first[0] && other[1] != first[1]);
+    }
+    let nobody = Wish {
+        identity: None,
+        ..wish(identity("https://a", "pod", "us", &[]))
+    };
+    for role in [nobody.role.clone(), far] {
+        let wish = Wish {
+            role,
+            ..nobody.clone()
+        };
+        assert_eq!(plans.request(&wish).unwrap_err(), NoRequest::NoIdentity);
+    }
+}
+
+#[tokio::test]
+async fn session_tags_of_a_token_go_beside_the_roles_own_and_never_in_their_place() {
+    let sts = ScriptedSts::generous().await;
+    let mut web = role("prod/web");
+    web.tags = [("team", "{unit}"), ("host", "h1")]
+        .map(|(key, value)| (key.to_owned(), Template::parse(value).unwrap()))
+        .to_vec();
+    let plans = plans(&config([account("prod", &sts.url(), web)]), &engine(&[]));
+    let asked = [("Team", "admins"), ("cost", "7")];
+    let tagged = wish(identity("https://a", "pod", "us", &asked));
+    let request = plans.request(&tagged).unwrap();
+    request.source.fetch(None).await.unwrap();
+    let [call]: [Received; 1] = sts.received().try_into().unwrap();
+    let tags: Vec<_> = call
+        .form
+        .iter()
+        .filter(|(name, _)| name.starts_with("Tags."))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!(tags, ["host", "h1", "cost", "7"]);
+    let plain = wish(identity("https://a", "pod", "us", &[]));
+    assert_ne!(plans.request(&plain).unwrap().key, request.key);
 }

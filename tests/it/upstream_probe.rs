@@ -55,6 +55,18 @@ async fn accounts_say_who_they_are_and_roles_are_obtained_once() {
 }
 
 #[tokio::test]
+async fn a_role_for_its_callers_tokens_is_not_tried() {
+    let sts = ScriptedSts::start(script).await;
+    let mut prod = account("prod", &sts.url(), role("prod/web"));
+    prod.base = BaseCredentials::CallerToken;
+    let found = probe(&plans(&config([prod]), &engine(&[]))).await;
+    let [(subject, outcome)] = found.try_into().unwrap();
+    assert_eq!(subject, "prod/web");
+    assert!(outcome.unwrap().starts_with("not tried"));
+    assert!(sts.received().is_empty());
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_tell_who_is_calling_is_no_fault() {
     for (dialect, works) in [
         (Dialect::Ceph, true),
