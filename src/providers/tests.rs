@@ -199,3 +199,16 @@ async fn a_service_that_answers_otherwise_grants_nothing() {
         assert_eq!(*seen.0.lock().unwrap(), [Outcome::Failed], "{answer}");
     }
 }
+
+#[tokio::test]
+async fn the_shipped_examples_program_is_one() {
+    let example = include_str!("../../config/grant-source.toml").lines();
+    let program = example
+        .skip_while(|line| !line.ends_with("#!/bin/sh"))
+        .map_while(|line| line.strip_prefix("#   "));
+    let program: Vec<&str> = program.collect();
+    let (providers, _) = providers(vec![shell(&program.join("\n"))]);
+    let roles_of_ann = ["1 prod/admin on call", "1 prod/reader staff"];
+    assert_eq!(roles(&providers, "ann").await, roles_of_ann);
+    assert!(roles(&providers, "bob").await.is_empty());
+}

@@ -6,13 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 
 const WHOLE: &str = include_str!("../../../config/rolecall.toml");
-const MINIMAL: &str = include_str!("../../../config/minimal.toml");
-const SIDECAR: &str = include_str!("../../../config/sidecar.toml");
-const KUBERNETES: &str = include_str!("../../../config/kubernetes.toml");
-const CEPH: &str = include_str!("../../../config/ceph.toml");
 
 /// Loads an example on a host that has what it names.
-fn example(text: &str) -> (Config, Vec<Problem>) {
+pub(super) fn example(text: &str) -> (Config, Vec<Problem>) {
     let root = tempfile::tempdir().unwrap();
     let policy = root.path().join("etc/rolecall/backup-policy.json");
     fs::create_dir_all(policy.parent().unwrap()).unwrap();
@@ -30,9 +26,24 @@ fn example(text: &str) -> (Config, Vec<Problem>) {
 
 #[test]
 fn every_example_loads_without_a_warning() {
-    for text in [MINIMAL, SIDECAR, KUBERNETES, CEPH, WHOLE] {
-        let (config, problems) = example(text);
-        assert_eq!(problems, [], "{:?}", config.origin);
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    let files = fs::read_dir(directory).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let examples: Vec<_> = paths
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    assert!(examples.len() > 4, "{examples:?}");
+    for path in examples {
+        let (config, mut problems) = example(&fs::read_to_string(&path).unwrap());
+        if path.ends_with("afp-hosts.toml") {
+            // Callers of the machine itself are told apart from those of others with the same file.
+            let meant = ["can be reached from elsewhere", "tells nobody apart"];
+            problems.retain(|problem| !meant.iter().any(|part| problem.message.contains(part)));
+        }
+        assert_eq!(problems, [], "{path:?}");
         assert!(!config.listeners.is_empty() && !config.grants.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! Whole configurations, read from text and from files.
 
 mod accounts;
+mod afp;
 mod anything;
 mod changes;
 mod effect;
