@@ -56,10 +56,11 @@ impl Control for Running {
         let config = self.daemon.config.load();
         let addresses = self.daemon.addresses.iter();
         addresses
-            .map(|(name, address)| Socket {
-                name: name.to_string(),
-                address: address.clone(),
-                apis: apis(&config, name),
+            .map(|bound| Socket {
+                name: bound.listener.to_string(),
+                address: bound.address.clone(),
+                apis: apis(&config, &bound.listener),
+                hop_limit: bound.hop_limit,
             })
             .collect()
     }

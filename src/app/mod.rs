@@ -120,8 +120,8 @@ pub struct Daemon {
     pub readiness: Readiness,
     /// Issues what `exec` hands to programs.
     pub authorization: AuthorizationTokens,
-    /// Where it listens: name and address.
-    pub addresses: Vec<(Arc<str>, String)>,
+    /// Where it listens.
+    pub addresses: Vec<Address>,
     clock: Clock,
     desk: Arc<Desk>,
     containers: Option<Containers>,
@@ -129,6 +129,27 @@ pub struct Daemon {
     engine: Engine,
     issuers: Arc<Issuers>,
     prefetched: Mutex<Vec<Prefetch>>,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// `127.0.0.1:1338`, `unix:/path`.
+    pub address: String,
+    /// How many hops its answers make, of TCP.
+    pub hop_limit: Option<u8>,
+}
+
+impl Address {
+    fn of(listener: &Arc<str>, bound: &BoundSocket) -> Self {
+        Self {
+            listener: Arc::clone(listener),
+            address: bound.address.clone(),
+            hop_limit: bound.hop_limit,
+        }
+    }
 }
 
 /// Binds everything that the configuration names. Nothing runs yet.
@@ -143,12 +164,12 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let admin = bind_admin(&config)?;
     let addresses = sockets
         .iter()
-        .map(|(listener, socket)| (Arc::clone(&listener.name), socket.address.clone()));
+        .map(|(listener, socket)| Address::of(&listener.name, socket));
     let mut addresses: Vec<_> = addresses.collect();
-    addresses.push((Arc::from(control::NAME), admin.address.clone()));
+    addresses.push(Address::of(&Arc::from(control::NAME), &admin));
     let own: OwnAddresses = addresses
         .iter()
-        .filter_map(|(_, address)| address.parse::<SocketAddr>().ok())
+        .filter_map(|bound| bound.address.parse::<SocketAddr>().ok())
         .collect();
     let sessions = Sessions::new(clock.clone(), config.limits.sessions, outside.observer);
     let engine = Engine::new(clock.clone(), outside.environment, own);
@@ -390,8 +411,8 @@ impl Bound {
         &self.daemon
     }
 
-    /// Where it listens: each listener's name and address.
-    pub fn addresses(&self) -> &[(Arc<str>, String)] {
+    /// Where it listens.
+    pub fn addresses(&self) -> &[Address] {
         &self.daemon.addresses
     }
 

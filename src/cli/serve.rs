@@ -128,9 +128,10 @@ fn greet(bound: &Bound) {
     if config.origin != Origin::Embedded || !io::stdout().is_terminal() {
         return;
     }
-    let Some((_, address)) = bound.addresses().first() else {
+    let Some(first) = bound.addresses().first() else {
         return;
     };
+    let address = &first.address;
     let text = format!(
         "No configuration file: serving the built-in default, role local/demo for this user only.\n\
          In another terminal:\n\n    \

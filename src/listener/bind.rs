@@ -87,6 +87,8 @@ pub struct Bound {
     pub socket: Socket,
     /// `127.0.0.1:1338`, `unix:/path`.
     pub address: String,
+    /// How many hops its answers make, of TCP.
+    pub hop_limit: Option<u8>,
     /// The file to remove at the end: a unix socket's that was made here.
     pub made: Option<PathBuf>,
 }
@@ -175,10 +177,11 @@ fn tcp(listener: StdTcpListener) -> io::Result<Bound> {
         tracing::debug!(%error, "connections are accepted before they say anything");
     }
     let listener = TcpListener::from_std(listener)?;
-    let address = listener.local_addr()?.to_string();
+    let address = listener.local_addr()?;
     Ok(Bound {
+        hop_limit: hop_limit(&listener, address.is_ipv6()),
         socket: Socket::Tcp(listener),
-        address,
+        address: address.to_string(),
         made: None,
     })
 }
@@ -211,6 +214,7 @@ fn unix(listener: StdUnixListener) -> io::Result<Bound> {
     Ok(Bound {
         socket: Socket::Unix(listener),
         address,
+        hop_limit: None,
         made: None,
     })
 }
@@ -278,6 +282,15 @@ fn one_hop(fd: &impl AsFd, ipv6: bool) -> nix::Result<()> {
     }
 }
 
+fn hop_limit(fd: &impl AsFd, ipv6: bool) -> Option<u8> {
+    let hops = if ipv6 {
+        socket::getsockopt(fd, sockopt::Ipv6Ttl)
+    } else {
+        socket::getsockopt(fd, sockopt::Ipv4Ttl)
+    };
+    u8::try_from(hops.ok()?).ok()
+}
+
 fn is_metadata_address(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
@@ -334,6 +347,7 @@ mod tests {
     async fn answers_of_metadata_sockets_make_one_hop() {
         for (kind, hops) in [(Kind::Metadata, 1), (Kind::Other, 64)] {
             let bound = only(&Bind::Tcp("127.0.0.1:0".parse().unwrap()), kind).unwrap();
+            assert_eq!(bound.hop_limit, Some(hops.try_into().unwrap()), "{kind:?}");
             let client = TcpStream::connect(&bound.address).unwrap();
             (&client).write_all(b"x").unwrap();
             let Socket::Tcp(listener) = &bound.socket else {

@@ -80,8 +80,8 @@ impl TestDaemon {
     /// The address of the listener of this name.
     pub(crate) fn address(&self, listener: &str) -> SocketAddr {
         let mut addresses = self.daemon.addresses.iter();
-        let (_, address) = addresses.find(|(name, _)| &**name == listener).unwrap();
-        address.parse().unwrap()
+        let bound = addresses.find(|bound| &*bound.listener == listener);
+        bound.unwrap().address.parse().unwrap()
     }
 
     /// Asks for an end and waits for it; what it took.

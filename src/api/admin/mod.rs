@@ -165,6 +165,7 @@ impl Admin {
             uptime_seconds: self.control.uptime().as_secs(),
             ready: self.control.is_ready(),
             configuration: self.control.configuration(),
+            clock_skew_seconds: self.metrics.clock_skew.get(),
             listeners: self.control.sockets(),
             upstreams: match viewer {
                 Viewer::Administrator => view::upstreams(&reports),

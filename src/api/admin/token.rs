@@ -127,6 +127,7 @@ mod tests {
                 name: "x".to_owned(),
                 address: (*address).to_owned(),
                 apis: vec![(*api).to_owned()],
+                hop_limit: None,
             })
             .collect();
         container_address(&sockets).map(|address| address.to_string())

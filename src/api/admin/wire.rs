@@ -41,6 +41,9 @@ pub struct Status {
     pub ready: bool,
     /// Where its configuration came from.
     pub configuration: String,
+    /// How far this machine's clock was from upstream's when it last told: positive where it is
+    /// behind, 0 where none was measured.
+    pub clock_skew_seconds: f64,
     /// Its sockets.
     pub listeners: Vec<Socket>,
     /// Sessions, held or being fetched: the asking user's own, all of them for an administrator.
@@ -60,6 +63,9 @@ pub struct Socket {
     pub address: String,
     /// What is served there.
     pub apis: Vec<String>,
+    /// How many hops its answers make, of TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop_limit: Option<u8>,
 }
 
 /// One session of the cache.
