@@ -84,6 +84,7 @@ mod tests {
                 "app",
                 "api",
                 "authority",
+                "caller",
                 "config",
                 "sessions",
                 "source",

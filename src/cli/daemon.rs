@@ -1,7 +1,7 @@
 //! The client of the admin socket.
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,6 +57,11 @@ impl Daemon {
             socket: socket.unwrap_or_else(usual_socket),
             runtime,
         })
+    }
+
+    /// Where its socket is, or should be.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Asks and reads the answer as JSON.

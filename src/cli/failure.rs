@@ -102,6 +102,21 @@ impl Failure {
         self
     }
 
+    /// What happened.
+    pub(super) fn what(&self) -> Option<&str> {
+        self.what.as_deref()
+    }
+
+    /// Why it happened.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.why.as_deref()
+    }
+
+    /// What to do.
+    pub(super) fn way_out(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
     /// Says it on standard error and gives the exit code.
     pub(super) fn tell(&self) -> ExitCode {
         if self.what.is_some() {

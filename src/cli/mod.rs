@@ -10,6 +10,7 @@ mod completions;
 mod configuration;
 mod credentials;
 mod daemon;
+mod doctor;
 mod exec;
 mod explain;
 mod failure;
@@ -80,6 +81,7 @@ enum Command {
     Forget(forget::Options),
     Reload(reload::Options),
     Audit(audit::Options),
+    Doctor(doctor::Options),
     Healthcheck(healthcheck::Options),
     Runtime(runtime::Options),
     Completions(completions::Options),
@@ -126,6 +128,7 @@ impl Cli {
             Command::Forget(options) => options.run(socket),
             Command::Reload(options) => options.run(socket),
             Command::Audit(options) => options.run(socket),
+            Command::Doctor(options) => options.run(socket),
             Command::Healthcheck(options) => options.run(socket),
             Command::Runtime(options) => options.run(socket),
             Command::Completions(options) => options.run(Self::command()),

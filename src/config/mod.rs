@@ -406,6 +406,17 @@ pub enum EngineKind {
     Cri,
 }
 
+impl EngineKind {
+    /// As the configuration spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Cri => "cri",
+        }
+    }
+}
+
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -14,6 +14,7 @@ mod canary;
 mod check_live;
 mod cli;
 mod container;
+mod doctor;
 mod drain;
 mod explain;
 mod faults;

@@ -1,0 +1,87 @@
+//! Whether the addresses that are served are this host's own, and nobody else's.
+
+use std::fs;
+use std::net::IpAddr;
+
+use super::finding::Finding;
+use super::scene::{Scene, Served, WELL_KNOWN};
+
+/// What EC2 writes where other makers have their names.
+const EC2: &str = "Amazon EC2";
+
+pub(super) fn look(scene: &Scene) -> Vec<Finding> {
+    let is_ec2 = fs::read_to_string("/sys/class/dmi/id/sys_vendor")
+        .is_ok_and(|vendor| vendor.trim_end() == EC2);
+    look_on(scene, is_ec2)
+}
+
+fn look_on(scene: &Scene, is_ec2: bool) -> Vec<Finding> {
+    let mut ips: Vec<IpAddr> = scene.served().iter().map(ip).collect();
+    ips.extend(scene.configured().iter().map(ip));
+    ips.retain(|ip| !ip.is_unspecified());
+    ips.sort_unstable();
+    ips.dedup();
+    let mut found: Vec<Finding> = ips.iter().map(|ip| own(scene, *ip)).collect();
+    if !ips.iter().any(|ip| WELL_KNOWN.contains(ip)) {
+        found.push(Finding::ok(
+            "none of the addresses is served that SDKs ask by themselves: programs are told where \
+             to ask, or redirected",
+        ));
+    }
+    let (imds, _) = WELL_KNOWN.split_at(1);
+    if is_ec2 && imds.iter().all(|imds| ips.contains(imds)) {
+        let doubled = Finding::warning("this host is an EC2 instance and serves 169.254.169.254");
+        let means = "its programs no longer reach EC2's own metadata service, nor do its agents";
+        let mend = "serve a loopback address, and set AWS_EC2_METADATA_SERVICE_ENDPOINT to it";
+        found.push(doubled.means(means).mend(mend));
+    }
+    found.extend(others(scene, &ips));
+    found
+}
+
+fn ip(served: &Served) -> IpAddr {
+    served.address.ip().to_canonical()
+}
+
+/// Whether an address that is served is on an interface of this host.
+fn own(scene: &Scene, ip: IpAddr) -> Finding {
+    if ip.is_loopback() {
+        return Finding::ok(format!("{ip} is this host's alone"));
+    }
+    let held = scene.interfaces.iter().find(|(_, held)| *held == ip);
+    let Some((interface, _)) = held else {
+        let bits = if ip.is_ipv4() { 32 } else { 128 };
+        let absent = Finding::fault(format!("{ip} is on no interface of this host"));
+        let means = "programs of this host that ask there reach nobody, or another machine";
+        return absent
+            .means(means)
+            .mend(format!("ip address add {ip}/{bits} dev lo"));
+    };
+    if WELL_KNOWN.contains(&ip)
+        && fs::exists(format!("/sys/class/net/{interface}/device")).is_ok_and(|it| it)
+    {
+        let near = Finding::warning(format!("{ip} is on {interface}, a network card"));
+        let means = "other machines of that network can send requests there; they are refused";
+        return near.means(means).mend(format!(
+            "ip address del {ip} dev {interface}, and add it to lo"
+        ));
+    }
+    Finding::ok(format!("{ip} is on {interface}"))
+}
+
+/// Who else takes what SDKs send to their addresses.
+fn others(scene: &Scene, own: &[IpAddr]) -> Vec<Finding> {
+    let foreign = scene.listening.iter().filter(|listening| {
+        let ip = listening.address.ip().to_canonical();
+        listening.address.port() == 80 && WELL_KNOWN.contains(&ip) && !own.contains(&ip)
+    });
+    let told = foreign.map(|listening| {
+        let (address, holder) = (listening.address, listening.holder());
+        let other = Finding::warning(format!("{address} is served by {holder}"));
+        let means = "SDKs that are not told otherwise get their credentials there";
+        other
+            .means(means)
+            .mend("stop it, or serve that address with rolecall")
+    });
+    told.collect()
+}

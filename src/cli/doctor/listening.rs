@@ -1,0 +1,137 @@
+//! What listens on this host's TCP ports, and which process does.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The kernel's number of the state LISTEN.
+const LISTEN: &str = "0A";
+
+/// A listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listening {
+    pub(super) address: SocketAddr,
+    pub(super) uid: u32,
+    inode: u64,
+}
+
+/// All of this network namespace.
+pub(super) fn listening() -> Vec<Listening> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let tables = tables
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok());
+    tables.flat_map(|table| parse(&table)).collect()
+}
+
+impl Listening {
+    /// Whether it takes connections to this address: its own, or any of its port.
+    pub(super) fn takes(&self, address: SocketAddr) -> bool {
+        let any =
+            self.address.ip().is_unspecified() && (self.address.is_ipv6() || address.is_ipv4());
+        self.address.port() == address.port() && (any || self.address.ip() == address.ip())
+    }
+
+    /// `nginx (process 12, uid 33)`, as far as it can be seen.
+    pub(super) fn holder(&self) -> String {
+        match self.process() {
+            Some((pid, name)) => format!("{name} (process {pid}, uid {})", self.uid),
+            None => format!("a process of uid {}", self.uid),
+        }
+    }
+
+    /// Whether this process holds it; `None` where that cannot be seen.
+    pub(super) fn is_held_by(&self, pid: u32) -> Option<bool> {
+        let folder = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        Some(self.is_among(folder))
+    }
+
+    /// The last of those that hold it: a service manager that passed it on has a lower number.
+    fn process(&self) -> Option<(u32, String)> {
+        let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let holding = pids.filter(|pid| self.is_held_by(*pid) == Some(true));
+        let pid = holding.max()?;
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Some((pid, name.trim_end().to_owned()))
+    }
+
+    fn is_among(&self, descriptors: fs::ReadDir) -> bool {
+        let own = format!("socket:[{}]", self.inode);
+        let mut links = descriptors
+            .filter_map(Result::ok)
+            .filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.any(|link| link.as_os_str() == own.as_str())
+    }
+}
+
+/// `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`, a socket a line.
+fn parse(table: &str) -> Vec<Listening> {
+    let sockets = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, local, _, state, _, _, _, uid, _, inode, ..] = fields.as_slice() else {
+            return None;
+        };
+        let listens = *state == LISTEN;
+        let (address, port) = local.split_once(':')?;
+        let listening = Listening {
+            address: SocketAddr::new(ip(address)?, u16::from_str_radix(port, 16).ok()?),
+            uid: uid.parse().ok()?,
+            inode: inode.parse().ok()?,
+        };
+        listens.then_some(listening)
+    });
+    sockets.collect()
+}
+
+/// Words of four bytes in the host's order, in hex.
+fn ip(hex: &str) -> Option<IpAddr> {
+    let word = |at: usize| {
+        let digits = hex.get(at * 8..at * 8 + 8)?;
+        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
+    };
+    if hex.len() == 8 {
+        return Some(IpAddr::V4(Ipv4Addr::from(word(0)?)));
+    }
+    let bytes = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
+    let bytes: [u8; 16] = bytes.try_into().ok()?;
+    Some(IpAddr::V6(Ipv6Addr::from(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_kernels_table_is_read() {
+        let header = "  sl  local_address rem_address   st tx_queue\n";
+        let rest = "00000000:00000000 00:00000000 00000000    33        0 4711 1 0 100";
+        let line =
+            |local: &str, state: &str| format!("   0: {local} 00000000:0000 {state} {rest}\n");
+        let all = line("00000000:0050", "0A");
+        let table = [header, &all, &line("00000000:0051", "01"), "broken\n"].concat();
+        let [only] = parse(&table).try_into().unwrap();
+        assert_eq!(only.address, "0.0.0.0:80".parse().unwrap());
+        assert_eq!((only.uid, only.inode), (33, 4711));
+        assert!(only.takes("169.254.169.254:80".parse().unwrap()));
+        assert!(!only.takes("169.254.169.254:81".parse().unwrap()));
+        assert!(!only.takes("[::1]:80".parse().unwrap()));
+    }
+
+    #[test]
+    fn who_listens_is_found() {
+        for bind in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(bind) else {
+                assert_eq!(bind, "[::1]:0", "a host without IPv6");
+                continue;
+            };
+            let address = listener.local_addr().unwrap();
+            let all = listening();
+            let found = all.iter().find(|found| found.address == address).unwrap();
+            let own = std::process::id();
+            assert_eq!(found.is_held_by(own), Some(true));
+            assert!(found.holder().contains(&format!("process {own}, uid ")));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What checks look at, gathered once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use nix::ifaddrs::getifaddrs;
+use nix::unistd::Uid;
+
+use super::listening::{Listening, listening};
+use crate::api::admin::wire::{Socket, Status};
+use crate::cli::daemon::{AT_ONCE, Daemon};
+use crate::cli::failure::Failure;
+use crate::config::{Bind, Config, LoadError, Problem, Purpose, Surroundings};
+
+/// Addresses at which SDKs look for credentials by themselves: IMDS, ECS, EKS Pod Identity.
+pub(super) const WELL_KNOWN: [IpAddr; 5] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+];
+
+/// The host, the configuration and the daemon, as they are at this moment.
+#[derive(Debug)]
+pub(super) struct Scene {
+    /// The way to the daemon.
+    pub(super) daemon: Daemon,
+    /// What it says of itself.
+    pub(super) status: Result<Status, Failure>,
+    /// The configuration with its warnings.
+    pub(super) config: Result<(Config, Vec<Problem>), LoadError>,
+    /// Whether everything can be seen.
+    pub(super) is_root: bool,
+    /// The addresses of this host, each with its interface.
+    pub(super) interfaces: Vec<(String, IpAddr)>,
+    /// What listens on TCP ports.
+    pub(super) listening: Vec<Listening>,
+}
+
+/// A TCP socket of a listener that hands out credentials, or of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    /// The listener's name.
+    pub(super) listener: String,
+    /// Where.
+    pub(super) address: SocketAddr,
+}
+
+impl Scene {
+    pub(super) fn here(config: Option<PathBuf>, socket: Option<PathBuf>) -> Result<Self, Failure> {
+        let daemon = Daemon::find(socket)?;
+        let status: Result<Status, Failure> = daemon.get("/v1/status", AT_ONCE);
+        let file = config.or_else(|| {
+            let running = PathBuf::from(&status.as_ref().ok()?.configuration);
+            running.is_absolute().then_some(running)
+        });
+        let surroundings = Surroundings::process(Purpose::Check);
+        Ok(Self {
+            daemon,
+            config: Config::load(file.as_deref(), &surroundings),
+            status,
+            is_root: Uid::effective().is_root(),
+            interfaces: interfaces(),
+            listening: listening(),
+        })
+    }
+
+    /// Where the daemon listens, by its own word; where it will, without one.
+    pub(super) fn served(&self) -> Vec<Served> {
+        match &self.status {
+            Ok(status) => status.listeners.iter().filter_map(bound).collect(),
+            Err(_unreachable) => self.configured(),
+        }
+    }
+
+    /// Where the configuration says that it listens: addresses with a port of their own.
+    pub(super) fn configured(&self) -> Vec<Served> {
+        let Ok((config, _)) = &self.config else {
+            return Vec::new();
+        };
+        let binds = config.listeners.iter().flat_map(|listener| {
+            let binds = listener.binds.iter();
+            binds.map(|bind| (&listener.name, bind))
+        });
+        let tcp = binds.filter_map(|(listener, bind)| match bind {
+            Bind::Tcp(address) if address.port() != 0 => Some(Served {
+                listener: listener.to_string(),
+                address: *address,
+            }),
+            Bind::Tcp(_) | Bind::Unix(_) | Bind::Passed(_) => None,
+        });
+        tcp.collect()
+    }
+}
+
+fn bound(socket: &Socket) -> Option<Served> {
+    Some(Served {
+        listener: socket.name.clone(),
+        address: socket.address.parse().ok()?,
+    })
+}
+
+fn interfaces() -> Vec<(String, IpAddr)> {
+    let Ok(interfaces) = getifaddrs() else {
+        return Vec::new();
+    };
+    let with_address = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let ip = v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))?;
+        Some((interface.interface_name, ip))
+    });
+    with_address.collect()
+}
