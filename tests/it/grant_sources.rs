@@ -1,12 +1,14 @@
 //! Roles that an operator's own program gives.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::stat::Mode;
 use nix::unistd::{User, geteuid, mkfifo};
+use rolecall::clock::Clock;
 
-use crate::support::client::{LIST, ask, imds_get, imds_token};
-use crate::support::daemon::{DEADLINE, LOCAL, TestDaemon};
+use crate::support::client::{Connection, LIST, TOKEN, ask, imds_get, imds_token, request};
+use crate::support::daemon::{DEADLINE, LOCAL, TestDaemon, noon};
 
 const OWN_GRANT: &str = r#"[[grant]]
 role = "local/demo"
@@ -102,6 +104,33 @@ async fn a_reload_forgets_what_was_said() {
     daemon.write(LOCAL);
     daemon.reload.reload().await.unwrap();
     assert_eq!(imds_get(at, &token, LIST).await.body, "demo");
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_away_ends_on_a_kept_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = directory.path().join("said");
+    fs::write(&said, r#"{"local": [["given", "x"]]}"#).unwrap();
+    let clock = Clock::simulated(noon());
+    let Clock::Simulated(simulation) = clock.clone() else {
+        unreachable!("it was made so");
+    };
+    let script = format!("cat {}", said.display());
+    let daemon = TestDaemon::start_at(&with_source(&script, ""), clock);
+    let at = daemon.address("metadata");
+    let token = imds_token(at).await;
+    let get = request("GET", &format!("{LIST}given"), &[(TOKEN, &token)]);
+    let mut kept = Connection::open(at).await;
+    let mut status = async || {
+        kept.send(get.as_bytes()).await;
+        kept.answer().await.unwrap().status
+    };
+    assert_eq!(status().await, 200);
+    fs::write(&said, "{}").unwrap();
+    simulation.suspend(Duration::from_secs(30));
+    assert_eq!(status().await, 200, "believed for a minute");
+    simulation.suspend(Duration::from_secs(30));
+    assert_eq!(status().await, 404);
 }
 
 #[tokio::test]

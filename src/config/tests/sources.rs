@@ -89,8 +89,13 @@ fn a_changed_source_is_told() {
     let changed = |old: &str, new: &str| diff(&load(old).0, &load(new).0).applied;
     let (one, other) = (text("command = '/bin/a'"), text("url = 'https://h'"));
     assert_eq!(changed(&one, &one), Vec::<String>::new());
-    for new in [&other, &text("command = '/bin/b'")] {
-        assert_eq!(changed(&one, new), ["grant-source 1 changed"]);
+    for new in [
+        &other,
+        &text("command = '/bin/b'"),
+        &text("command = '/bin/a'\npriority = 1"),
+        &text("command = '/bin/a'\nwhen = { uid = 7 }"),
+    ] {
+        assert_eq!(changed(&one, new), ["grant-source 1 changed"], "{new}");
     }
     let token = |name: &str| text(&format!("url = 'https://h'\ntoken = 'env:{name}'"));
     assert_eq!(
