@@ -103,6 +103,9 @@ pub enum TemplateError {
     /// A name that is no named group, where only those stand for something.
     #[error("`{{{0}}}` is neither a named group of this grant's patterns nor one of its keys")]
     NoGroup(String),
+    /// A name that several keys of a grant give.
+    #[error("`{{{0}}}` stands for what two keys matched; give a named group another name")]
+    Twice(String),
 }
 
 /// The values for one caller. What is not known has none.

@@ -115,7 +115,7 @@ const DURATION: Key = Key::new("duration", Kind::Time, "the life asked for").def
 const SESSION_NAME: Key = Key::new(
     "session-name",
     Kind::Text,
-    "the role session name; may hold `{caller}`, `{user}`, `{uid}`, `{hostname}`",
+    "the role session name; may hold what is known of the caller: `{caller}` (its unit, container or user), `{user}`, `{uid}`, `{unit}`, `{user-unit}`, `{slice}`, `{container}`, `{container-id}`, `{image}`, `{namespace}`, `{pod}`, `{service-account}`, `{subject}`, `{principal}`, `{host}`, and `{hostname}`",
 )
 .default("\"{caller}\"");
 const SOURCE_IDENTITY: Key = Key::new(

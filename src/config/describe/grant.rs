@@ -32,12 +32,36 @@ pub(super) const GRANT: Shape = Shape::new(
             "serve this grant's callers without a metadata token too",
         )
         .default("what the listener says"),
-        Key::later("policy-file"),
-        Key::later("policy-arns"),
-        Key::later("duration"),
-        Key::later("tags"),
-        Key::later("session-name"),
-        Key::later("source-identity"),
+        Key::new(
+            "duration",
+            Kind::Time,
+            "a shorter life than the role's",
+        ),
+        Key::new(
+            "policy-file",
+            Kind::Path,
+            "a session policy, JSON, where the role has none; it narrows the session",
+        ),
+        Key::new(
+            "policy-arns",
+            Kind::Many(&Kind::Text),
+            "managed policies that narrow the session, where the role has none",
+        ),
+        Key::new(
+            "tags",
+            Kind::Texts,
+            "session tags beside the role's own; `{name}` as in `role`, else as in a role's",
+        ),
+        Key::new(
+            "session-name",
+            Kind::Text,
+            "the role session name instead of the role's; `{name}` as in `role`, else as in a role's",
+        ),
+        Key::new(
+            "source-identity",
+            Kind::Text,
+            "the source identity instead of the role's",
+        ),
         Key::later("caller-policy"),
     ],
 );

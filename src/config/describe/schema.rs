@@ -13,6 +13,8 @@ pub fn schema() -> Value {
             json!("https://json-schema.org/draft/2020-12/schema"),
         );
         schema.insert("title".to_owned(), json!("rolecall.toml"));
+        let pattern = json!({ "anyOf": [{ "type": "string", "minLength": 1 }, table(&REGEX)] });
+        schema.insert("$defs".to_owned(), json!({ "pattern": pattern }));
         if let Some(Value::Object(keys)) = schema.get_mut("properties") {
             let doc = "in a drop-in: what is set here wins over earlier files";
             keys.insert(
@@ -87,9 +89,7 @@ fn kind(of: &Kind) -> Value {
         Kind::Table(shape) => table(shape),
         Kind::Tables(shape) => json!({ "type": "array", "items": table(shape) }),
         Kind::Named(shape) => json!({ "type": "object", "additionalProperties": table(shape) }),
-        Kind::Pattern => {
-            json!({ "anyOf": [{ "type": "string", "minLength": 1 }, table(&REGEX)] })
-        }
+        Kind::Pattern => json!({ "$ref": "#/$defs/pattern" }),
         Kind::Each(one) => json!({ "type": "object", "additionalProperties": kind(one) }),
         Kind::Texts => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Kind::Later => json!(false),

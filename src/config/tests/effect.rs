@@ -117,6 +117,15 @@ when = { uid = 1, container.name = "a", container.id = "b", container.image = "c
 role = "prod/plain"
 when = { principal = "a", address = "10.0.0.0/8", host = "a.example", token.issuer = "a", token.subject = "b", token.audience = "c", token.claim."d" = "e", external-id = "f", mfa = true, source-identity = "g" }
 
+[[grant]]
+role = "local/demo"
+when = { uid = 5 }
+duration = "30m"
+policy-arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+tags = { who = "{user}" }
+session-name = "narrowed"
+source-identity = "{uid}"
+
 [[issuer]]
 url = "https://issuer.example"
 audiences = ["sts.amazonaws.com"]

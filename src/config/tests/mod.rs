@@ -8,6 +8,7 @@ mod effect;
 mod examples;
 mod files;
 mod issuers;
+mod narrowing;
 mod refused;
 mod serving;
 mod sources;

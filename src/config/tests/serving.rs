@@ -233,10 +233,6 @@ fn grants_say_whom_and_what() {
                 &grant("role = 'b/one'\nwhen = { uid = 1 }"),
                 "did you mean `a`?",
             ),
-            (
-                &grant("role = 'a/one'\nwhen = { uid = 1 }\nduration = '1h'"),
-                "`duration` is not served",
-            ),
         ],
     );
     each_warned(

@@ -13,6 +13,7 @@ mod reach;
 mod reader;
 mod role;
 mod runtime;
+mod session;
 mod sockets;
 mod source;
 mod url;
@@ -80,6 +81,7 @@ pub(super) fn validate(
     chains::check(&root, &config);
     issuer::check(&root, &config);
     sockets::check(&root, &config);
+    grant::check_narrowing(&root, &config);
     reach::check(&root, &config);
     config
 }

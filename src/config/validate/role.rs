@@ -1,26 +1,20 @@
 //! `[account.ALIAS.role.NAME]`: what each STS call takes, and within which bounds.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::policy::policy;
 use super::reader::{Reader, Spot};
+use super::session::{check_life, name_template, policy_arns, tags};
 use crate::config::narrow::IDLE;
-use crate::config::{BaseCredentials, Dialect, Role, RoleKind, duration};
+use crate::config::{BaseCredentials, Dialect, Role, RoleKind};
 use crate::grants::Template;
-use crate::sessions;
-use crate::types::{AccountId, ExternalId, Partition, RoleArn, RoleName, RoleRef, SessionName};
+use crate::types::{AccountId, ExternalId, Partition, RoleArn, RoleName, RoleRef};
 
 const HOUR: Duration = Duration::from_hours(1);
-const SHORTEST: Duration = Duration::from_mins(15);
-const LONGEST_ROLE: Duration = Duration::from_hours(12);
+/// The longest life of a role's session.
+pub(super) const LONGEST_ROLE: Duration = Duration::from_hours(12);
 const LONGEST_FEDERATED: Duration = Duration::from_hours(36);
 const LONGEST_MINIO: Duration = Duration::from_hours(168);
-
-const MOST_POLICY_ARNS: usize = 10;
-const MOST_TAGS: usize = 50;
-const LONGEST_TAG_KEY: usize = 128;
-const LONGEST_TAG_VALUE: usize = 256;
 
 /// What a role takes from its account.
 #[derive(Debug)]
@@ -40,7 +34,7 @@ pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Rol
     let arn = arn(reader, account, kind);
     refuse_foreign_keys(reader, kind, account.dialect);
     let tags = if takes_tags(kind) {
-        tags(reader)
+        tags(reader, Template::parse)
     } else {
         Some(Vec::new())
     };
@@ -53,7 +47,7 @@ pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Rol
     let policy_ok = !takes_policy || reader.path("policy-file").is_none();
     let policy = if takes_policy { policy(reader) } else { None };
     let source_identity = with_identity
-        .then(|| name_template(reader, "source-identity"))
+        .then(|| name_template(reader, "source-identity", Template::parse))
         .flatten();
     let role = Role {
         reference: account.reference.clone(),
@@ -61,7 +55,8 @@ pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Rol
         kind,
         duration: life(reader, account, kind),
         prefetch: reader.flag("prefetch").unwrap_or_default(),
-        session_name: name_template(reader, "session-name").unwrap_or_else(Template::caller),
+        session_name: name_template(reader, "session-name", Template::parse)
+            .unwrap_or_else(Template::caller),
         source_identity,
         external_id: with_identity
             .then(|| reader.parsed("external-id", ExternalId::new))
@@ -234,9 +229,9 @@ const fn takes_tags(kind: RoleKind) -> bool {
     matches!(kind, RoleKind::AssumeRole | RoleKind::FederationToken)
 }
 
-/// Keys of this role itself that its call cannot carry.
-fn refuse_foreign_keys(reader: &Reader<'_>, kind: RoleKind, dialect: Dialect) {
-    let (call, foreign): (&str, &[&str]) = match kind {
+/// The call of this kind, and the keys that it cannot carry.
+pub(super) const fn foreign(kind: RoleKind) -> (&'static str, &'static [&'static str]) {
+    match kind {
         RoleKind::AssumeRole => ("AssumeRole", &[]),
         RoleKind::WebIdentity => (
             "AssumeRoleWithWebIdentity",
@@ -259,7 +254,12 @@ fn refuse_foreign_keys(reader: &Reader<'_>, kind: RoleKind, dialect: Dialect) {
                 "transitive-tags",
             ],
         ),
-    };
+    }
+}
+
+/// Keys of this role itself that its call cannot carry.
+fn refuse_foreign_keys(reader: &Reader<'_>, kind: RoleKind, dialect: Dialect) {
+    let (call, foreign) = foreign(kind);
     for key in foreign {
         if let Some(at) = reader.own(key) {
             reader
@@ -297,113 +297,8 @@ fn life(reader: &Reader<'_>, account: &Surrounding<'_>, kind: RoleKind) -> Durat
         }
         RoleKind::AssumeRole | RoleKind::WebIdentity => LONGEST_ROLE,
     };
-    if life < SHORTEST || life > longest {
-        let (least, most) = (duration::text(SHORTEST), duration::text(longest));
-        reader
-            .problems()
-            .error(
-                &at,
-                format!("STS takes no duration of {}", duration::text(life)),
-            )
-            .hint(format!("between {least} and {most}"));
-    } else if life.subsec_millis() != 0 {
-        reader
-            .problems()
-            .error(&at, "STS counts durations in whole seconds");
-    } else if let Some(why) = sessions::warning(life) {
-        reader
-            .problems()
-            .warning(&at, why)
-            .hint("an hour, or two and more, suit all SDKs");
-    }
+    check_life(reader, &at, life, longest);
     life
-}
-
-/// A template that makes a name of STS's alphabet.
-fn name_template(reader: &Reader<'_>, key: &str) -> Option<Template> {
-    let spot = reader.text(key)?;
-    let template = spot.parse(reader.problems(), Template::parse)?;
-    if template.is_fixed() && SessionName::new(spot.value).is_err() {
-        let made = SessionName::from_any(spot.value, SessionName::MAX);
-        reader.problems().warning(
-            &spot.at,
-            format!("STS does not take `{}`; it will see `{made}`", spot.value),
-        );
-    }
-    Some(template)
-}
-
-fn policy_arns(reader: &Reader<'_>) -> Vec<String> {
-    let spots = reader.texts("policy-arns");
-    if spots.len() > MOST_POLICY_ARNS {
-        reader.problems().error(
-            &reader.place("policy-arns"),
-            "STS takes ten managed policies at most",
-        );
-    }
-    let arn = |spot: &Spot<&str>| {
-        spot.parse(reader.problems(), |text| {
-            let shape = text.starts_with("arn:") && text.contains(":policy/");
-            if shape && (20..=2048).contains(&text.len()) {
-                Ok(text.to_owned())
-            } else {
-                Err("a managed policy's ARN is of the form arn:aws:iam::ACCOUNT:policy/NAME")
-            }
-        })
-    };
-    spots.iter().filter_map(arn).collect()
-}
-
-fn tags(reader: &Reader<'_>) -> Option<Vec<(String, Template)>> {
-    let named = reader.named_texts("tags");
-    if named.len() > MOST_TAGS {
-        reader.problems().error(
-            &reader.place("tags"),
-            "STS takes fifty session tags at most",
-        );
-    }
-    let mut seen = BTreeSet::new();
-    let mut ok = true;
-    let mut tags = Vec::new();
-    for (key, spot) in named {
-        if !is_tag_text(key, 1..=LONGEST_TAG_KEY) || key.to_ascii_lowercase().starts_with("aws:") {
-            let rule = "1 to 128 letters, digits, spaces or characters of `_.:/=+-@`, not `aws:…`";
-            reader
-                .problems()
-                .error(&spot.at, format!("a tag's key is {rule}"));
-            ok = false;
-        }
-        if !seen.insert(key.to_lowercase()) {
-            reader
-                .problems()
-                .error(&spot.at, "STS takes tags that differ in case only for one");
-            ok = false;
-        }
-        match spot.parse(reader.problems(), Template::parse) {
-            Some(value) => {
-                let literal = value.is_fixed();
-                if literal && !is_tag_text(spot.value, 0..=LONGEST_TAG_VALUE) {
-                    let rule = "at most 256 letters, digits, spaces or characters of `_.:/=+-@`";
-                    reader
-                        .problems()
-                        .error(&spot.at, format!("a tag's value is {rule}"));
-                    ok = false;
-                }
-                tags.push((key.to_owned(), value));
-            }
-            None => ok = false,
-        }
-    }
-    ok.then_some(tags)
-}
-
-fn is_tag_text(text: &str, lengths: std::ops::RangeInclusive<usize>) -> bool {
-    let valid = |c: char| {
-        c.is_alphanumeric()
-            || c == ' '
-            || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')
-    };
-    lengths.contains(&text.chars().count()) && text.chars().all(valid)
 }
 
 fn transitive_tags(reader: &Reader<'_>, tags: &[(String, Template)]) -> Option<Vec<String>> {

@@ -2,6 +2,7 @@
 //! against the rest of the file in `offer`), and which role it gives (`role`).
 
 mod evidence;
+mod narrowing;
 mod offer;
 mod role;
 mod users;
@@ -14,6 +15,7 @@ use super::reader::{Reader, Spot};
 use crate::config::suggest;
 use crate::grants::{Grant, GrantId, Pattern, Template, TemplateError, When};
 
+pub(super) use narrowing::check as check_narrowing;
 pub(super) use offer::Offer;
 pub(super) use users::uid_of;
 pub(super) use when::when;
@@ -23,6 +25,7 @@ pub(super) fn grant(reader: &Reader<'_>, number: usize, offer: &Offer<'_>) -> Op
     let names = when.as_ref().map(Names::of);
     let role = role::role(reader, names.as_ref());
     let reason = reason(reader, names.as_ref());
+    let narrowing = names.as_ref().map(|it| narrowing::narrowing(reader, it));
     Some(Grant {
         id: GrantId::Grant(number),
         role: role?,
@@ -30,7 +33,7 @@ pub(super) fn grant(reader: &Reader<'_>, number: usize, offer: &Offer<'_>) -> Op
         priority: reader.whole("priority").map_or(0, |spot| spot.value),
         reason: reason?,
         imdsv1: reader.flag("imdsv1"),
-        narrowing: None,
+        narrowing: narrowing?.ok()?,
     })
 }
 
@@ -68,32 +71,36 @@ impl Names {
     /// A text in which these names stand for something; what is wrong with it is a problem there.
     fn template(&self, reader: &Reader<'_>, spot: &Spot<&str>, text: &str) -> Option<Template> {
         let problems = reader.problems();
-        let template = match Template::parse_of_groups(text, &self.list()) {
-            Ok(template) => template,
+        match self.once(Template::parse_of_groups(text, &self.list())) {
+            Ok(template) => Some(template),
             Err(error) => {
                 let hint = match &error {
                     TemplateError::NoGroup(name) | TemplateError::Unknown(name) => {
                         Some(suggest::hint(name, self.0.keys().map(AsRef::as_ref)))
                     }
-                    TemplateError::Brace => None,
+                    TemplateError::Brace | TemplateError::Twice(_) => None,
                 };
                 let message = format!("`{}` cannot be used: {error}", spot.value);
                 problems.error(&spot.at, message).hint_if(hint);
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// The same with the placeholders of roles' templates besides.
+    fn template_of_role(&self, text: &str) -> Result<Template, TemplateError> {
+        self.once(Template::parse_in_grant(text, &self.list()))
+    }
+
+    /// A template none of whose names stands for what two keys matched.
+    fn once(&self, parsed: Result<Template, TemplateError>) -> Result<Template, TemplateError> {
+        let template = parsed?;
         let twice = template
             .groups()
             .find(|name| self.0.get(*name).is_some_and(|keys| *keys > 1));
-        if let Some(name) = twice {
-            problems
-                .error(
-                    &spot.at,
-                    format!("`{{{name}}}` stands for what two keys matched"),
-                )
-                .hint("give one of the named groups another name");
-            return None;
+        match twice.map(ToString::to_string) {
+            Some(name) => Err(TemplateError::Twice(name)),
+            None => Ok(template),
         }
-        Some(template)
     }
 }
