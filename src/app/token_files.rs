@@ -48,6 +48,7 @@ pub(super) fn write(config: &Config, tokens: &AuthorizationTokens) -> Result<(),
             uid: file.owner,
             role: file.role.clone(),
             process: None,
+            bearer: file.bearer,
         };
         let token = tokens.issue(&claims).map_err(TokenFileError::NoToken)?;
         replace(&file.file, file.owner, &token)?;

@@ -144,6 +144,8 @@ pub struct TokenFile {
     pub uri_file: Option<PathBuf>,
     /// Whose token it is.
     pub owner: u32,
+    /// Whether it stands for its owner where the kernel cannot tell who shows it.
+    pub bearer: bool,
 }
 
 /// One `[account.ALIAS]`.

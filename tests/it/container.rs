@@ -1,9 +1,13 @@
 //! The container protocol on the wire.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use crate::support::client::ask;
 use crate::support::daemon::{LOCAL, TestDaemon};
+use crate::support::is_root;
 
 fn file(daemon: &TestDaemon, name: &str) -> String {
     fs::read_to_string(daemon.directory.path().join(name)).unwrap()
@@ -153,4 +157,60 @@ async fn a_caller_without_a_grant_is_403_whatever_token_it_shows() {
         (answer.status, answer.json()["code"].as_str()),
         (403, Some("AccessDenied"))
     );
+}
+
+/// Asks as this user, by a program of its own.
+fn ask_as(uid: u32, at: SocketAddr, token: &str) -> String {
+    let script = "exec 3<>/dev/tcp/127.0.0.1/$0; \
+                  printf 'GET /creds HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\
+                  Authorization: %s\\r\\n\\r\\n' \"$1\" >&3; cat <&3";
+    let output = Command::new("bash")
+        .args(["-c", script, &at.port().to_string(), token])
+        .uid(uid)
+        .gid(uid)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The overflow uid: of such a caller nothing is known.
+const NOBODY: u32 = 65_534;
+
+#[tokio::test]
+async fn a_bearer_token_stands_for_its_owner_where_nobody_can_be_told() {
+    if !is_root() {
+        return;
+    }
+    let text = LOCAL
+        .replace("owner = {uid}", "owner = 4711\nbearer = true")
+        .replace("when = { uid = {uid} }", "when = { uid = 4711 }");
+    let daemon = TestDaemon::start(&text);
+    let at = daemon.address("container");
+    let token = file(&daemon, "token");
+    let asked = move |uid| {
+        let token = token.clone();
+        tokio::task::spawn_blocking(move || ask_as(uid, at, &token))
+    };
+    for owner in [NOBODY, 4711] {
+        let answer = asked(owner).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{owner}: {answer}");
+    }
+    let somebody = asked(4712).await.unwrap();
+    assert!(somebody.starts_with("HTTP/1.1 401 "), "{somebody}");
+}
+
+#[tokio::test]
+async fn other_tokens_stand_for_nobody_who_cannot_be_told() {
+    if !is_root() {
+        return;
+    }
+    let text = LOCAL
+        .replace("owner = {uid}", "owner = 4711")
+        .replace("when = { uid = {uid} }", "when = { uid = 4711 }");
+    let daemon = TestDaemon::start(&text);
+    let at = daemon.address("container");
+    let token = file(&daemon, "token");
+    let nobody = tokio::task::spawn_blocking(move || ask_as(NOBODY, at, &token));
+    let answer = nobody.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }

@@ -72,6 +72,7 @@ impl Admin {
             uid: *uid,
             role,
             process: Some(process),
+            bearer: false,
         };
         let token = self.tokens.issue(&claims).map_err(|error| {
             let message = "no token can be made";

@@ -137,7 +137,7 @@ impl Container {
         let begun = Instant::now();
         // Whose token it is can be told only of a caller that is known not to be a forwarder.
         deps.vending.identify(guest.visit.caller()).await;
-        let shown = self.proven(guest, request, route, patience).await?;
+        let shown = self.proven(deps, guest, request, route, patience).await?;
         let want = Want {
             role: shown.role,
             proof: shown.proof,
@@ -160,13 +160,14 @@ impl Container {
     /// What is asked for and by whom, once the request has shown what its path asks for.
     async fn proven(
         &self,
+        deps: &Deps,
         guest: &Guest,
         request: &Request,
         route: Route<'_>,
         patience: Duration,
     ) -> Result<Shown, Failure> {
         let chosen = match route {
-            Route::Id(id) => return self.named(guest, id),
+            Route::Id(id) => return self.named(deps, guest, id).await,
             Route::Role(wanted) => Some(wanted),
             Route::Own => None,
         };
@@ -190,9 +191,8 @@ impl Container {
             .tokens
             .open(token)
             .map_err(|InvalidToken| Failure::TokenWrong)?;
-        if !is_bearers(&claims, guest)? {
-            return Err(Failure::TokenWrong);
-        }
+        let proof = proof(deps, guest, &claims).await?;
+        let proof = proof.ok_or(Failure::TokenWrong)?;
         let role = match (chosen, claims.role) {
             (Some(chosen), Some(role)) if !chosen.is(&role) => {
                 return Err(Failure::Refused(Refusal::NoSuchRole));
@@ -201,20 +201,19 @@ impl Container {
             (Some(chosen), None) => chosen,
             (None, None) => Wanted::First,
         };
-        Ok(Shown::ours(role, Proof::Shown))
+        Ok(Shown::ours(role, proof))
     }
 
     /// What an unguessable id stands for.
-    fn named(&self, guest: &Guest, id: &str) -> Result<Shown, Failure> {
+    async fn named(&self, deps: &Deps, guest: &Guest, id: &str) -> Result<Shown, Failure> {
         let claims = self
             .tokens
             .open_id(id)
             .map_err(|InvalidToken| Failure::IdWrong)?;
-        if !is_bearers(&claims, guest)? {
-            return Err(Failure::IdWrong);
-        }
+        let proof = proof(deps, guest, &claims).await?;
+        let proof = proof.ok_or(Failure::IdWrong)?;
         let role = claims.role.map_or(Wanted::First, Wanted::Chosen);
-        Ok(Shown::ours(role, Proof::Shown))
+        Ok(Shown::ours(role, proof))
     }
 
     /// Who a web identity token stands for.
@@ -250,17 +249,37 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     Ok(Some(token.strip_prefix("Bearer ").unwrap_or(token)))
 }
 
-/// Whether a token was issued to who shows it, and its process still lives. Where that cannot be
-/// seen now, nothing is wrong with the token.
-fn is_bearers(claims: &Claims, guest: &Guest) -> Result<bool, Failure> {
-    if guest.visit.caller().facts().uid != Known::Yes(claims.uid) {
-        return Ok(false);
+/// What it proves that this caller shows a token of these claims; `None` where it is another's.
+/// Where that cannot be seen now, nothing is wrong with the token.
+async fn proof(deps: &Deps, guest: &Guest, claims: &Claims) -> Result<Option<Proof>, Failure> {
+    let caller = guest.visit.caller();
+    let mut uid = caller.facts().uid;
+    if uid == Known::NotYet {
+        deps.vending.identify(caller).await;
+        uid = caller.facts().uid;
     }
+    let Some(proof) = proof_by(&uid, claims)? else {
+        return Ok(None);
+    };
     let lives = claims.process.map_or(Ok(true), ProcessId::lives);
-    lives.map_err(|error| {
-        tracing::warn!(%error, "the process of a token cannot be looked at");
-        Failure::Refused(Refusal::NotReady)
-    })
+    match lives {
+        Ok(lives) => Ok(lives.then_some(proof)),
+        Err(error) => {
+            tracing::warn!(%error, "the process of a token cannot be looked at");
+            Err(Failure::Refused(Refusal::NotReady))
+        }
+    }
+}
+
+/// A token is its owner's. Who is known to be somebody else is refused with any; who cannot be
+/// known stands for the owner of one that is anybody's who has it.
+const fn proof_by(uid: &Known<u32>, claims: &Claims) -> Result<Option<Proof>, Failure> {
+    match uid {
+        Known::Yes(uid) if *uid == claims.uid => Ok(Some(Proof::Shown)),
+        Known::No if claims.bearer => Ok(Some(Proof::Bearer(claims.uid))),
+        Known::Yes(_) | Known::No => Ok(None),
+        Known::NotYet => Err(Failure::Refused(Refusal::NotReady)),
+    }
 }
 
 fn refuse(refused: Refused) -> Response {
@@ -359,5 +378,30 @@ const fn refusal_answer(refusal: Refusal) -> (StatusCode, &'static str, &'static
             "CredentialsUninitialized",
             "no credentials yet; try again",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_its_owners_and_a_bearer_token_also_nobodys() {
+        let of = |bearer| Claims {
+            uid: 1000,
+            role: None,
+            process: None,
+            bearer,
+        };
+        let (bound, bearer) = (of(false), of(true));
+        let proven = |uid: Known<u32>, claims| proof_by(&uid, claims).ok().flatten();
+        for claims in [&bound, &bearer] {
+            assert_eq!(proven(Known::Yes(1000), claims), Some(Proof::Shown));
+            assert_eq!(proven(Known::Yes(0), claims), None);
+            let not_yet = proof_by(&Known::NotYet, claims);
+            assert!(matches!(not_yet, Err(Failure::Refused(Refusal::NotReady))));
+        }
+        assert_eq!(proven(Known::No, &bound), None);
+        assert_eq!(proven(Known::No, &bearer), Some(Proof::Bearer(1000)));
     }
 }

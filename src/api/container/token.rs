@@ -1,5 +1,6 @@
 //! AuthorizationTokens, and the unguessable ids of the ECS relative form: stateless, bound to a
-//! uid, where `exec` asked for them also to its process.
+//! uid, where `exec` asked for them also to its process. One that was issued as a bearer token also
+//! stands for its uid where the kernel cannot tell who shows it.
 //!
 //! A token shows that its bearer chose to ask; it gives nothing by itself: grants decide.
 
@@ -14,9 +15,21 @@ use crate::caller::ProcessId;
 use crate::types::RoleRef;
 
 /// What an AuthorizationToken is sealed for.
-const TOKEN: &[u8] = b"rolecall AuthorizationToken 1";
+const TOKEN: Purpose = Purpose {
+    bound: b"rolecall AuthorizationToken 1",
+    bearer: b"rolecall bearer token 1",
+};
 /// What an id is sealed for.
-const ID: &[u8] = b"rolecall container id 1";
+const ID: Purpose = Purpose {
+    bound: b"rolecall container id 1",
+    bearer: b"rolecall bearer id 1",
+};
+
+/// What something is sealed for, by whom it may be shown: the one never opens as the other.
+struct Purpose {
+    bound: &'static [u8],
+    bearer: &'static [u8],
+}
 
 /// The longest token that is looked at.
 const MAX_LEN: usize = 1024;
@@ -30,6 +43,8 @@ pub struct Claims {
     pub role: Option<RoleRef>,
     /// The process it dies with.
     pub process: Option<ProcessId>,
+    /// Whether it stands for that user where the kernel cannot tell who shows it.
+    pub bearer: bool,
 }
 
 /// Claims as they stand under the seal.
@@ -58,25 +73,25 @@ impl AuthorizationTokens {
 
     /// A token that is sent as `Authorization`.
     pub fn issue(&self, claims: &Claims) -> Result<String, KeyRingError> {
-        self.seal(TOKEN, claims)
+        self.seal(&TOKEN, claims)
     }
 
     /// An id that stands in a path.
     pub fn issue_id(&self, claims: &Claims) -> Result<String, KeyRingError> {
-        self.seal(ID, claims)
+        self.seal(&ID, claims)
     }
 
     /// What a token says.
     pub fn open(&self, token: &str) -> Result<Claims, InvalidToken> {
-        self.open_as(TOKEN, token)
+        self.open_as(&TOKEN, token)
     }
 
     /// What an id says.
     pub fn open_id(&self, id: &str) -> Result<Claims, InvalidToken> {
-        self.open_as(ID, id)
+        self.open_as(&ID, id)
     }
 
-    fn seal(&self, context: &[u8], claims: &Claims) -> Result<String, KeyRingError> {
+    fn seal(&self, purpose: &Purpose, claims: &Claims) -> Result<String, KeyRingError> {
         let role = claims.role.as_ref().map(RoleRef::to_string);
         let sealed = Sealed {
             uid: claims.uid,
@@ -84,13 +99,23 @@ impl AuthorizationTokens {
             process: claims.process.map(|process| (process.pid, process.started)),
         };
         let plain = postcard::to_stdvec(&sealed).map_err(|_too_long| KeyRingError::Random)?;
+        let context = if claims.bearer {
+            purpose.bearer
+        } else {
+            purpose.bound
+        };
         Ok(URL_SAFE_NO_PAD.encode(self.0.seal(context, &plain)?))
     }
 
-    fn open_as(&self, context: &[u8], token: &str) -> Result<Claims, InvalidToken> {
+    fn open_as(&self, purpose: &Purpose, token: &str) -> Result<Claims, InvalidToken> {
         if token.len() > MAX_LEN {
             return Err(InvalidToken);
         }
+        let bound = self.open_for(purpose.bound, token, false);
+        bound.or_else(|InvalidToken| self.open_for(purpose.bearer, token, true))
+    }
+
+    fn open_for(&self, context: &[u8], token: &str, bearer: bool) -> Result<Claims, InvalidToken> {
         let mut sealed = URL_SAFE_NO_PAD
             .decode(token)
             .map_err(|_not_base64| InvalidToken)?;
@@ -106,6 +131,7 @@ impl AuthorizationTokens {
             process: claims
                 .process
                 .map(|(pid, started)| ProcessId { pid, started }),
+            bearer,
         })
     }
 }
@@ -126,13 +152,23 @@ mod tests {
                 pid: 4711,
                 started: 123_456,
             }),
+            bearer: false,
         };
         let token = tokens.issue(&claims).unwrap();
         assert_eq!(tokens.open(&token), Ok(claims.clone()));
         assert_eq!(tokens.open_id(&token), Err(InvalidToken));
         let id = tokens.issue_id(&claims).unwrap();
-        assert_eq!(tokens.open_id(&id), Ok(claims));
+        assert_eq!(tokens.open_id(&id), Ok(claims.clone()));
         assert_eq!(tokens.open(&id), Err(InvalidToken));
+        let bearer = Claims {
+            bearer: true,
+            ..claims
+        };
+        let shown = tokens.issue(&bearer).unwrap();
+        assert_eq!(tokens.open(&shown), Ok(bearer.clone()));
+        assert_eq!(tokens.open_id(&shown), Err(InvalidToken));
+        let in_path = tokens.issue_id(&bearer).unwrap();
+        assert_eq!(tokens.open_id(&in_path), Ok(bearer));
         assert!(
             token
                 .bytes()

@@ -94,5 +94,11 @@ const TOKEN: Shape = Shape::new(
             "who may read the files and use the token: a user's name or uid",
         )
         .default("the daemon's user"),
+        Key::new(
+            "bearer",
+            Kind::Flag,
+            "who shows it and cannot be told by the kernel (a container behind a forwarder such as rootlesskit or slirp4netns) stands for its owner; it is not bound to who that is, so keep the file from others",
+        )
+        .default("false"),
     ],
 );

@@ -44,6 +44,11 @@ only where the grant names that user by `uid` or `user`, which then mean the con
 known of unix sockets' peers only, beside any key that tells who asks. Names of users and groups become
 numbers when the file is read; a name that the host does not know is an error.
 
+A grant may narrow: `duration`, `policy-file` and `policy-arns`, `tags`, `session-name` and
+`source-identity` make sessions of its own. It never widens: a longer life than the role's, a session
+policy beside the role's own (STS would allow what either does), or a tag that the role sets is an
+error.
+
 `rolecall check` warns of grants that can never match, and of those whose callers an earlier grant
 takes.
 

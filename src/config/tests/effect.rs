@@ -30,6 +30,7 @@ role = "prod/web"
 file = "/run/token"
 uri-file = "/run/uri"
 owner = 33
+bearer = true
 
 [account.prod]
 id = "123456789012"

@@ -471,6 +471,10 @@ fn token_files_are_somebody_s() {
             ),
             (&token("file = 't'"), "`t` is no absolute path"),
             (
+                &token("file = '/t'\nbearer = 'yes'"),
+                "must be true or false",
+            ),
+            (
                 &token("file = '/t'\nrole = 'a/three'"),
                 "account `a` has no role `three`",
             ),
@@ -496,7 +500,10 @@ fn token_files_are_somebody_s() {
         )],
     );
     let (config, _) = load(&format!("{ROLES}{}", token("file = '/t'\nowner = '1001'")));
-    assert_eq!(config.listeners[0].tokens[0].owner, 1001);
+    let file = &config.listeners[0].tokens[0];
+    assert_eq!((file.owner, file.bearer), (1001, false));
+    let (config, _) = load(&format!("{ROLES}{}", token("file = '/t'\nbearer = true")));
+    assert!(config.listeners[0].tokens[0].bearer);
 }
 
 #[test]

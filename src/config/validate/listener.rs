@@ -163,6 +163,7 @@ fn token(reader: &Reader<'_>) -> Option<TokenFile> {
         file: reader.path("file")?.value,
         uri_file: reader.path("uri-file").map(|spot| spot.value),
         owner: owner?,
+        bearer: reader.flag("bearer").unwrap_or_default(),
     };
     role_ok.then_some(token)
 }
