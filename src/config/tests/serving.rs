@@ -502,8 +502,8 @@ fn token_files_are_somebody_s() {
     let (config, _) = load(&format!("{ROLES}{}", token("file = '/t'\nowner = '1001'")));
     let file = &config.listeners[0].tokens[0];
     assert_eq!((file.owner, file.bearer), (1001, false));
-    let (config, _) = load(&format!("{ROLES}{}", token("file = '/t'\nbearer = true")));
-    assert!(config.listeners[0].tokens[0].bearer);
+    let bearer = load(&format!("{ROLES}{}", token("file = '/t'\nbearer = true")));
+    assert!(bearer.0.listeners[0].tokens[0].bearer);
 }
 
 #[test]

@@ -141,13 +141,12 @@ fn against(account: &Account, role: &Role, key: &str, by: &Narrowing) -> Option<
             ))
         }
         "tags" => {
-            let own = |key: &str| {
-                role.tags
-                    .iter()
-                    .any(|(own, _)| own.eq_ignore_ascii_case(key))
+            let own = |tag: &str| {
+                let mut own = role.tags.iter();
+                own.any(|(own, _)| own.eq_ignore_ascii_case(tag))
             };
             let mut tags = by.tags.iter();
-            let (twice, _) = tags.find(|(key, _)| own(key))?;
+            let (twice, _) = tags.find(|(tag, _)| own(tag))?;
             Some(format!("{name} sets the tag `{twice}` already"))
         }
         _ => None,
