@@ -149,6 +149,8 @@ fn group_name(id: Gid) -> nix::Result<Option<Arc<str>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Condvar, Mutex};
+
     use super::*;
 
     #[test]
@@ -158,6 +160,42 @@ mod tests {
         assert_eq!(name_in(passwd, 33).as_deref(), Some("web"));
         assert_eq!(name_in(passwd, 3), None);
         assert_eq!(local_name(0).unwrap().as_deref(), Some("root"));
+    }
+
+    /// Whether the directory service of these tests hangs, for uid 1.
+    static HANGS: Mutex<bool> = Mutex::new(true);
+    static MENDED: Condvar = Condvar::new();
+
+    #[tokio::test]
+    async fn a_directory_that_hangs_holds_up_nobody_else_and_is_heard_when_it_speaks() {
+        let hangs = |uid| {
+            if uid == 1 {
+                let hanging = HANGS.lock().unwrap();
+                drop(MENDED.wait_while(hanging, |hangs| *hangs).unwrap());
+            }
+            Ok(Some(uid))
+        };
+        let answers = Answers::new(Clock::System, BOUNDS);
+        let begun = Clock::System.boot();
+        let others = async {
+            assert_eq!(ask(&answers, 2, hangs).await, Known::Yes(2));
+            assert_eq!(ask(&answers, 3, hangs).await, Known::Yes(3));
+            Clock::System.boot().since(begun)
+        };
+        let (hung, waited) = tokio::join!(ask(&answers, 1, hangs), others);
+        assert_eq!(hung, Known::No);
+        assert!(waited < PATIENCE, "{waited:?}");
+        *HANGS.lock().unwrap() = false;
+        MENDED.notify_all();
+        assert_eq!(ask(&answers, 1, hangs).await, Known::Yes(1));
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_fails_says_nothing() {
+        let answers: Answers<u32> = Answers::new(Clock::System, BOUNDS);
+        assert_eq!(ask(&answers, 1, |_| Err(Errno::EIO)).await, Known::No);
+        assert_eq!(answers.remembered(&1), Some(Known::No));
+        assert_eq!(ask(&answers, 2, |_| Ok(None)).await, Known::No);
     }
 
     #[test]

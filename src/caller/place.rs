@@ -28,6 +28,10 @@ const RUNTIME_FOLDERS: [&str; 9] = [
     "garden",
 ];
 
+/// containerd's namespaces, which are groups of their own at the top: what `ctr run` makes is called
+/// as its user likes.
+const NAMESPACES: [&str; 3] = ["default", "k8s.io", "moby"];
+
 /// Services of runtimes. Their own processes forward connections of containers (docker-proxy,
 /// rootlesskit, slirp4netns, pasta, forkproxy), and on hosts where a runtime makes groups of
 /// version 1 only, its containers show here too.
@@ -213,6 +217,11 @@ enum Walked {
 fn walk(path: &[&[u8]]) -> Walked {
     let mut folder = None;
     for (index, name) in path.iter().enumerate() {
+        let top = index == 0 && NAMESPACES.iter().any(|known| known.as_bytes() == *name);
+        if top && path.len() > 1 {
+            folder = Some(Folder::Runtime);
+            continue;
+        }
         match step(folder, name) {
             Step::Outside => return Walked::Outside,
             Step::Other => {}

@@ -278,6 +278,8 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -366,6 +368,37 @@ mod tests {
     #[test]
     fn an_answer_to_another_question_is_stray() {
         assert_eq!(parse(&message(ESTABLISHED, 0, 1), 8), Parsed::Stray);
+    }
+
+    #[test]
+    fn after_an_overrun_it_says_nothing_wrong_and_then_the_truth_again() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let other = listener.local_addr().unwrap();
+        let client = TcpStream::connect(other).unwrap();
+        let own = client.local_addr().unwrap();
+        let elsewhere = address_of_nobody();
+        let mut diag = SockDiag::open().unwrap();
+        let truth = diag.ask(own, other).unwrap().unwrap();
+        // Nobody takes the answers: the kernel drops what the socket has no room for.
+        for _ in 0..10_000 {
+            diag.sequence += 1;
+            let question = question(diag.sequence, own, other);
+            let _refused = send(diag.socket.as_raw_fd(), &question, MsgFlags::MSG_DONTWAIT);
+        }
+        let mut recovered = false;
+        for _ in 0..1000 {
+            match diag.ask(own, elsewhere) {
+                Ok(None) => recovered = true,
+                Ok(Some(answer)) => panic!("an answer to another question: {answer:?}"),
+                Err(error) => assert!(!recovered, "{error}"),
+            }
+        }
+        assert!(recovered);
+        assert_eq!(diag.ask(own, other), Ok(Some(truth)));
+    }
+
+    fn address_of_nobody() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 9], 9))
     }
 
     #[test]

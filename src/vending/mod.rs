@@ -321,6 +321,7 @@ impl Vending {
         want: &Want,
     ) -> Result<(Granted, Arc<Request>, Option<BootTime>), Refusal> {
         let mut provided = Known::NotYet;
+        let mut asked = None;
         for _ in 0..MAX_FACTS {
             let facts = Facts {
                 provided: provided.clone(),
@@ -348,7 +349,12 @@ impl Vending {
                         break;
                     }
                 }
-                Decision::Needs(fact) => self.desk.look_up(visit.caller(), fact).await,
+                // It could not be had in time.
+                Decision::Needs(fact) if asked == Some(fact) => break,
+                Decision::Needs(fact) => {
+                    self.desk.look_up(visit.caller(), fact).await;
+                    asked = Some(fact);
+                }
             }
         }
         // What is still being looked up may be known to the next request.

@@ -65,6 +65,8 @@ fn groups_of_the_host_are_no_containers() {
         "/system.slice/crio-wipe.service",
         "/system.slice/kubelet.service",
         "/system.slice/runc-builder.service",
+        "/system.slice/web.service/default/x",
+        "/default",
     ] {
         assert!(is_host(&read(path)), "{path}");
     }
@@ -160,6 +162,9 @@ fn other_containers_are_named_by_their_groups() {
             "/user.slice/user-1000.slice/user@1000.service/user.slice/crun-web.scope",
             "/user.slice/user-1000.slice/user@1000.service/user.slice/crun-web.scope",
         ),
+        // containerd 1.6: ctr run
+        ("/default/web", "/default/web"),
+        ("/default/nginx.service/x", "/default/nginx.service"),
         // kubelet's own folders
         (
             "/kubepods.slice/kubepods-burstable.slice",
