@@ -11,7 +11,7 @@ use super::evidence::Evidence;
 use super::places::Whereabouts;
 use super::principal::{CallerKey, Principal};
 use crate::grants::Placeholder;
-use crate::grants::{ContainerFacts, ContainerPlace, Facts, HostPlace, Known, Names, Place};
+use crate::grants::{ContainerFacts, ContainerPlace, Facts, HostPlace, Known, Names, Place, Pod};
 
 /// The process at the other end of one connection.
 #[derive(Debug)]
@@ -247,8 +247,17 @@ fn names_of_container(names: Names, id: &str, told: Option<&ContainerFacts>) -> 
     let name = told.and_then(|told| told.name.clone());
     let name = name.unwrap_or_else(|| Arc::from(id));
     let pod = told.and_then(|told| told.pod.as_ref());
+    // Containers of all pods have the same few names.
+    let caller = match pod {
+        Some(Pod {
+            namespace,
+            name: Some(pod),
+            ..
+        }) => Arc::from(format!("{namespace}/{pod}")),
+        Some(_) | None => Arc::clone(&name),
+    };
     names
-        .with(Placeholder::Caller, Arc::clone(&name))
+        .with(Placeholder::Caller, caller)
         .with(Placeholder::Container, name)
         .with(Placeholder::ContainerId, id)
         .with_known(Placeholder::Image, told.and_then(|told| told.image.clone()))

@@ -14,7 +14,7 @@ mod unit;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use client::{At, Containers, Held, Interest};
 pub use engine::{EngineKind, EngineSpec};

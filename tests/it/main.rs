@@ -26,6 +26,7 @@ mod imds;
 mod log_targets;
 mod pass_through;
 mod reload;
+mod runtime;
 mod sandbox;
 mod seats;
 mod upstream;

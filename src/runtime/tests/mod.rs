@@ -4,7 +4,7 @@ mod addresses;
 mod cri;
 mod faults;
 mod scripted_cri;
-mod scripted_docker;
+pub(crate) mod scripted_docker;
 mod stories;
 
 use std::fs;
@@ -26,30 +26,30 @@ use crate::grants::{ContainerFacts, ContainerId, Known};
 const LONG: Duration = Duration::from_mins(5);
 
 /// A folder for sockets, with processes of a host.
-struct Host {
+pub(crate) struct Host {
     folder: TempDir,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A process in this control group.
-    fn process(&self, pid: u32, group: &str) {
+    pub(crate) fn process(&self, pid: u32, group: &str) {
         let folder = self.path("proc").join(pid.to_string());
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("cgroup"), format!("0::{group}\n")).unwrap();
     }
 
     /// A unit that asks these runtimes.
-    fn unit(&self, engines: &[(EngineKind, &str)]) -> DropGuard {
+    pub(crate) fn unit(&self, engines: &[(EngineKind, &str)]) -> DropGuard {
         let engines = engines.iter().map(|(kind, socket)| EngineSpec {
             kind: *kind,
             socket: self.path(socket),
@@ -66,7 +66,7 @@ impl Host {
     }
 
     /// A client of the unit, which runs for as long as the handle is kept.
-    fn client(&self) -> (Containers, AbortOnDropHandle<()>) {
+    pub(crate) fn client(&self) -> (Containers, AbortOnDropHandle<()>) {
         let clock = Clock::simulated(SystemTime::UNIX_EPOCH);
         let containers = Containers::new(self.path("unit"), clock);
         let labels = [Arc::from("team")].into_iter().collect();
@@ -78,11 +78,11 @@ impl Host {
 }
 
 /// An id of sixty-four times this digit.
-fn id(digit: char) -> String {
+pub(crate) fn id(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
-fn container_id(digit: char) -> ContainerId {
+pub(crate) fn container_id(digit: char) -> ContainerId {
     ContainerId::new(&id(digit))
 }
 
@@ -115,7 +115,7 @@ impl Containers {
 }
 
 /// Asks again and again until it is so.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let asked = timeout(LONG, async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

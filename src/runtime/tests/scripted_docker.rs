@@ -19,11 +19,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How many lists may be answered at once.
-pub(super) const GATE: usize = 100;
+pub(crate) const GATE: usize = 100;
 
 /// What goes wrong with one kind of question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Hangs,
     /// Begins an answer that never ends.
     Megabytes,
@@ -33,7 +33,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Question {
+pub(crate) enum Question {
     List,
     Networks,
     Inspect,
@@ -41,13 +41,13 @@ pub(super) enum Question {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Container {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) address: String,
-    pub(super) pid: u32,
-    pub(super) network_mode: String,
-    pub(super) labels: BTreeMap<String, String>,
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) pid: u32,
+    pub(crate) network_mode: String,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
@@ -61,15 +61,15 @@ struct State {
 }
 
 #[derive(Clone)]
-pub(super) struct Docker {
+pub(crate) struct Docker {
     state: Arc<Mutex<State>>,
     /// Lists wait here for their turn.
-    pub(super) gate: Arc<Semaphore>,
+    pub(crate) gate: Arc<Semaphore>,
     serving: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
 }
 
 impl Docker {
-    pub(super) fn at(socket: &Path) -> Self {
+    pub(crate) fn at(socket: &Path) -> Self {
         let docker = Self {
             state: Arc::default(),
             gate: Arc::new(Semaphore::new(GATE)),
@@ -80,7 +80,7 @@ impl Docker {
     }
 
     /// Listens, again after [`Self::die`].
-    pub(super) fn serve(&self, socket: &Path) {
+    pub(crate) fn serve(&self, socket: &Path) {
         drop(std::fs::remove_file(socket));
         let listener = UnixListener::bind(socket).unwrap();
         let docker = Self {
@@ -103,13 +103,13 @@ impl Docker {
     }
 
     /// Closes its socket and all connections.
-    pub(super) fn die(&self) {
+    pub(crate) fn die(&self) {
         *self.serving.lock().unwrap() = None;
         self.state.lock().unwrap().followers.clear();
     }
 
     /// Starts a container without telling anybody.
-    pub(super) fn start_quietly(&self, digit: char, address: &str) {
+    pub(crate) fn start_quietly(&self, digit: char, address: &str) {
         let container = Container {
             id: super::id(digit),
             name: format!("name-{digit}"),
@@ -124,12 +124,12 @@ impl Docker {
         self.state.lock().unwrap().containers.push(container);
     }
 
-    pub(super) fn start(&self, digit: char, address: &str) {
+    pub(crate) fn start(&self, digit: char, address: &str) {
         self.start_quietly(digit, address);
         self.tell("start", digit);
     }
 
-    pub(super) fn change(&self, digit: char, change: impl FnOnce(&mut Container)) {
+    pub(crate) fn change(&self, digit: char, change: impl FnOnce(&mut Container)) {
         let mut state = self.state.lock().unwrap();
         let id = super::id(digit);
         change(
@@ -141,7 +141,7 @@ impl Docker {
         );
     }
 
-    pub(super) fn end_quietly(&self, digit: char) {
+    pub(crate) fn end_quietly(&self, digit: char) {
         let id = super::id(digit);
         self.state
             .lock()
@@ -150,25 +150,25 @@ impl Docker {
             .retain(|one| one.id != id);
     }
 
-    pub(super) fn end(&self, digit: char) {
+    pub(crate) fn end(&self, digit: char) {
         self.end_quietly(digit);
         self.tell("die", digit);
     }
 
-    pub(super) fn tell(&self, action: &str, digit: char) {
+    pub(crate) fn tell(&self, action: &str, digit: char) {
         let event =
             json!({"Type": "container", "Action": action, "Actor": {"ID": super::id(digit)}});
         self.say(&format!("{event}\n"));
     }
 
     /// Says this to all who follow its events.
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         let text = Bytes::from(text.to_owned());
         let followers = &mut self.state.lock().unwrap().followers;
         followers.retain(|follower| follower.send(text.clone()).is_ok());
     }
 
-    pub(super) fn fail(&self, question: Question, fault: Option<Fault>) {
+    pub(crate) fn fail(&self, question: Question, fault: Option<Fault>) {
         let faults = &mut self.state.lock().unwrap().faults;
         match fault {
             Some(fault) => drop(faults.insert(question, fault)),
@@ -176,11 +176,11 @@ impl Docker {
         }
     }
 
-    pub(super) fn lie(&self) {
+    pub(crate) fn lie(&self) {
         self.state.lock().unwrap().lies = true;
     }
 
-    pub(super) fn asked(&self, question: Question) -> usize {
+    pub(crate) fn asked(&self, question: Question) -> usize {
         let state = self.state.lock().unwrap();
         state.asked.get(&question).copied().unwrap_or_default()
     }
@@ -292,7 +292,7 @@ fn whole(status: StatusCode, body: &str) -> Response<Lines> {
 }
 
 /// A body that is sent piece by piece.
-pub(super) struct Lines(mpsc::UnboundedReceiver<Bytes>);
+pub(crate) struct Lines(mpsc::UnboundedReceiver<Bytes>);
 
 impl Body for Lines {
     type Data = Bytes;

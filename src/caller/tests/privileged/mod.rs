@@ -1,5 +1,6 @@
 //! Tests that need root: sockets of other users, control groups, network namespaces.
 
+mod containers;
 mod forwarders;
 mod places;
 mod sockets;
