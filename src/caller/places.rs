@@ -28,6 +28,8 @@ const BOUNDS: Bounds = Bounds {
     open: 1024,
     remembered: 4096,
 };
+/// No more is kept of a path: users make groups as deep as the kernel lets them.
+const MAX_PATH: usize = 1024;
 /// So many threads look at processes at once.
 const LOOKING: usize = 4;
 
@@ -43,7 +45,7 @@ pub(super) struct Whereabouts {
     /// Whether programs that forward could run among others there: users start those where they
     /// are.
     shared: bool,
-    /// The path of the control group.
+    /// The path of the control group, or the beginning of a long one.
     pub(super) path: Option<Arc<[u8]>>,
 }
 
@@ -70,9 +72,22 @@ impl Whereabouts {
         }
     }
 
-    fn new(located: Located, path: Vec<u8>) -> Self {
-        let path = Some(Arc::from(path));
+    fn new(located: Located, group: &[u8]) -> Self {
+        let (kept, whole) = match group.get(..MAX_PATH) {
+            Some(head) => (head, head.len() == group.len()),
+            None => (group, true),
+        };
+        let path = Some(Arc::from(kept));
         match located {
+            // Who else runs there could not be seen by half a path.
+            Located::At {
+                place: Place::Host(_),
+                users: true,
+                ..
+            } if !whole => Self {
+                path,
+                ..Self::UNKNOWN
+            },
             Located::At {
                 place,
                 machine,
@@ -260,7 +275,7 @@ fn of_process(hierarchy: &Hierarchy, process: &PeerProcess) -> Option<(Whereabou
     let path = process.cgroup_path().ok()??;
     let (located, group) = hierarchy.locate(&path, None).ok()??;
     let stayed = process.cgroup_path().ok()?? == path;
-    stayed.then(|| (Whereabouts::new(located, path), group))
+    stayed.then(|| (Whereabouts::new(located, &path), group))
 }
 
 fn find() -> Option<Hierarchy> {
@@ -283,7 +298,7 @@ fn group(hierarchy: Option<&Hierarchy>, id: u64) -> io::Result<Whereabouts> {
     };
     let located = hierarchy.locate(&path, Some(id))?;
     Ok(located.map_or(Whereabouts::UNKNOWN, |(located, _)| {
-        Whereabouts::new(located, path)
+        Whereabouts::new(located, &path)
     }))
 }
 
@@ -291,5 +306,30 @@ fn processes(hierarchy: Option<&Hierarchy>, found: &Whereabouts) -> io::Result<V
     match (hierarchy, &found.path) {
         (Some(hierarchy), Some(path)) => hierarchy.processes(path),
         (None, _) | (_, None) => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::place::PlaceReader;
+
+    fn at(path: &str) -> Whereabouts {
+        let located = PlaceReader::default().locate(path.as_bytes(), None);
+        Whereabouts::new(located, path.as_bytes())
+    }
+
+    #[test]
+    fn of_a_long_path_little_is_kept_and_its_users_are_nowhere() {
+        let deep = "/x".repeat(2000);
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        let near = at(&format!("{user}/app.slice/x.service"));
+        assert!(near.place.yes().is_some() && near.shared);
+        let far = at(&format!("{user}{deep}"));
+        assert_eq!(far.place, Known::No);
+        assert_eq!(far.path.unwrap().len(), MAX_PATH);
+        let unit = at(&format!("/system.slice/x.service{deep}"));
+        assert!(unit.place.yes().is_some());
+        assert_eq!(unit.path.unwrap().len(), MAX_PATH);
     }
 }
