@@ -144,6 +144,16 @@ impl Names {
         }
     }
 
+    /// The same with what is known here too, which goes before.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        let known = other.known.iter();
+        let names = known.fold(self, |names, (placeholder, value)| {
+            names.with(*placeholder, Arc::clone(value))
+        });
+        names.with_groups(&other.named)
+    }
+
     /// The same with what a grant's named groups matched.
     #[must_use]
     pub fn with_groups(self, named: &[(Arc<str>, Arc<str>)]) -> Self {

@@ -226,8 +226,11 @@ impl Vending {
         let policy = self.policy.load_full();
         let mut wanted = Vec::new();
         for ahead in sessions {
-            let names = self.desk.names_of(ahead.uid).await;
-            let wish = Wish::declared(ahead.role.clone(), names);
+            let names = self.desk.names_of(ahead.uid).await.and(&ahead.names);
+            let wish = Wish {
+                narrowing: ahead.narrowing.clone(),
+                ..Wish::declared(ahead.role.clone(), names)
+            };
             let request = policy.catalogue.request(&wish);
             wanted.extend(request.map(|request| self.sessions.prefetch(request)));
         }

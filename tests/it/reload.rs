@@ -84,7 +84,7 @@ async fn unchanged_sessions_are_kept_and_changed_ones_let_go() {
 async fn a_role_that_becomes_prefetched_is_fetched_by_the_reload() {
     let daemon = TestDaemon::start(LOCAL);
     assert!(daemon.daemon.vending.sessions().report().is_empty());
-    let prefetched = "[account.local.role.demo]\nprefetch = true";
+    let prefetched = "[account.local.role.demo]\nprefetch = true\nsession-name = \"{user}\"";
     daemon.write(&LOCAL.replace("[account.local.role.demo]", prefetched));
     daemon.reload.reload().await.unwrap();
     assert_eq!(daemon.daemon.vending.sessions().report().len(), 1);

@@ -1,6 +1,7 @@
 //! Listeners, grants and the daemon's own settings: each rule with a text that breaks it.
 
 use super::*;
+use crate::grants::Placeholder;
 
 fn listener(name: &str, keys: &str) -> String {
     format!("[[listener]]\nname = '{name}'\n{keys}\n")
@@ -423,7 +424,29 @@ fn a_prefetched_role_has_every_name_fixed() {
     for (role, when) in [
         ("session-name = 'fixed'", "'anyone'"),
         ("session-name = '{hostname}'", "'anyone'"),
-        ("", "{ uid = 7 }"),
+        ("", "{ unit = 'nginx.service' }"),
+        ("", "{ unit = 'nginx.service', uid = [7, 8] }"),
+        ("", "{ uid = 7, user-unit = 'a.service' }"),
+        ("", "{ uid = 7, unit = 'user@7.service' }"),
+        ("", "{ container.name = 'web' }"),
+        ("session-name = '{slice}'", "{ slice = 'a.slice' }"),
+        (
+            "session-name = '{user-unit}'",
+            "{ uid = 7, user-unit = 'a.service' }",
+        ),
+        ("session-name = '{image}'", "{ container.image = 'a' }"),
+        ("session-name = '{container-id}'", "{ container.id = 'a' }"),
+        (
+            "session-name = '{namespace}-{service-account}'",
+            "{ pod.namespace = 'a', pod.service-account = 'b' }",
+        ),
+        ("session-name = '{pod}'", "{ pod.name = 'a' }"),
+        (
+            "session-name = '{subject}'",
+            "{ token = { issuer = 'a', subject = 'b' } }",
+        ),
+        ("session-name = '{host}'", "{ host = 'a' }"),
+        ("session-name = '{principal}'", "{ principal = 'a' }"),
         (
             "session-name = '{user}'",
             "{ user = 'ann', container = 'any' }",
@@ -433,8 +456,24 @@ fn a_prefetched_role_has_every_name_fixed() {
     }
     for (role, when, name) in [
         ("", "'anyone'", "{caller}"),
-        ("", "{ uid = [7, 8] }", "{caller}"),
-        ("", "{ uid = 7, container = 'any' }", "{caller}"),
+        // In a service of its own this user is that.
+        ("", "{ uid = 7 }", "{caller}"),
+        ("", "{ unit = 'nginx-*.service' }", "{caller}"),
+        ("", "{ unit = ['a.service', 'b.service'] }", "{caller}"),
+        ("", "{ unit = 'user@7.service' }", "{caller}"),
+        ("", "{ container.name = 'web', uid = 7 }", "{caller}"),
+        ("", "{ token.issuer = 'a' }", "{caller}"),
+        (
+            "session-name = '{user}'",
+            "{ unit = 'nginx.service' }",
+            "{user}",
+        ),
+        (
+            "session-name = '{user}'",
+            "{ container.image = 'a', uid = 7 }",
+            "{user}",
+        ),
+        ("session-name = '{unit}'", "{ uid = 7 }", "{unit}"),
         (
             "session-name = 'x1', tags = { a = '{user}' }",
             "{ uid = [7, 8] }",
@@ -456,6 +495,35 @@ fn a_prefetched_role_has_every_name_fixed() {
         "id = 1\ncredentials = { from = 'role', role = 'hub/it' }\nrole.one",
     );
     assert!(refused(&chained).contains("no grant fixes its {caller}"));
+}
+
+#[test]
+fn one_session_is_fetched_ahead_for_each_grant_that_fixes_it() {
+    let text = "[account.a]\nid = 1\nrole.one = { prefetch = true }\n\
+                [[grant]]\nrole = 'a/one'\nwhen = { unit = 'a.service' }\n\
+                [[grant]]\nrole = 'a/one'\nwhen = { unit = 'a.service', uid = 7 }\n\
+                [[grant]]\nrole = 'a/one'\nwhen = { unit = '*.service' }\n\
+                [[grant]]\nrole = 'a/one'\nwhen = { slice = 'x.slice', uid = 7 }\n\
+                session-name = '{user}-{slice}'\nduration = '15m'\n";
+    let ahead = load(text).0.prefetched();
+    let [plain, narrowed] = ahead.as_slice() else {
+        panic!("{ahead:?}");
+    };
+    assert_eq!((plain.uid, &plain.narrowing), (None, &None));
+    let caller = plain.names.get(Placeholder::Caller).map(AsRef::as_ref);
+    assert_eq!(caller, Some("a.service"));
+    assert_eq!(narrowed.uid, Some(7));
+    let by = narrowed.narrowing.as_ref().unwrap();
+    assert_eq!(by.duration, Some(Duration::from_mins(15)));
+    let name = by.session_name.as_ref().unwrap();
+    let names = narrowed.names.clone().with(Placeholder::User, "ann");
+    assert_eq!(name.fill_known(&names).as_deref(), Some("ann-x.slice"));
+    let matched = text.replace("{user}-{slice}", "{user-unit}");
+    assert_eq!(
+        load(&matched).0.prefetched().len(),
+        1,
+        "what a grant does not fix is left out"
+    );
 }
 
 #[test]

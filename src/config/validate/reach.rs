@@ -113,26 +113,19 @@ fn check_prefetch(root: &Reader<'_>, config: &Config) {
             }
             continue;
         }
-        let open = config.open_names(account, role);
-        let Some(name) = open.first() else {
+        let Err(open) = config.ahead(account, role) else {
             continue;
         };
-        if !config.ahead(account, role).is_empty() {
-            continue;
-        }
         let Some(at) = role_table(root, role).map(|table| table.place("prefetch")) else {
             continue;
         };
         root.problems()
             .error(
                 &at,
-                format!(
-                    "this role cannot be fetched ahead: no grant fixes its {{{}}}",
-                    name.name()
-                ),
+                format!("this role cannot be fetched ahead: no grant fixes its {open}"),
             )
             .hint(
-                "write a `session-name` without placeholders, or a grant for one `uid` or `user`",
+                "write a `session-name` without placeholders, or a grant for one `unit`, or for one `user` and `session-name = \"{user}\"`",
             );
     }
 }
