@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Account, BaseCredentials, Config, Role};
-use crate::grants::{ContainerWhen, Grant, Names, Narrowing, Patterns, Placeholder, When};
+use crate::grants::{ContainerWhen, Grant, Names, Narrowing, Patterns, Placeholder, UserIds, When};
 use crate::types::RoleRef;
 
 /// A session that can be fetched ahead.
@@ -61,9 +61,11 @@ impl Config {
         let mut given = false;
         for grant in self.grants.iter().filter(own) {
             given = true;
-            let narrowing = grant.narrowing.as_deref();
+            let narrowed = match &grant.narrowing {
+                Some(by) => role.narrowed(by),
+                None => Some(role.clone()),
+            };
             // What cannot be narrowed is told elsewhere.
-            let narrowed = narrowing.map_or_else(|| Some(role.clone()), |by| role.narrowed(by));
             let Some(narrowed) = narrowed else { continue };
             let fixed = Fixed::of(&grant.when);
             match fixed.fill(&role.reference, &self.open_names(account, &narrowed)) {
@@ -152,7 +154,7 @@ impl Fixed {
         let in_session = below_a_user(when.unit.as_ref(), &["user@", "session-"])
             || below_a_user(when.slice.as_ref(), &["user-"]);
         Self {
-            uid: users.and_then(|users| users.single()),
+            uid: users.and_then(UserIds::single),
             caller_is_user: when.user_unit.is_some() || in_session,
             names: names(when, in_session),
             matched: matched.collect(),

@@ -437,6 +437,22 @@ fn roles_are_told_by_what_patterns_match() {
 }
 
 #[test]
+fn a_pattern_that_names_no_role_is_told() {
+    let with = |when: &str| {
+        told(&format!(
+            "{HOST}[[grant]]\nrole = 'a/{{x}}'\nwhen = {when}\n"
+        ))
+    };
+    let said = |name: &str| format!("who matches by `{name}` gets no role: it names no `x`");
+    let literal = with("{ group = [{ regex = 'a-(?<x>o.*)' }, 'adm'] }");
+    assert!(literal.contains(&said("adm")), "{literal}");
+    let glob = with("{ unit = [{ regex = 'a-(?<x>o.*)' }, 'b-*.service'] }");
+    assert!(glob.contains(&said("b-*.service")), "{glob}");
+    let both = with("{ unit = [{ regex = 'a-(?<x>o.*)' }, { regex = 'b-(?<x>.*)' }] }");
+    assert_eq!(both, "");
+}
+
+#[test]
 fn placeholders_are_what_the_patterns_name() {
     let group = "{ group = { regex = 'aws-(?<account>[a-z]+)' } }";
     role_refused("{account}/{rol}", group, "`{rol}` is neither a named group");

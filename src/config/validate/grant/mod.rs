@@ -23,7 +23,7 @@ pub(super) use when::when;
 pub(super) fn grant(reader: &Reader<'_>, number: usize, offer: &Offer<'_>) -> Option<Grant> {
     let when = when(reader, offer);
     let names = when.as_ref().map(Names::of);
-    let role = role::role(reader, names.as_ref());
+    let role = role::role(reader, when.as_ref(), names.as_ref());
     let reason = reason(reader, names.as_ref());
     let narrowing = names.as_ref().map(|it| narrowing::narrowing(reader, it));
     Some(Grant {

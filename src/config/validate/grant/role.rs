@@ -4,15 +4,45 @@ use std::sync::Arc;
 
 use super::Names;
 use crate::config::validate::reader::{Reader, Spot};
-use crate::grants::{self, GrantedRole, Template};
+use crate::grants::{self, GrantedRole, Key, Pattern, Template, When};
 use crate::types::{AccountAlias, InvalidText, RoleName};
 
-pub(super) fn role(reader: &Reader<'_>, names: Option<&Names>) -> Option<GrantedRole> {
+pub(super) fn role(
+    reader: &Reader<'_>,
+    when: Option<&When>,
+    names: Option<&Names>,
+) -> Option<GrantedRole> {
     let spot = reader.text("role")?;
-    if spot.value.contains('{') {
-        templated(reader, &spot, names?)
-    } else {
-        reader.role("role").map(GrantedRole::Fixed)
+    if !spot.value.contains('{') {
+        return reader.role("role").map(GrantedRole::Fixed);
+    }
+    let role = templated(reader, &spot, names?)?;
+    check_alternatives(reader, &spot, when?, &role);
+    Some(role)
+}
+
+/// Of several patterns of a key each should name the groups that the role is made of: who matches
+/// by another gets nothing.
+fn check_alternatives(reader: &Reader<'_>, spot: &Spot<&str>, when: &When, role: &GrantedRole) {
+    let GrantedRole::Template { account, role } = role else {
+        return;
+    };
+    for name in account.groups().chain(role.groups()) {
+        for (key, patterns) in when.texts() {
+            let names = |pattern: &&Pattern| pattern.groups().contains(name);
+            if key == &**name || !patterns.iter().any(|pattern| names(&pattern)) {
+                continue;
+            }
+            let groups = when.groups.as_ref().filter(|_| key == Key::Group.as_str());
+            let literal = groups.and_then(|groups| groups.ids.first());
+            let literal = literal.map(|(_, group)| group.to_string());
+            let pattern = patterns.iter().find(|pattern| !names(pattern));
+            if let Some(without) = literal.or_else(|| pattern.map(ToString::to_string)) {
+                let message =
+                    format!("who matches by `{without}` gets no role: it names no `{name}`");
+                reader.problems().warning(&spot.at, message);
+            }
+        }
     }
 }
 
