@@ -245,7 +245,7 @@ fn check_reach(reader: &Reader<'_>, listener: &Listener) {
                     &at,
                     format!("{} can be reached from elsewhere", address.ip()),
                 )
-                .hint("only callers of this host are answered; bind loopback or 169.254.169.254");
+                .hint("only callers of this host and its containers are answered; bind loopback or 169.254.169.254");
         }
     }
 }

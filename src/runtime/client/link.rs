@@ -24,7 +24,10 @@ use crate::transport::causes;
 /// How long the unit may take for one answer.
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Lists that nobody waits for who is known to be a container are so far apart.
-const PACE: Duration = Duration::from_millis(200);
+const PACE: Duration = Duration::from_millis(100);
+/// So many lists may pass until one has a container that has just begun: docker says so only after
+/// the container's program has been started, which may connect first.
+const LISTS: usize = 8;
 /// Other lists are so far apart, and at least as far as the last one took.
 const LEAST_REST: Duration = Duration::from_millis(10);
 /// A unit that is not there is tried again after this, then ever later.
@@ -132,20 +135,31 @@ impl Link {
         }
     }
 
-    /// Asks for a list that begins after this call, and then for whoever holds the address.
+    /// Who holds the address by lists and inspections that begin after this call: of a container
+    /// that has just begun not the first list may know.
     pub(super) async fn confirm(self: &Arc<Self>, address: IpAddr) -> Answer {
         let mut progress = self.progress.subscribe();
-        let is_known = self.addresses().holder(address).is_some();
-        let number = self.want(is_known);
-        let listed = progress.wait_for(|at| at.done >= number || at.state != State::Up);
-        if !listed.await.is_ok_and(|at| at.state == State::Up) {
-            return Answer::Failed;
+        for _ in 0..LISTS {
+            let is_known = self.addresses().holder(address).is_some();
+            let number = self.want(is_known);
+            let listed = progress.wait_for(|at| at.done >= number || at.state != State::Up);
+            if !listed.await.is_ok_and(|at| at.state == State::Up) {
+                return Answer::Failed;
+            }
+            let holder = self.addresses().holder(address).cloned();
+            let answer = match holder {
+                Some(Holder::One { id, owner }) => self.ask(&Key { id, owner }, number).await,
+                Some(Holder::Several) => return Answer::Nothing,
+                None => continue,
+            };
+            match answer {
+                Answer::Told(told) if !told.addresses.contains(&address.to_canonical()) => {}
+                // It has ended since, and the address may be another's.
+                Answer::Nothing => {}
+                Answer::Told(_) | Answer::Failed => return answer,
+            }
         }
-        let holder = self.addresses().holder(address).cloned();
-        match holder {
-            Some(Holder::One { id, owner }) => self.ask(&Key { id, owner }, number).await,
-            Some(Holder::Several) | None => Answer::Nothing,
-        }
+        Answer::Nothing
     }
 
     /// Wants a list that has not begun yet, and says its number.

@@ -99,13 +99,11 @@ impl Containers {
             }
         });
         match asked.await.unwrap_or(Answer::Failed) {
-            Answer::Told(told) if told.addresses.contains(&address.to_canonical()) => {
-                Known::Yes(Held {
-                    id: told.facts.id.clone(),
-                    facts: Arc::clone(&told.facts),
-                })
-            }
-            Answer::Told(_) | Answer::Nothing => Known::No,
+            Answer::Told(told) => Known::Yes(Held {
+                id: told.facts.id.clone(),
+                facts: Arc::clone(&told.facts),
+            }),
+            Answer::Nothing => Known::No,
             Answer::Failed => Known::NotYet,
         }
     }
