@@ -78,6 +78,14 @@ def everything():
     return failed - {None}
 
 
+def some(names):
+    """Installs only Debian's packages and these parts; gives the names of those that failed."""
+    (CACHE / "logs").mkdir(parents=True, exist_ok=True)
+    failed = {install_packages(), *(install(part) for part in LATER if part.name in names)}
+    copy_programs()
+    return failed - {None}
+
+
 def copy_programs():
     """Puts the programs where every uid may read them; a checkout may be private."""
     shutil.rmtree(PROGRAMS, ignore_errors=True)

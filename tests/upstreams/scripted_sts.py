@@ -60,6 +60,8 @@ class Issued:
     secret_access_key: str
     session_token: str
     expires_at: float
+    role: str  # the last part of the role's ARN, empty if there is none
+    session_name: str
 
 
 class ScriptedSts:
@@ -120,12 +122,12 @@ class ScriptedSts:
                 self.behaviour = dataclasses.replace(met, times=left) if left else Behaviour()
             return met
 
-    def issue(self, lifetime, skew):
+    def issue(self, lifetime, skew, role, session_name):
         """A new access key: id, record, and its expiration as STS would write it."""
         number = next(self._serial)
         key = "ASIA%s%04d" % ("".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(12)), number)
         expires_at = int(time.time() + skew) + lifetime
-        issued = Issued(secrets.token_urlsafe(30), secrets.token_urlsafe(240), expires_at)
+        issued = Issued(secrets.token_urlsafe(30), secrets.token_urlsafe(240), expires_at, role, session_name)
         with self._lock:
             self.issued[key] = issued
         return key, issued, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expires_at))
@@ -218,7 +220,9 @@ class _Handler(BaseHTTPRequestHandler):
         lifetime = met.lifetime
         if lifetime is None:
             lifetime = int(parameters.get("DurationSeconds", 3600))
-        key, issued, expiration = self.server.sts.issue(lifetime, met.skew)
+        role = parameters.get("RoleArn", "").rpartition("/")[2]
+        name = parameters.get("RoleSessionName", "")
+        key, issued, expiration = self.server.sts.issue(lifetime, met.skew, role, name)
         result = (
             f"<Credentials><AccessKeyId>{key}</AccessKeyId>"
             f"<SecretAccessKey>{issued.secret_access_key}</SecretAccessKey>"
@@ -226,8 +230,6 @@ class _Handler(BaseHTTPRequestHandler):
             f"<Expiration>{escape(met.expiration or expiration)}</Expiration></Credentials>"
         )
         if action.startswith("AssumeRole"):
-            role = parameters.get("RoleArn", "").rpartition("/")[2]
-            name = parameters.get("RoleSessionName", "")
             result += (
                 f"<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:{escape(name)}</AssumedRoleId>"
                 f"<Arn>arn:aws:sts::{ACCOUNT}:assumed-role/{escape(role)}/{escape(name)}</Arn>"

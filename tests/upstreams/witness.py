@@ -23,6 +23,7 @@ class Witness:
         self.secrets = secrets
         self.objects = {}
         self.signed = []  # access key ids, in the order of their requests
+        self.signers = {}  # bucket to the access key ids that signed for it
         self.refused = []  # error codes of requests that were turned away
         self.url = "http://%s:%d" % self._server.server_address
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -58,6 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path).lstrip("/")
         bucket, _, name = path.partition("/")
         query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+        witness.signers.setdefault(bucket, set()).add(key)
         if not bucket:
             return self._xml("<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>")
         if not name:
