@@ -75,4 +75,14 @@ mod tests {
         }
         assert_eq!(names(b"0::/\xff\n", &id), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_content_upsets_the_reader(content: Vec<u8>, name: String) {
+            let id = "1".repeat(64);
+            let _group = names(&content, &id);
+            let content = format!("0::/{name}/{id}\n{}", content.escape_ascii());
+            let _its_group = names(content.as_bytes(), &id);
+        }
+    }
 }

@@ -183,3 +183,36 @@ fn unframed(read: &mut BytesMut, largest: usize) -> Result<Option<Bytes>, RpcErr
     read.advance(HEAD);
     Ok(Some(read.split_to(length).freeze()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::runtime::engine::cri_messages::{Sandboxes, StatusRequest};
+
+    proptest! {
+        #[test]
+        fn no_bytes_upset_the_reader(bytes: Vec<u8>, largest in 0_usize..100) {
+            let mut read = BytesMut::from(bytes.as_slice());
+            while let Ok(Some(message)) = unframed(&mut read, largest) {
+                prop_assert!(message.len() <= largest);
+                let _sandboxes = Sandboxes::decode(message);
+            }
+        }
+
+        #[test]
+        fn a_message_is_read_once_it_is_whole(id: String, verbose: bool) {
+            let message = StatusRequest { id, verbose };
+            let whole = framed(&message);
+            for cut in 0..whole.len() {
+                let mut read = BytesMut::from(whole.get(..cut).unwrap());
+                prop_assert!(unframed(&mut read, 10_000).unwrap().is_none());
+            }
+            let mut read = BytesMut::from(whole.as_ref());
+            let taken = unframed(&mut read, 10_000).unwrap().unwrap();
+            prop_assert_eq!(StatusRequest::decode(taken).unwrap(), message);
+            prop_assert!(read.is_empty());
+        }
+    }
+}
