@@ -400,6 +400,33 @@ fn what_nothing_can_prove_is_warned_about() {
 }
 
 #[test]
+fn an_issuer_that_nobody_declares_is_told() {
+    let told = told(&format!(
+        "{HOST}{}",
+        grant("{ token.issuer = 'https://isuer.example' }")
+    ));
+    assert!(told.contains("no `[[issuer]]` has the URL"), "{told}");
+    assert!(
+        told.contains("did you mean `https://issuer.example`?"),
+        "{told}"
+    );
+    when("{ token.issuer = ['https://*.example', { regex = 'x' }] }");
+}
+
+#[test]
+fn roles_that_no_arn_can_be_derived_for_are_told() {
+    let grant = "[[grant]]\nrole = '{b}/{x}'\nwhen = { unit = { regex = '(?<b>b)-(?<x>.*)' } }\n";
+    let without = told(&format!("[account.b]\nregion = 'eu-central-1'\n{grant}"));
+    assert!(
+        without.contains("this grant can never give a role"),
+        "{without}"
+    );
+    let declared = "[account.b]\nrole.it.arn = 'arn:aws:iam::000000000001:role/it'\n";
+    assert_eq!(told(&format!("{declared}{grant}")), "");
+    assert_eq!(told(&format!("[account.b]\nid = 1\n{grant}")), "");
+}
+
+#[test]
 fn a_grant_without_a_reason_says_whom_it_is_for() {
     let reason = |when: &str| {
         let (config, _) = load(&format!("{HOST}{}", grant(when)));

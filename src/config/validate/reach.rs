@@ -6,7 +6,7 @@ use super::cover::{Anchor, covers};
 use super::reader::Reader;
 use crate::config::problem::At;
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::grants::{Grant, GrantId, When};
+use crate::grants::{Grant, GrantId, GrantedRole, When};
 use crate::types::RoleRef;
 
 /// How many hidden grants are named.
@@ -16,6 +16,7 @@ pub(super) fn check(root: &Reader<'_>, config: &Config) {
     check_order(root, config);
     check_prefetch(root, config);
     check_unused(root, config);
+    check_underived(root, config);
     check_tokens(root, config);
 }
 
@@ -166,6 +167,33 @@ fn check_unused(root: &Reader<'_>, config: &Config) {
                 &table.at,
                 format!("no grant gives {} to anybody", role.reference),
             );
+        }
+    }
+}
+
+/// Patterns that name roles of an account whose roles have no ARN unless they are declared.
+fn check_underived(root: &Reader<'_>, config: &Config) {
+    let tables = root.tables("grant");
+    for grant in &config.grants {
+        let GrantedRole::Template { account: alias, .. } = &grant.role else {
+            continue;
+        };
+        let of_template = |account: &&Account| alias.may_be(account.alias.as_str());
+        let mut accounts = config.accounts.values().filter(of_template).peekable();
+        let gives = |account: &Account| {
+            let mut declared = account.roles.values();
+            account.defaults.is_some() || declared.any(|role| grant.role.may_be(&role.reference))
+        };
+        if accounts.peek().is_none() || accounts.any(gives) {
+            continue;
+        }
+        if let Some(table) = tables.get(number(grant).saturating_sub(1)) {
+            root.problems()
+                .warning(
+                    &table.place("role"),
+                    "this grant can never give a role: its account has no `id` to derive an ARN of",
+                )
+                .hint("give the account its `id`, or declare the roles");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::suggest;
 use crate::config::validate::reader::Reader;
 use crate::grants::{ContainerWhen, When};
 
@@ -15,8 +16,8 @@ pub(in crate::config::validate) struct Offer<'a> {
     listeners: Vec<&'a str>,
     /// `[runtime]`: a container runtime is asked.
     runtime: bool,
-    /// `[[issuer]]`: tokens are verified.
-    issuers: bool,
+    /// `[[issuer]]`: whose tokens are verified.
+    issuers: Vec<&'a str>,
     /// What is served at all.
     apis: BTreeSet<&'a str>,
     /// `peers`: other hosts are let in.
@@ -28,10 +29,12 @@ impl<'a> Offer<'a> {
         let listeners = root.tables("listener");
         let names = listeners.iter().filter_map(|one| one.text("name"));
         let apis = listeners.iter().flat_map(|one| one.texts("apis"));
+        let issuers = root.tables("issuer");
+        let urls = issuers.iter().filter_map(|one| one.text("url"));
         Self {
             listeners: names.map(|spot| spot.value).collect(),
             runtime: root.own("runtime").is_some(),
-            issuers: root.own("issuer").is_some(),
+            issuers: urls.map(|spot| spot.value).collect(),
             apis: apis.map(|spot| spot.value).collect(),
             others: listeners.iter().any(|one| one.own("peers").is_some()),
         }
@@ -49,9 +52,7 @@ impl<'a> Offer<'a> {
             return;
         }
         self.check_runtime(keys, when);
-        if when.token.is_some() && !self.issuers {
-            never(keys, "token", "no `[[issuer]]` verifies any");
-        }
+        self.check_issuer(keys);
         if when.principal.is_some() && !PEOPLES.iter().any(|api| self.apis.contains(api)) {
             never(
                 keys,
@@ -84,6 +85,25 @@ impl<'a> Offer<'a> {
         }
     }
 
+    fn check_issuer(&self, keys: &Reader<'_>) {
+        let Some(token) = keys.table("token") else {
+            return;
+        };
+        if self.issuers.is_empty() {
+            never(keys, "token", "no `[[issuer]]` verifies any");
+            return;
+        }
+        for spot in token.texts("issuer") {
+            if !spot.value.contains('*') && !self.issuers.contains(&spot.value) {
+                let message = format!("no `[[issuer]]` has the URL `{}`", spot.value);
+                let urls = self.issuers.iter().copied();
+                keys.problems()
+                    .warning(&spot.at, message)
+                    .hint(suggest::hint(spot.value, urls));
+            }
+        }
+    }
+
     fn check_runtime(&self, keys: &Reader<'_>, when: &When) {
         let facts = matches!(when.container, Some(ContainerWhen::Facts(_)));
         if let Some(container) = keys.table("container").filter(|_| facts && !self.runtime) {
@@ -91,7 +111,7 @@ impl<'a> Offer<'a> {
                 never(&container, key, "without `[runtime]` nothing tells it");
             }
         }
-        let Some(pod) = keys.table("pod").filter(|_| !self.issuers) else {
+        let Some(pod) = keys.table("pod").filter(|_| self.issuers.is_empty()) else {
             return;
         };
         if !self.runtime {
