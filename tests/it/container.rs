@@ -214,3 +214,32 @@ async fn other_tokens_stand_for_nobody_who_cannot_be_told() {
     let answer = nobody.await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }
+
+#[tokio::test]
+async fn a_group_names_a_role_that_nobody_declared_and_its_grant_narrows_it() {
+    let grant = "role = \"local/by-{who}\"\nduration = \"15m\"\ntags = { group = \"{who}\" }";
+    let text = LOCAL.replace("role = \"local/demo\"", grant).replace(
+        "when = { uid = {uid} }",
+        "when = { uid = {uid}, group = { regex = \"(?<who>[a-z0-9_-]+)\" } }",
+    );
+    let daemon = TestDaemon::start(&text);
+    let at = daemon.address("container");
+    let token = file(&daemon, "token");
+    let answer = ask(at, "GET", "/creds", &[("Authorization", &token)]).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let held = daemon.daemon.vending.sessions().report();
+    let [session] = held.as_slice() else {
+        panic!("{held:?}");
+    };
+    let role = session.role.to_string();
+    assert!(role.starts_with("local/by-"), "{role}");
+    let expires = answer.json()["Expiration"].as_str().unwrap().to_owned();
+    let expires = chrono::DateTime::parse_from_rfc3339(&expires).unwrap();
+    let left = expires.signed_duration_since(chrono::Utc::now());
+    assert!(left.num_minutes() <= 15, "{left}");
+    let path = format!("/role/{role}");
+    let chosen = ask(at, "GET", &path, &[("Authorization", &token)]).await;
+    assert_eq!(chosen.json()["AccessKeyId"], answer.json()["AccessKeyId"]);
+    let other = ask(at, "GET", "/role/local/demo", &[("Authorization", &token)]).await;
+    assert_eq!(other.status, 404, "{}", other.body);
+}

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Pieces that make configurations, right and wrong ones.
-const PIECES: [&str; 46] = [
+const PIECES: [&str; 54] = [
     "[[listener]]\n",
     "[account.a]\n",
     "[account.a.role.web]\n",
@@ -42,6 +42,14 @@ const PIECES: [&str; 46] = [
     "true",
     "['a', 1]",
     "{ uid = 1 }",
+    "unit",
+    "group",
+    "address",
+    "token",
+    "label",
+    "{ regex = '(?<x>a)' }",
+    "'{x}/{unit}'",
+    "'10.0.0.1/8'",
     "{ from = 'role', role = 'a/web' }",
     "'{caller}'",
     "2026-01-01T00:00:00Z",
