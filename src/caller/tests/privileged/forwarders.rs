@@ -6,9 +6,9 @@ use std::net::TcpListener;
 use nix::sched::{CloneFlags, unshare};
 
 use super::super::{desk, identify, listener};
-use super::{CONNECT, Group, SOMEBODY, can_test, end, run};
+use super::{CONNECT, Group, SOMEBODY, can_test, end, look_up_place, run};
 use crate::caller::{Caller, CallerKey, Desk};
-use crate::grants::{Fact, Known};
+use crate::grants::Known;
 
 /// Runs a forwarder (`$1`) for a network namespace of a user (of the process `INNER`), and connects from there through the
 /// forwarder's gateway (`$2`) to this port (`$0`), as soon as that works.
@@ -26,7 +26,7 @@ until nsenter --target $inner --user --net --preserve-credentials bash -c \
 
 async fn placed(desk: &Desk, listener: &TcpListener) -> Caller {
     let caller = identify(desk, listener);
-    desk.look_up(&caller, Fact::Place).await;
+    look_up_place(desk, &caller).await;
     caller
 }
 
@@ -91,8 +91,8 @@ async fn forwarded(forwarder: &str, gateway: &str) {
     for child in [before, beside, other] {
         end(child);
     }
-    drop(listener);
-    group.end(behind);
+    assert!(group.end_all());
+    end(behind);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 
 use super::super::{desk, identify, listener};
-use super::{CONNECT, Group, SOMEBODY, can_test, end};
+use super::{CONNECT, Group, SOMEBODY, can_test, end, look_up_place};
 use crate::caller::{Caller, CallerKey, Desk, Doubt, Evidence, ProcessId};
 use crate::grants::{
     ContainerId, ContainerWhen, Decision, Fact, Grant, GrantId, Known, Place, Placeholder, Select,
@@ -24,7 +24,7 @@ async fn connected(
 ) -> (Caller, Child) {
     let child = group.spawn(uid, CONNECT, &address.port().to_string());
     let caller = identify(desk, listener);
-    desk.look_up(&caller, Fact::Place).await;
+    look_up_place(desk, &caller).await;
     (caller, child)
 }
 
