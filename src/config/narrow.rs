@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Account, Role, RoleKind};
 use crate::grants::{Names, Narrowing, Placeholder, Template};
-use crate::types::{RoleArn, RoleName, RoleRef};
+use crate::types::{RoleArn, RoleName, RoleRef, TagValue};
 
 /// An unused session is let go after this long, where nothing else is said.
 pub(super) const IDLE: Duration = Duration::from_hours(6);
@@ -89,12 +89,81 @@ impl Role {
     }
 
     /// The session tags for a caller of these names. A tag of a name that the caller has not is not
-    /// set: a policy that asks for it does not match.
+    /// set: a policy that asks for it does not match. What a caller is called may be of any form, so
+    /// values are made valid.
     pub fn tags_of(&self, names: &Names) -> Vec<(String, String)> {
-        let known = self
-            .tags
-            .iter()
-            .filter_map(|(key, value)| Some((key.clone(), value.fill_known(names)?)));
+        let known = self.tags.iter().filter_map(|(key, value)| {
+            let value = TagValue::from_any(&value.fill_known(names)?);
+            Some((key.clone(), value.as_str().to_owned()))
+        });
         known.collect()
+    }
+
+    /// Which of these tags go on into chained roles: STS refuses the key of a tag that is not set.
+    pub fn transitive_of(&self, tags: &[(String, String)]) -> Vec<String> {
+        let is_set = |key: &&String| tags.iter().any(|(set, _)| set.eq_ignore_ascii_case(key));
+        self.transitive_tags
+            .iter()
+            .filter(is_set)
+            .cloned()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role() -> Role {
+        let text = |text: &str| Template::parse(text).unwrap();
+        let reference = RoleRef::parse("prod/web").unwrap();
+        let arn = RoleArn::new("arn:aws:iam::123456789012:role/web").unwrap();
+        Role {
+            tags: vec![
+                ("unit".to_owned(), text("{unit}")),
+                ("image".to_owned(), text("image {image}")),
+                ("host".to_owned(), text("{hostname}")),
+            ],
+            transitive_tags: vec!["Host".to_owned(), "unit".to_owned()],
+            session_name: text("{unit}@{hostname}"),
+            ..Role::plain(reference, arn, RoleKind::AssumeRole)
+        }
+    }
+
+    #[test]
+    fn what_a_caller_has_not_is_left_out_and_nothing_else() {
+        let names = Names::default().with(Placeholder::Hostname, "box");
+        let tags = role().tags_of(&names);
+        assert_eq!(tags, [("host".to_owned(), "box".to_owned())]);
+        assert_eq!(role().transitive_of(&tags), ["Host"]);
+        let unit = names.with(Placeholder::Unit, "nginx.service");
+        let of_unit = role().tags_of(&unit);
+        let keys: Vec<&str> = of_unit.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["unit", "host"]);
+        assert_eq!(role().transitive_of(&of_unit), ["Host", "unit"]);
+    }
+
+    #[test]
+    fn tags_of_what_others_call_a_container_are_valid() {
+        let image = format!("registry.example/{{{}}}", "x".repeat(400));
+        let names = Names::default().with(Placeholder::Image, image);
+        let tags = role().tags_of(&names);
+        let (key, value) = tags.first().unwrap();
+        assert_eq!(key, "image");
+        assert!(value.starts_with("image registry.example/-xxx"), "{value}");
+        assert!(TagValue::new(value).is_ok());
+    }
+
+    #[test]
+    fn a_session_name_of_what_a_caller_has_not_is_the_callers_own() {
+        let user = Names::default().with(Placeholder::User, "jane");
+        assert_eq!(role().session_name_of(&user), "jane");
+        let unit = user
+            .with(Placeholder::Unit, "nginx.service")
+            .with(Placeholder::Hostname, "box");
+        assert_eq!(role().session_name_of(&unit), "nginx.service@box");
+        let plain = Role::plain(role().reference, role().arn, RoleKind::AssumeRole);
+        let caller = unit.with(Placeholder::Caller, "nginx.service");
+        assert_eq!(plain.session_name_of(&caller), "nginx.service");
     }
 }

@@ -56,6 +56,8 @@ pub struct Request {
     pub role_arn: Option<RoleArn>,
     /// The role session name (or federated name) that upstream sees.
     pub session_name: Option<Arc<str>>,
+    /// The source identity that upstream sees.
+    pub source_identity: Option<Arc<str>>,
     /// Which calls are paced together.
     pub upstream: Arc<Upstream>,
     /// The life asked for.

@@ -96,10 +96,11 @@ impl Call {
             .policy_arns
             .iter()
             .filter(|_| takes(Parameter::PolicyArns));
-        let transitive = role
-            .transitive_tags
-            .iter()
-            .filter(|_| takes(Parameter::TransitiveTags));
+        let tags = if takes(Parameter::Tags) {
+            tags_of(role, wish)
+        } else {
+            Vec::new()
+        };
         Self {
             action,
             role_arn: (!action.wants_long_term_keys()).then(|| role.arn.clone()),
@@ -109,12 +110,12 @@ impl Call {
             duration: duration(role.duration, dialect, base),
             policy: role.policy.clone().filter(|_| takes(Parameter::Policy)),
             policy_arns: policy_arns.cloned().collect(),
-            tags: if takes(Parameter::Tags) {
-                tags_of(role, wish)
+            transitive_tags: if takes(Parameter::TransitiveTags) {
+                role.transitive_of(&tags)
             } else {
                 Vec::new()
             },
-            transitive_tags: transitive.cloned().collect(),
+            tags,
             external_id: role
                 .external_id
                 .clone()

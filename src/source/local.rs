@@ -66,15 +66,18 @@ pub fn local_request(
         .as_ref()
         .and_then(|template| template.fill_known(names))
         .map(|identity| SessionName::from_any(&identity, SessionName::MAX));
+    let tags = tags_of(role, wish);
     let issue = IssueRequest {
         principal: None,
         role: role.reference.clone(),
         session_name: session_name.clone(),
         duration: role.duration,
         chain_depth: 0,
-        tags: tags_of(role, wish),
-        transitive_keys: role.transitive_tags.clone(),
-        source_identity: source_identity.map(|name| name.as_str().to_owned()),
+        transitive_keys: role.transitive_of(&tags),
+        tags,
+        source_identity: source_identity
+            .as_ref()
+            .map(|name| name.as_str().to_owned()),
         policy: role.policy.as_deref().map(str::to_owned),
         mfa: false,
     };
@@ -83,6 +86,7 @@ pub fn local_request(
         role: role.reference.clone(),
         role_arn: Some(role.arn.clone()),
         session_name: Some(Arc::from(session_name.as_str())),
+        source_identity: source_identity.map(|name| Arc::from(name.as_str())),
         upstream: Arc::clone(upstream),
         duration: role.duration,
         idle: role.idle,

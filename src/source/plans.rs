@@ -11,7 +11,7 @@ use super::call::Call;
 use super::sts::StsSource;
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{Catalogue, NoRequest, Request, SessionKey, Wish};
-use crate::types::{AccountAlias, RoleRef};
+use crate::types::{AccountAlias, RoleRef, SessionName};
 
 /// The requests of a configuration's roles.
 #[derive(Debug)]
@@ -111,12 +111,13 @@ impl Plans {
         if let Some(same) = recall(&self.in_use, &in_use) {
             return Ok(same);
         }
-        let session_name = call.session_name.as_ref();
+        let text = |name: &SessionName| Arc::from(name.as_str());
         let request = Arc::new(Request {
             key,
             role: role.reference.clone(),
             role_arn: call.role_arn.clone(),
-            session_name: session_name.map(|name| Arc::from(name.as_str())),
+            session_name: call.session_name.as_ref().map(text),
+            source_identity: call.source_identity.as_ref().map(text),
             upstream: Arc::clone(&plan.upstream),
             duration: call.duration,
             idle: role.idle,

@@ -172,6 +172,7 @@ mod tests {
             role: RoleRef::parse("prod/web").unwrap(),
             role_arn: None,
             session_name: None,
+            source_identity: None,
             upstream: Arc::new(upstream()),
             duration: Duration::from_hours(1),
             idle: Duration::from_hours(1),

@@ -22,11 +22,11 @@ use crate::caller::{Caller, Desk, PerCaller};
 use crate::clock::{BootTime, Clock};
 use crate::config::Ahead;
 use crate::grants::{
-    Decision, Fact, Facts, Grant, Granted, Known, Names, Placeholder, Provided, Wanted,
+    Decision, Fact, Facts, Grant, Granted, Known, Names, Place, Placeholder, Provided, Wanted,
     WebIdentity, decide,
 };
 use crate::sessions::{Allowance, NoRequest, Prefetch, Request, Session, Sessions, Wish};
-use crate::telemetry::audit::{Audit, Denial, HandOut};
+use crate::telemetry::audit::{Audit, AuditLine, Denial, HandOut, LineKey, Party, Share};
 use crate::types::{RoleArn, RoleRef};
 use visit::Decided;
 
@@ -173,8 +173,7 @@ impl Vending {
             None => self.wait(visit, want, &decided, spent).await?,
         };
         decided.record(&session, || {
-            self.audit
-                .hand_out(&hand_out(visit, want, &decided, &session))
+            hand_out(&self.audit, visit, want, &decided, &session)
         });
         Ok(Handout { session, decided })
     }
@@ -414,13 +413,17 @@ impl Vending {
     fn refused(&self, visit: &Visit, want: &Want, refusal: Refusal) -> Refusal {
         if refusal.is_denial() {
             visit.deny(want, refusal, || {
-                self.audit.denial(&Denial {
-                    caller: caller(visit, want),
-                    evidence: evidence(visit, want),
+                let name = caller(visit, want);
+                let role: Option<Arc<str>> = want.role.role().map(Arc::from);
+                let reason = refusal.as_str();
+                let key = LineKey::denial(Arc::clone(&name), want.api, reason, role.clone());
+                let share = Share::of(&visit.caller().key());
+                self.audit.denial(key, share, || Denial {
+                    party: party(visit, want, name),
                     listener: visit.listener(),
                     api: want.api,
-                    role: want.role.role().map(Arc::from),
-                    reason: refusal.as_str(),
+                    role,
+                    reason,
                 })
             });
         }
@@ -428,20 +431,43 @@ impl Vending {
     }
 }
 
-/// Who asks, for the audit trail: a token tells more than the connection that it came over.
+/// The name of who asks, for the audit trail: a token tells more than the connection that it came
+/// over.
 fn caller(visit: &Visit, want: &Want) -> Arc<str> {
     let caller = visit.caller().name();
     match (&want.identity, want.proof) {
-        (Some(identity), _) => Arc::from(format!("{} ({caller})", identity.name())),
-        (None, Proof::Bearer(owner)) => Arc::from(format!("bearer for uid {owner} ({caller})")),
-        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => Arc::from(caller),
+        (Some(identity), _) => Party::name(&format!("{} ({caller})", identity.name())),
+        (None, Proof::Bearer(owner)) => Party::name(&format!("bearer for uid {owner} ({caller})")),
+        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => Party::name(caller),
+    }
+}
+
+/// Who asks, with all evidence. Made only where an audit line is opened.
+fn party(visit: &Visit, want: &Want, name: Arc<str>) -> Party {
+    let facts = visit.facts(want);
+    let uid = match facts.uid {
+        Known::Yes(uid) => Some(uid),
+        Known::NotYet => visit.caller().evidence().uid(),
+        Known::No => None,
+    };
+    let owner = match facts.place.yes().map(AsRef::as_ref) {
+        Some(Place::Host(_)) => facts.uid.yes().copied(),
+        Some(Place::Container(container)) => container.owner,
+        None => None,
+    };
+    Party {
+        name,
+        evidence: evidence(visit, want),
+        uid,
+        owner,
+        share: Share::of(&visit.caller().key()),
     }
 }
 
 /// All evidence for it.
 fn evidence(visit: &Visit, want: &Want) -> Arc<str> {
     let evidence = visit.caller().all_evidence();
-    let text = match (&want.identity, want.proof) {
+    Party::evidence(match (&want.identity, want.proof) {
         (Some(identity), _) => {
             let WebIdentity {
                 issuer, subject, ..
@@ -450,8 +476,7 @@ fn evidence(visit: &Visit, want: &Want) -> Arc<str> {
         }
         (None, Proof::Bearer(owner)) => format!("{evidence}; bearer token of uid {owner}"),
         (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => evidence.to_string(),
-    };
-    Arc::from(text)
+    })
 }
 
 /// The caller is who its token says.
@@ -468,18 +493,30 @@ fn with_identity(names: Names, identity: &WebIdentity) -> Names {
         .with_known(Placeholder::ServiceAccount, pod.service_account.clone())
 }
 
-fn hand_out(visit: &Visit, want: &Want, decided: &Decided, session: &Session) -> HandOut {
-    let (grant, request) = (decided.grant(), decided.request());
-    HandOut {
-        caller: caller(visit, want),
-        evidence: evidence(visit, want),
-        listener: visit.listener(),
-        api: want.api,
-        role: decided.role().clone(),
-        grant: grant.id,
-        reason: Arc::clone(decided.reason()),
-        session_name: request.session_name.clone(),
-        access_key_id: session.credentials.access_key_id.clone(),
-        expires_at: session.expires_at,
-    }
+/// The line that counts hand-outs of this session to this caller.
+fn hand_out(
+    audit: &Audit,
+    visit: &Visit,
+    want: &Want,
+    decided: &Decided,
+    session: &Session,
+) -> Arc<AuditLine> {
+    let name = caller(visit, want);
+    let access_key_id = &session.credentials.access_key_id;
+    let key = LineKey::hand_out(Arc::clone(&name), decided.role(), access_key_id);
+    audit.hand_out(key, || {
+        let (grant, request) = (decided.grant(), decided.request());
+        HandOut {
+            party: party(visit, want, name),
+            listener: visit.listener(),
+            api: want.api,
+            role: decided.role().clone(),
+            grant: grant.id,
+            reason: Arc::clone(decided.reason()),
+            session_name: request.session_name.clone(),
+            source_identity: request.source_identity.clone(),
+            access_key_id: access_key_id.clone(),
+            expires_at: session.expires_at,
+        }
+    })
 }

@@ -34,11 +34,12 @@ use crate::grants::{Known, Place, Select, Wanted};
 use crate::http::{Connection, Guard, Handler, Request, Response};
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::Selector;
+use crate::telemetry::audit::Party;
 use crate::telemetry::metrics::{Metrics, RequestCounters};
 use crate::types::RoleRef;
 use crate::vending::{Handout, Proof, Refusal, Vending, Want};
 use answer::{Answers, Failure};
-use view::Viewer;
+use view::{Own, Viewer};
 
 /// The protocol's name, in audit and metrics.
 const API: &str = "admin";
@@ -145,13 +146,15 @@ impl Admin {
         let here = matches!(facts.place.yes().map(AsRef::as_ref), Some(Place::Host(_)));
         match facts.uid {
             Known::Yes(uid) if here && (uid == 0 || uid == self.own_uid) => Viewer::Administrator,
-            Known::Yes(_) | Known::No | Known::NotYet => Viewer::User(Arc::from(caller.name())),
+            Known::Yes(uid) if here => Viewer::User(Own::Uid(uid)),
+            Known::Yes(_) => Viewer::User(Own::Name(Party::name(caller.name()))),
+            Known::No | Known::NotYet => Viewer::User(Own::Nothing),
         }
     }
 
     fn status(&self, viewer: &Viewer) -> wire::Status {
         let audit = self.vending.audit();
-        let handed_out = audit.handed_out(|caller| viewer.sees(caller));
+        let handed_out = audit.handed_out(|party| viewer.sees(party));
         let roles = handed_out.iter().map(|line| RoleRef::parse(&line.role));
         let roles: BTreeSet<RoleRef> = roles.filter_map(Result::ok).collect();
         let reports = self.vending.sessions().report_of(|role| match viewer {
@@ -244,7 +247,7 @@ impl Admin {
         let audit = self.vending.audit();
         let events = audit.events_after(after);
         let next = events.last().map_or(after, |event| event.sequence);
-        let seen = events.iter().filter(|event| viewer.sees(event.caller()));
+        let seen = events.iter().filter(|event| viewer.sees(event.party()));
         self.answers.lines(seen.map(|event| &**event), next)
     }
 }

@@ -6,22 +6,36 @@ use std::sync::Arc;
 use super::wire;
 use crate::api::date;
 use crate::sessions::{LastFailure, Report};
-use crate::telemetry::audit::HandedOut;
+use crate::telemetry::audit::{HandedOut, Party};
 
 /// Who looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Viewer {
     /// The daemon's own user or root, on this host: sees and may do everything.
     Administrator,
-    /// Anybody else, by its name in the audit trail: sees itself.
-    User(Arc<str>),
+    /// Anybody else sees its own.
+    User(Own),
+}
+
+/// What is a viewer's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// All of this user: what its programs got outside containers, and in containers of its own.
+    Uid(u32),
+    /// What the caller of this name got: a container sees nothing of the user outside that has the
+    /// same number.
+    Name(Arc<str>),
+    /// Nothing, as it is not known who looks.
+    Nothing,
 }
 
 impl Viewer {
-    pub(super) fn sees(&self, caller: &str) -> bool {
+    pub(super) fn sees(&self, party: &Party) -> bool {
         match self {
             Self::Administrator => true,
-            Self::User(name) => **name == *caller,
+            Self::User(Own::Uid(uid)) => party.owner == Some(*uid),
+            Self::User(Own::Name(name)) => *name == party.name,
+            Self::User(Own::Nothing) => false,
         }
     }
 }
@@ -98,8 +112,8 @@ pub(super) fn callers(handed_out: &[HandedOut]) -> Vec<wire::Caller> {
     let mut by_name: BTreeMap<&str, (&str, BTreeSet<&str>)> = BTreeMap::new();
     for line in handed_out {
         let (_, roles) = by_name
-            .entry(&line.caller)
-            .or_insert_with(|| (&line.evidence, BTreeSet::new()));
+            .entry(&line.party.name)
+            .or_insert_with(|| (&line.party.evidence, BTreeSet::new()));
         roles.insert(&line.role);
     }
     by_name
@@ -110,4 +124,37 @@ pub(super) fn callers(handed_out: &[HandedOut]) -> Vec<wire::Caller> {
             roles: roles.into_iter().map(str::to_owned).collect(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::audit::Share;
+
+    fn party(name: &str, uid: u32, owner: Option<u32>) -> Party {
+        Party {
+            name: Arc::from(name),
+            evidence: Arc::from("for tests"),
+            uid: Some(uid),
+            owner,
+            share: Share::of(&name),
+        }
+    }
+
+    #[test]
+    fn users_see_their_own_whatever_it_is_called_and_containers_only_themselves() {
+        let shell = party("uid 1000", 1000, Some(1000));
+        let unit = party("unit web.service uid 1000", 1000, Some(1000));
+        let rootless = party("container aa of uid 1000 uid 100999", 100_999, Some(1000));
+        let contained = party("container bb uid 1000", 1000, None);
+        let other = party("uid 1001", 1001, Some(1001));
+        let all = [&shell, &unit, &rootless, &contained, &other];
+        let seen = |viewer: &Viewer| all.map(|party| viewer.sees(party));
+        let user = Viewer::User(Own::Uid(1000));
+        assert_eq!(seen(&user), [true, true, true, false, false]);
+        let inside = Viewer::User(Own::Name(Arc::clone(&contained.name)));
+        assert_eq!(seen(&inside), [false, false, false, true, false]);
+        assert_eq!(seen(&Viewer::User(Own::Nothing)), [false; 5]);
+        assert_eq!(seen(&Viewer::Administrator), [true; 5]);
+    }
 }

@@ -344,6 +344,7 @@ pub(super) fn plain(name: &str, source: &Arc<Script>) -> Request {
         role: role(name),
         role_arn: None,
         session_name: None,
+        source_identity: None,
         upstream: unbounded(),
         duration: HOUR,
         idle: HOUR * 6,

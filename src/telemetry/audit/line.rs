@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use super::party::{Party, Share, bounded};
 use super::trail::{Kind, Trail};
 use crate::grants::GrantId;
 use crate::types::{AccessKeyId, RoleRef};
+
+/// The longest reason that is kept: what a grant's patterns matched may stand in it.
+const LONGEST_REASON: usize = 512;
 
 /// One hand-out.
 #[derive(Clone, Debug)]
 pub struct HandOut {
     /// Who got it.
-    pub caller: Arc<str>,
-    /// How we know.
-    pub evidence: Arc<str>,
+    pub party: Party,
     /// Where it was asked for.
     pub listener: Arc<str>,
     /// In which protocol.
@@ -27,6 +29,8 @@ pub struct HandOut {
     pub reason: Arc<str>,
     /// The role session name that upstream knows.
     pub session_name: Option<Arc<str>>,
+    /// The source identity that upstream knows.
+    pub source_identity: Option<Arc<str>>,
     /// Joins the trail to upstream's.
     pub access_key_id: AccessKeyId,
     /// Upstream's expiration.
@@ -37,9 +41,7 @@ pub struct HandOut {
 #[derive(Clone, Debug)]
 pub struct Denial {
     /// Who was refused.
-    pub caller: Arc<str>,
-    /// How we know who it is.
-    pub evidence: Arc<str>,
+    pub party: Party,
     /// Where.
     pub listener: Arc<str>,
     /// In which protocol.
@@ -50,19 +52,11 @@ pub struct Denial {
     pub reason: &'static str,
 }
 
-impl Denial {
-    pub(super) fn whatever_role(self) -> Self {
-        Self { role: None, ..self }
-    }
-}
-
 /// A key that a caller was handed.
 #[derive(Clone, Debug)]
 pub struct HandedOut {
     /// Who got it.
-    pub caller: Arc<str>,
-    /// How we know.
-    pub evidence: Arc<str>,
+    pub party: Party,
     /// `account/role`.
     pub role: Arc<str>,
     /// Which key.
@@ -70,27 +64,37 @@ pub struct HandedOut {
 }
 
 /// What makes two hand-outs, or two denials, the same.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LineKey(Same);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Same {
     HandOut(Arc<str>, RoleRef, AccessKeyId),
     Denial(Arc<str>, &'static str, &'static str, Option<Arc<str>>),
 }
 
-impl Key {
-    pub(super) fn of_hand_out(of: &HandOut) -> Self {
-        Self::HandOut(
-            Arc::clone(&of.caller),
-            of.role.clone(),
-            of.access_key_id.clone(),
-        )
+impl LineKey {
+    /// All hand-outs of this key of this role to the caller of this name.
+    pub fn hand_out(caller: Arc<str>, role: &RoleRef, key: &AccessKeyId) -> Self {
+        Self(Same::HandOut(caller, role.clone(), key.clone()))
     }
 
-    pub(super) fn of_denial(of: &Denial) -> Self {
-        Self::Denial(Arc::clone(&of.caller), of.api, of.reason, of.role.clone())
+    /// All denials of this role to the caller of this name, over this API for this reason.
+    pub fn denial(
+        caller: Arc<str>,
+        api: &'static str,
+        reason: &'static str,
+        role: Option<Arc<str>>,
+    ) -> Self {
+        Self(Same::Denial(caller, api, reason, role))
     }
 
-    pub(super) fn of_denial_whatever_role(of: &Denial) -> Self {
-        Self::Denial(Arc::clone(&of.caller), of.api, of.reason, None)
+    /// The same whatever role was asked for.
+    pub(super) fn whatever_role(self) -> Self {
+        match self.0 {
+            Same::Denial(caller, api, reason, _) => Self::denial(caller, api, reason, None),
+            hand_out @ Same::HandOut(..) => Self(hand_out),
+        }
     }
 }
 
@@ -98,46 +102,48 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) kind: Kind,
-    pub(super) caller: Arc<str>,
-    pub(super) evidence: Arc<str>,
+    pub(super) party: Party,
     pub(super) listener: Arc<str>,
     pub(super) api: &'static str,
     pub(super) role: Option<Arc<str>>,
     pub(super) grant: Option<GrantId>,
     pub(super) reason: Arc<str>,
     pub(super) session_name: Option<Arc<str>>,
+    pub(super) source_identity: Option<Arc<str>>,
     pub(super) access_key_id: Option<AccessKeyId>,
     pub(super) expires_at: Option<SystemTime>,
 }
 
-impl Subject {
-    pub(super) fn of_hand_out(of: &HandOut) -> Self {
+impl From<HandOut> for Subject {
+    fn from(of: HandOut) -> Self {
         Self {
             kind: Kind::HandOut,
-            caller: Arc::clone(&of.caller),
-            evidence: Arc::clone(&of.evidence),
-            listener: Arc::clone(&of.listener),
+            party: of.party,
+            listener: of.listener,
             api: of.api,
             role: Some(Arc::from(of.role.to_string())),
             grant: Some(of.grant),
-            reason: Arc::clone(&of.reason),
-            session_name: of.session_name.clone(),
-            access_key_id: Some(of.access_key_id.clone()),
+            reason: bounded(of.reason, LONGEST_REASON),
+            session_name: of.session_name,
+            source_identity: of.source_identity,
+            access_key_id: Some(of.access_key_id),
             expires_at: Some(of.expires_at),
         }
     }
+}
 
-    pub(super) fn of_denial(of: &Denial) -> Self {
+impl From<Denial> for Subject {
+    fn from(of: Denial) -> Self {
         Self {
             kind: Kind::Denial,
-            caller: Arc::clone(&of.caller),
-            evidence: Arc::clone(&of.evidence),
-            listener: Arc::clone(&of.listener),
+            party: of.party,
+            listener: of.listener,
             api: of.api,
-            role: of.role.clone(),
+            role: of.role,
             grant: None,
             reason: Arc::from(of.reason),
             session_name: None,
+            source_identity: None,
             access_key_id: None,
             expires_at: None,
         }
@@ -169,15 +175,18 @@ impl AuditLine {
         self.untold.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn caller(&self) -> &str {
-        &self.subject.caller
+    pub(super) fn party(&self) -> &Party {
+        &self.subject.party
+    }
+
+    pub(super) fn share(&self) -> Share {
+        self.subject.party.share
     }
 
     pub(super) fn handed_out(&self) -> Option<HandedOut> {
         let of = &self.subject;
         Some(HandedOut {
-            caller: Arc::clone(&of.caller),
-            evidence: Arc::clone(&of.evidence),
+            party: of.party.clone(),
             role: Arc::clone(of.role.as_ref()?),
             access_key_id: of.access_key_id.clone()?,
         })

@@ -6,24 +6,27 @@
 //!
 //! Invariant: every hand-out and every denial is in exactly one event's count. A line that is
 //! dropped tells what it still holds, so this needs no care from whoever keeps one.
+//!
+//! What is kept is bounded, and shared fairly: who does most loses first.
 
 mod line;
+mod lines;
+mod party;
 #[cfg(test)]
 mod tests;
 mod trail;
 
-pub use line::{AuditLine, Denial, HandOut, HandedOut};
+pub use line::{AuditLine, Denial, HandOut, HandedOut, LineKey};
+pub use party::{Party, Share};
 pub use trail::{AuditEvent, Kind};
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use line::{Key, Subject};
+use lines::{Kept, Lines};
 use trail::Trail;
 
 /// How often counts are told.
@@ -35,11 +38,11 @@ const DENIAL_MEMORY: u32 = 60;
 /// How many hand-outs' lines are kept: more than connections and a day's usual roles.
 const HAND_OUTS: usize = 16_384;
 
-/// How many denials' lines are kept.
+/// How many denials' lines are kept that tell which role was asked for.
 const DENIALS: usize = 1024;
 
-/// How many lines are let go at once when there are too many.
-const RETIRED_AT_ONCE: usize = 1024;
+/// And how many of one caller: which role is asked for is the caller's choice.
+const DENIALS_OF_EACH: usize = 64;
 
 /// How many counts are told before other work gets its turn.
 const TOLD_AT_ONCE: usize = 64;
@@ -48,20 +51,13 @@ const TOLD_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub struct Audit {
     trail: Arc<Trail>,
-    lines: Mutex<Lines>,
+    lines: Mutex<Tables>,
 }
 
 #[derive(Debug, Default)]
-struct Lines {
-    hand_outs: HashMap<Key, Held>,
-    denials: HashMap<Key, Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    line: Arc<AuditLine>,
-    /// Periods without a count.
-    quiet: u32,
+struct Tables {
+    hand_outs: Lines,
+    denials: Lines,
 }
 
 impl Audit {
@@ -73,71 +69,51 @@ impl Audit {
         }
     }
 
-    /// Records one hand-out. The line counts later ones of the same caller, role and access key.
-    pub fn hand_out(&self, hand_out: &HandOut) -> Arc<AuditLine> {
-        let key = Key::of_hand_out(hand_out);
-        self.count(
-            key,
-            HAND_OUTS,
-            |lines| &mut lines.hand_outs,
-            || Subject::of_hand_out(hand_out),
-        )
+    /// Records one hand-out. The line counts later ones of the same key; `hand_out` tells of it,
+    /// where it is the first.
+    pub fn hand_out(&self, key: LineKey, hand_out: impl FnOnce() -> HandOut) -> Arc<AuditLine> {
+        let mut lines = self.lock();
+        let table = &mut lines.hand_outs;
+        if let Some(line) = table.again(&key) {
+            return line;
+        }
+        let line = Arc::new(AuditLine::first(hand_out().into(), Arc::clone(&self.trail)));
+        let retired = table.keep(key, &line, HAND_OUTS);
+        drop(lines);
+        drop(retired);
+        line
     }
 
-    /// Records one denial. The line counts later ones of the same caller for the same reason.
-    pub fn denial(&self, denial: &Denial) -> Arc<AuditLine> {
-        let asked = Key::of_denial(denial);
-        let folded = Key::of_denial_whatever_role(denial);
-        let known = {
-            let lines = self.lock();
-            lines.denials.contains_key(&asked) || lines.denials.len() < DENIALS
-        };
-        // Which role is asked for is the caller's choice: it must not fill the table.
-        let (key, denial) = if known {
-            (asked, denial.clone())
-        } else {
-            (folded, denial.clone().whatever_role())
-        };
-        self.count(
-            key,
-            DENIALS * 2,
-            |lines| &mut lines.denials,
-            || Subject::of_denial(&denial),
-        )
-    }
-
-    fn count(
+    /// Records one denial. The line counts later ones of the same key; `denial` tells of it, where
+    /// it is the first.
+    pub fn denial(
         &self,
-        key: Key,
-        bound: usize,
-        table: fn(&mut Lines) -> &mut HashMap<Key, Held>,
-        subject: impl FnOnce() -> Subject,
+        key: LineKey,
+        share: Share,
+        denial: impl FnOnce() -> Denial,
     ) -> Arc<AuditLine> {
         let mut lines = self.lock();
-        let table = table(&mut lines);
-        let retired = if table.len() >= bound {
-            retire(table)
+        let table = &mut lines.denials;
+        if let Some(line) = table.again(&key) {
+            return line;
+        }
+        // Which role is asked for is the caller's choice: it must not fill the table.
+        let named = table.len() < DENIALS && table.of(share) < DENIALS_OF_EACH;
+        let (key, denial) = if named {
+            (key, denial())
         } else {
-            Vec::new()
-        };
-        let full = table.len() >= bound;
-        let line = match table.entry(key) {
-            Entry::Occupied(held) => {
-                let line = Arc::clone(&held.get().line);
-                line.again();
-                line
+            let folded = key.whatever_role();
+            if let Some(line) = table.again(&folded) {
+                return line;
             }
-            Entry::Vacant(place) => {
-                let line = Arc::new(AuditLine::first(subject(), Arc::clone(&self.trail)));
-                if !full {
-                    place.insert(Held {
-                        line: Arc::clone(&line),
-                        quiet: 0,
-                    });
-                }
-                line
-            }
+            let denial = Denial {
+                role: None,
+                ..denial()
+            };
+            (folded, denial)
         };
+        let line = Arc::new(AuditLine::first(denial.into(), Arc::clone(&self.trail)));
+        let retired = table.keep(key, &line, DENIALS * 2);
         drop(lines);
         drop(retired);
         line
@@ -169,36 +145,36 @@ impl Audit {
     fn end_period(&self) -> Vec<Arc<AuditLine>> {
         let now = self.trail.now();
         let mut counted = Vec::new();
-        let mut keep = |held: &mut Held, over: bool| {
-            if held.line.has_count() {
-                counted.push(Arc::clone(&held.line));
-                held.quiet = 0;
+        let mut keep = |kept: &mut Kept, over: bool| {
+            if kept.line.has_count() {
+                counted.push(Arc::clone(&kept.line));
+                kept.quiet = 0;
                 return true;
             }
-            held.quiet = held.quiet.saturating_add(1);
-            !over || Arc::strong_count(&held.line) > 1
+            kept.quiet = kept.quiet.saturating_add(1);
+            !over || Arc::strong_count(&kept.line) > 1
         };
         let mut lines = self.lock();
-        lines.hand_outs.retain(|_, held| {
-            let over = held.line.expires_before(now);
-            keep(held, over)
+        lines.hand_outs.retain(|kept| {
+            let over = kept.line.expires_before(now);
+            keep(kept, over)
         });
-        lines.denials.retain(|_, held| {
-            let over = held.quiet >= DENIAL_MEMORY;
-            keep(held, over)
+        lines.denials.retain(|kept| {
+            let over = kept.quiet >= DENIAL_MEMORY;
+            keep(kept, over)
         });
         counted
     }
 
     /// Which keys were handed to these callers, as far as it is remembered: until the keys expire.
-    pub fn handed_out(&self, to: impl Fn(&str) -> bool) -> Vec<HandedOut> {
+    pub fn handed_out(&self, to: impl Fn(&Party) -> bool) -> Vec<HandedOut> {
         let lines = self.lock();
-        let held = lines.hand_outs.values().map(|held| &held.line);
-        let theirs = held.filter(|line| to(line.caller()));
+        let theirs = lines.hand_outs.iter().filter(|line| to(line.party()));
         theirs.filter_map(|line| line.handed_out()).collect()
     }
 
-    /// The newest events after this sequence number, oldest first; at most a thousand are kept.
+    /// The newest events after this sequence number, oldest first; at most a thousand
+    /// of hand-outs and a thousand of denials are kept.
     pub fn events_after(&self, sequence: u64) -> Vec<Arc<AuditEvent>> {
         self.trail.after(sequence)
     }
@@ -208,20 +184,7 @@ impl Audit {
         self.trail.watch()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lines> {
+    fn lock(&self) -> MutexGuard<'_, Tables> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Lets go lines that no connection keeps. Their counts are told when they are dropped.
-fn retire(table: &mut HashMap<Key, Held>) -> Vec<Arc<AuditLine>> {
-    let mut retired = Vec::new();
-    table.retain(|_, held| {
-        let go = retired.len() < RETIRED_AT_ONCE && Arc::strong_count(&held.line) == 1;
-        if go {
-            retired.push(Arc::clone(&held.line));
-        }
-        !go
-    });
-    retired
 }

@@ -7,6 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
+use super::lines::RETIRED_AT_ONCE;
 use super::*;
 use crate::grants::GrantId;
 use crate::types::{AccessKeyId, RoleRef};
@@ -16,30 +17,46 @@ fn audit() -> Audit {
     Audit::new(Clock::simulated(wall))
 }
 
-fn hand_out(audit: &Audit, caller: &str, key: &str) -> HandOut {
-    HandOut {
-        caller: Arc::from(caller),
+/// A caller called `uid N`, or one that is not identified.
+fn party(caller: &str) -> Party {
+    let uid = caller.strip_prefix("uid ").map(|uid| uid.parse().unwrap());
+    Party {
+        name: Arc::from(caller),
         evidence: Arc::from("sock_diag"),
-        listener: Arc::from("metadata"),
-        api: "imds",
-        role: RoleRef::parse("prod/web").unwrap(),
-        grant: GrantId::Grant(1),
-        reason: Arc::from("the web server"),
-        session_name: Some(Arc::from("nginx.service")),
-        access_key_id: AccessKeyId::new(key).unwrap(),
-        expires_at: audit.trail.now() + Duration::from_hours(1),
+        uid,
+        owner: uid,
+        share: Share::of(&caller),
     }
 }
 
-fn denial(caller: &str, role: Option<&str>) -> Denial {
-    Denial {
-        caller: Arc::from(caller),
-        evidence: Arc::from("sock_diag"),
+fn hand_out(audit: &Audit, caller: &str, key: &str) -> Arc<AuditLine> {
+    let role = RoleRef::parse("prod/web").unwrap();
+    let access_key_id = AccessKeyId::new(key).unwrap();
+    let line = LineKey::hand_out(Arc::from(caller), &role, &access_key_id);
+    audit.hand_out(line, || HandOut {
+        party: party(caller),
         listener: Arc::from("metadata"),
         api: "imds",
-        role: role.map(Arc::from),
+        role: role.clone(),
+        grant: GrantId::Grant(1),
+        reason: Arc::from("the web server"),
+        session_name: Some(Arc::from("nginx.service")),
+        source_identity: Some(Arc::from("nginx")),
+        access_key_id: access_key_id.clone(),
+        expires_at: audit.trail.now() + Duration::from_hours(1),
+    })
+}
+
+fn denial(audit: &Audit, caller: &str, role: Option<&str>) -> Arc<AuditLine> {
+    let role: Option<Arc<str>> = role.map(Arc::from);
+    let line = LineKey::denial(Arc::from(caller), "imds", "no grant", role.clone());
+    audit.denial(line, Share::of(&caller), || Denial {
+        party: party(caller),
+        listener: Arc::from("metadata"),
+        api: "imds",
+        role,
         reason: "no grant",
-    }
+    })
 }
 
 /// (caller, kind, count) of all events.
@@ -47,7 +64,13 @@ fn told(audit: &Audit) -> Vec<(String, &'static str, u64)> {
     let events = audit.events_after(0);
     events
         .iter()
-        .map(|event| (event.caller().to_owned(), event.kind.as_str(), event.count))
+        .map(|event| {
+            (
+                event.party().name.to_string(),
+                event.kind.as_str(),
+                event.count,
+            )
+        })
         .collect()
 }
 
@@ -62,10 +85,10 @@ fn sums(audit: &Audit) -> BTreeMap<String, u64> {
 #[tokio::test(start_paused = true)]
 async fn the_first_is_an_event_and_the_rest_a_count() {
     let audit = audit();
-    let line = audit.hand_out(&hand_out(&audit, "uid 1000", "ASIA1"));
+    let line = hand_out(&audit, "uid 1000", "ASIA1");
     line.again();
     line.again();
-    let same = audit.hand_out(&hand_out(&audit, "uid 1000", "ASIA1"));
+    let same = hand_out(&audit, "uid 1000", "ASIA1");
     assert!(Arc::ptr_eq(&line, &same));
     assert_eq!(told(&audit), [("uid 1000".to_owned(), "hand-out", 1)]);
     audit.tell_counts();
@@ -83,7 +106,7 @@ async fn counts_are_told_each_minute() {
     let running = Arc::clone(&audit);
     let mut news = audit.watch();
     let task = tokio::spawn(async move { running.run().await });
-    let line = audit.denial(&denial("uid 7", None));
+    let line = denial(&audit, "uid 7", None);
     line.again();
     let start = tokio::time::Instant::now();
     news.wait_for(|newest| *newest == 2).await.unwrap();
@@ -96,7 +119,7 @@ async fn counts_are_told_each_minute() {
 async fn a_new_key_of_the_same_role_is_a_new_event() {
     let audit = audit();
     for key in ["ASIA1", "ASIA2", "ASIA1"] {
-        audit.hand_out(&hand_out(&audit, "uid 1000", key));
+        hand_out(&audit, "uid 1000", key);
     }
     let kinds: Vec<_> = told(&audit).into_iter().map(|(_, kind, _)| kind).collect();
     assert_eq!(kinds, ["hand-out", "hand-out"]);
@@ -105,8 +128,8 @@ async fn a_new_key_of_the_same_role_is_a_new_event() {
 #[tokio::test(start_paused = true)]
 async fn expired_lines_are_let_go_unless_a_connection_keeps_them() {
     let audit = audit();
-    let kept = audit.hand_out(&hand_out(&audit, "uid 1", "ASIA1"));
-    drop(audit.hand_out(&hand_out(&audit, "uid 2", "ASIA2")));
+    let kept = hand_out(&audit, "uid 1", "ASIA1");
+    drop(hand_out(&audit, "uid 2", "ASIA2"));
     tokio::time::advance(Duration::from_hours(2)).await;
     audit.tell_counts();
     assert_eq!(audit.lock().hand_outs.len(), 1);
@@ -118,11 +141,11 @@ async fn expired_lines_are_let_go_unless_a_connection_keeps_them() {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_denial_is_a_first_one_again_after_an_hour() {
     let audit = audit();
-    audit.denial(&denial("uid 1", None));
+    denial(&audit, "uid 1", None);
     for _ in 0..=DENIAL_MEMORY {
         audit.tell_counts();
     }
-    audit.denial(&denial("uid 1", None));
+    denial(&audit, "uid 1", None);
     let kinds: Vec<_> = told(&audit).into_iter().map(|(_, kind, _)| kind).collect();
     assert_eq!(kinds, ["denial", "denial"]);
 }
@@ -131,18 +154,98 @@ async fn a_quiet_denial_is_a_first_one_again_after_an_hour() {
 async fn one_caller_asking_for_many_roles_fills_nothing() {
     let audit = audit();
     let mut news = audit.watch();
-    for number in 0..DENIALS + 500 {
-        audit.denial(&denial("uid 1", Some(&format!("prod/role{number}"))));
+    let asked = DENIALS_OF_EACH + 500;
+    for number in 0..asked {
+        denial(&audit, "uid 1", Some(&format!("prod/role{number}")));
     }
-    assert_eq!(audit.lock().denials.len(), DENIALS + 1);
+    assert_eq!(audit.lock().denials.len(), DENIALS_OF_EACH + 1);
     // The folded line's own first event is the last that was told.
     assert_eq!(
         *news.borrow_and_update(),
-        u64::try_from(DENIALS).unwrap() + 1
+        u64::try_from(DENIALS_OF_EACH).unwrap() + 1
     );
     audit.tell_counts();
     let last = audit.events_after(0).pop().unwrap();
     assert_eq!((last.kind, last.count), (Kind::Count, 499));
+    denial(&audit, "uid 2", Some("prod/other"));
+    let other = audit.events_after(last.sequence).pop().unwrap();
+    let other = serde_json::to_value(&*other).unwrap();
+    assert_eq!(
+        other["role"], "prod/other",
+        "another's denials are told in full"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_caller_pushes_out_no_event_of_anothers() {
+    let audit = audit();
+    hand_out(&audit, "uid 2", "ASIA2");
+    denial(&audit, "uid 2", Some("prod/other"));
+    hand_out(&audit, "uid 1", "ASIAFIRST");
+    for number in 0..3000 {
+        hand_out(&audit, "uid 1", &format!("ASIA{number:05}"));
+        let line = denial(&audit, "uid 1", Some(&format!("prod/role{number}")));
+        line.tell();
+    }
+    let events = audit.events_after(0);
+    assert!(events.is_sorted_by_key(|event| event.sequence));
+    assert_eq!(events.len(), 2000, "a thousand of each");
+    let others: Vec<_> = events
+        .iter()
+        .filter(|event| event.party().uid == Some(2))
+        .map(|event| event.kind)
+        .collect();
+    assert_eq!(others, [Kind::HandOut, Kind::Denial]);
+    let newest = serde_json::to_value(&**events.last().unwrap()).unwrap();
+    assert_eq!(newest["uid"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn denials_hide_no_hand_out_of_the_same_caller() {
+    let audit = audit();
+    hand_out(&audit, "uid 1", "ASIA1");
+    for _ in 0..5000 {
+        denial(&audit, "uid 1", None).tell();
+    }
+    let first = audit.events_after(0).remove(0);
+    assert_eq!((first.kind, first.sequence), (Kind::HandOut, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_callers_share_what_is_kept() {
+    let audit = audit();
+    for number in 0..2000 {
+        hand_out(&audit, &format!("uid {number}"), "ASIA1");
+    }
+    let events = audit.events_after(0);
+    assert_eq!((events.len(), events[0].sequence), (1000, 1001));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_callers_lines_make_room_before_anothers() {
+    let audit = audit();
+    drop(hand_out(&audit, "uid 2", "ASIA2"));
+    for number in 0..2 * HAND_OUTS {
+        hand_out(&audit, "uid 1", &format!("ASIA{number:06}"));
+    }
+    assert_eq!(audit.handed_out(|party| party.uid == Some(2)).len(), 1);
+    let before = audit.events_after(0).len();
+    hand_out(&audit, "uid 2", "ASIA2");
+    assert_eq!(
+        audit.events_after(0).len(),
+        before,
+        "counted, not told anew"
+    );
+    let lines = audit.lock();
+    let counted: usize = [1, 2]
+        .map(|uid| {
+            lines
+                .hand_outs
+                .of(Share::of(&format!("uid {uid}").as_str()))
+        })
+        .iter()
+        .sum();
+    assert_eq!(counted, lines.hand_outs.len());
 }
 
 /// Adds up the counts of all events in the log.
@@ -173,7 +276,7 @@ async fn lines_are_bounded_and_lose_no_count() {
     let given = HAND_OUTS + 10;
     for number in 0..given {
         let key = format!("ASIA{number}");
-        audit.hand_out(&hand_out(&audit, "uid 1", &key)).again();
+        hand_out(&audit, "uid 1", &key).again();
     }
     assert_eq!(audit.lock().hand_outs.len(), given - RETIRED_AT_ONCE);
     audit.tell_counts();
@@ -187,7 +290,7 @@ async fn lines_are_bounded_and_lose_no_count() {
 async fn the_ring_keeps_the_newest() {
     let audit = audit();
     for number in 0..1200 {
-        audit.hand_out(&hand_out(&audit, "uid 1", &format!("ASIA{number}")));
+        hand_out(&audit, "uid 1", &format!("ASIA{number}"));
     }
     let events = audit.events_after(0);
     assert_eq!(events.len(), 1000);
@@ -198,8 +301,8 @@ async fn the_ring_keeps_the_newest() {
 #[tokio::test(start_paused = true)]
 async fn events_serialise_with_the_documented_fields() {
     let audit = audit();
-    audit.hand_out(&hand_out(&audit, "uid 1000", "ASIA1"));
-    audit.denial(&denial("not identified", None));
+    hand_out(&audit, "uid 1000", "ASIA1");
+    denial(&audit, "not identified", None);
     let events: Vec<_> = audit
         .events_after(0)
         .iter()
@@ -208,9 +311,9 @@ async fn events_serialise_with_the_documented_fields() {
     let expected = serde_json::json!([
         {
             "sequence": 1, "timestamp": "2024-10-04T00:00:00Z", "event": "hand-out",
-            "caller": "uid 1000", "evidence": "sock_diag", "listener": "metadata", "api": "imds",
+            "caller": "uid 1000", "uid": 1000, "evidence": "sock_diag", "listener": "metadata", "api": "imds",
             "role": "prod/web", "grant": 1, "reason": "the web server",
-            "session_name": "nginx.service", "access_key_id": "ASIA1",
+            "session_name": "nginx.service", "source_identity": "nginx", "access_key_id": "ASIA1",
             "expires": "2024-10-04T01:00:00Z", "count": 1,
         },
         {
@@ -251,7 +354,7 @@ proptest! {
             match step {
                 Step::HandOut(n) => {
                     let caller = format!("uid {n}");
-                    let line = audit.hand_out(&hand_out(&audit, &caller, "ASIA1"));
+                    let line = hand_out(&audit, &caller, "ASIA1");
                     *expected.entry(caller.clone()).or_default() += 1;
                     kept.push((caller, line));
                 }

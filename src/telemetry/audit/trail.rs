@@ -1,6 +1,8 @@
-//! Where events go: to the log, and into a ring that the admin socket reads.
+//! Where events go: to the log, and into rings that the admin socket reads.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -9,12 +11,13 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use tokio::sync::watch;
 
 use super::line::Subject;
+use super::party::{Party, Share};
 use crate::clock::Clock;
 use crate::grants::GrantId;
 use crate::telemetry::log::AUDIT;
 use crate::types::AccessKeyId;
 
-/// How many events `rolecall audit` can show.
+/// How many events of hand-outs, and how many of denials, `rolecall audit` can show.
 const KEPT: usize = 1000;
 
 /// What happened.
@@ -55,8 +58,8 @@ pub struct AuditEvent {
 
 impl AuditEvent {
     /// Who was answered.
-    pub fn caller(&self) -> &str {
-        &self.subject.caller
+    pub fn party(&self) -> &Party {
+        &self.subject.party
     }
 }
 
@@ -70,8 +73,11 @@ impl Serialize for AuditEvent {
         if self.kind == Kind::Count {
             map.serialize_entry("of", of.kind.as_str())?;
         }
-        map.serialize_entry("caller", &*of.caller)?;
-        map.serialize_entry("evidence", &*of.evidence)?;
+        map.serialize_entry("caller", &*of.party.name)?;
+        if let Some(uid) = of.party.uid {
+            map.serialize_entry("uid", &uid)?;
+        }
+        map.serialize_entry("evidence", &*of.party.evidence)?;
         map.serialize_entry("listener", &*of.listener)?;
         map.serialize_entry("api", of.api)?;
         if let Some(role) = &of.role {
@@ -85,6 +91,9 @@ impl Serialize for AuditEvent {
         map.serialize_entry("reason", &*of.reason)?;
         if let Some(name) = &of.session_name {
             map.serialize_entry("session_name", &**name)?;
+        }
+        if let Some(identity) = &of.source_identity {
+            map.serialize_entry("source_identity", &**identity)?;
         }
         if let Some(id) = &of.access_key_id {
             map.serialize_entry("access_key_id", id.as_str())?;
@@ -104,15 +113,63 @@ fn seconds(time: SystemTime) -> String {
 #[derive(Debug)]
 pub(super) struct Trail {
     clock: Clock,
-    events: Mutex<VecDeque<Arc<AuditEvent>>>,
+    rings: Mutex<Rings>,
     newest: watch::Sender<u64>,
+}
+
+/// The newest events. Denials never push out hand-outs: whoever has a key could otherwise hide it.
+#[derive(Debug, Default)]
+struct Rings {
+    newest: u64,
+    hand_outs: Ring,
+    denials: Ring,
+}
+
+/// As many events as are kept, by sequence. The caller who has most of them loses its oldest first.
+#[derive(Debug, Default)]
+struct Ring {
+    events: BTreeMap<u64, Arc<AuditEvent>>,
+    shares: HashMap<Share, VecDeque<u64>>,
+}
+
+impl Ring {
+    fn push(&mut self, event: AuditEvent) {
+        if self.events.len() >= KEPT {
+            self.make_room();
+        }
+        let share = self.shares.entry(event.party().share).or_default();
+        share.push_back(event.sequence);
+        self.events.insert(event.sequence, Arc::new(event));
+    }
+
+    fn make_room(&mut self) {
+        let largest = self
+            .shares
+            .iter_mut()
+            .max_by_key(|(_, its)| (its.len(), Reverse(its.front().copied())));
+        let Some((share, its)) = largest else {
+            return;
+        };
+        let share = *share;
+        if let Some(oldest) = its.pop_front() {
+            self.events.remove(&oldest);
+        }
+        if its.is_empty() {
+            self.shares.remove(&share);
+        }
+    }
+
+    fn after(&self, sequence: u64) -> impl Iterator<Item = &Arc<AuditEvent>> {
+        let newer = self.events.range((Excluded(sequence), Unbounded));
+        newer.map(|(_, event)| event)
+    }
 }
 
 impl Trail {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            events: Mutex::default(),
+            rings: Mutex::default(),
             newest: watch::Sender::new(0),
         }
     }
@@ -123,33 +180,40 @@ impl Trail {
 
     pub(super) fn tell(&self, kind: Kind, subject: &Arc<Subject>, count: u64) {
         log(kind, subject, count);
-        let mut events = self.lock();
-        let sequence = events.back().map_or(1, |last| last.sequence + 1);
-        if events.len() >= KEPT {
-            events.pop_front();
-        }
-        events.push_back(Arc::new(AuditEvent {
+        let mut rings = self.lock();
+        let sequence = rings.newest + 1;
+        rings.newest = sequence;
+        let event = AuditEvent {
             sequence,
             time: self.clock.now(),
             kind,
             count,
             subject: Arc::clone(subject),
-        }));
+        };
+        match subject.kind {
+            Kind::Denial => rings.denials.push(event),
+            Kind::HandOut | Kind::Count => rings.hand_outs.push(event),
+        }
         self.newest.send_replace(sequence);
     }
 
     pub(super) fn after(&self, sequence: u64) -> Vec<Arc<AuditEvent>> {
-        let events = self.lock();
-        let newer = events.iter().filter(|event| event.sequence > sequence);
-        newer.cloned().collect()
+        let rings = self.lock();
+        let (hand_outs, denials) = (
+            rings.hand_outs.after(sequence),
+            rings.denials.after(sequence),
+        );
+        let mut newer: Vec<_> = hand_outs.chain(denials).cloned().collect();
+        newer.sort_unstable_by_key(|event| event.sequence);
+        newer
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<AuditEvent>>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Rings> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,8 +232,9 @@ fn log(kind: Kind, of: &Subject, count: u64) {
     tracing::info!(
         target: AUDIT,
         event = kind.as_str(),
-        caller = &*of.caller,
-        evidence = &*of.evidence,
+        caller = &*of.party.name,
+        uid = of.party.uid,
+        evidence = &*of.party.evidence,
         listener = &*of.listener,
         api = of.api,
         role = of.role.as_deref(),
@@ -177,6 +242,7 @@ fn log(kind: Kind, of: &Subject, count: u64) {
         grant_source = source,
         reason = &*of.reason,
         session_name = of.session_name.as_deref(),
+        source_identity = of.source_identity.as_deref(),
         access_key_id = of.access_key_id.as_ref().map(AccessKeyId::as_str),
         expires = of.expires_at.map(seconds),
         count,
