@@ -32,6 +32,7 @@ use crate::authority::Authority;
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
 use crate::config::{self, Api, Bind, Config};
+use crate::grants::Grants;
 use crate::http::LoopMark;
 use crate::listener::{
     self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
@@ -314,7 +315,7 @@ fn policy(
         })
         .collect();
     Ok(Policy {
-        grants: config.grants.clone(),
+        grants: Grants::new(config.grants.clone()),
         providers: Providers::new(&config.sources, &engine.client(), engine.clock(), observer),
         catalogue: Arc::new(plans),
         accounts,

@@ -115,7 +115,12 @@ pub enum Decision {
 }
 
 /// Which role this caller gets. `grants` are in the order in which they are tried.
-pub fn decide(facts: &Facts, grants: &[Arc<Grant>], wanted: &Wanted, select: Select) -> Decision {
+pub fn decide<'a>(
+    facts: &Facts,
+    grants: impl IntoIterator<Item = &'a Arc<Grant>>,
+    wanted: &Wanted,
+    select: Select,
+) -> Decision {
     let mut other_role = false;
     let mut only: Option<Granted> = None;
     for grant in grants {

@@ -211,7 +211,7 @@ impl When {
     }
 
     /// Whether only callers in containers of certain facts match.
-    fn tells_container(&self) -> bool {
+    pub(super) fn tells_container(&self) -> bool {
         matches!(self.container, Some(ContainerWhen::Facts(_))) || self.pod.is_some()
     }
 }

@@ -6,6 +6,7 @@
 mod decide;
 mod facts;
 mod grant;
+mod index;
 mod matching;
 mod pattern;
 mod template;
@@ -20,6 +21,7 @@ pub use facts::{
     Provided, WebIdentity,
 };
 pub use grant::{Grant, GrantId, GrantedRole, Narrowing};
+pub use index::Grants;
 pub use pattern::{Named, Pattern, Patterns, matches_glob};
 pub use template::{Names, Placeholder, Template, TemplateError};
 pub use when::{

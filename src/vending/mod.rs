@@ -329,7 +329,8 @@ impl Vending {
                 provided: provided.clone(),
                 ..visit.facts(want)
             };
-            match decide(&facts, &policy.grants, &want.role, visit.select()) {
+            let candidates = policy.grants.candidates(&facts);
+            match decide(&facts, candidates, &want.role, visit.select()) {
                 Decision::Role(granted) => {
                     want.proof.suffices(granted.grant())?;
                     let names = self.names(visit, want).await;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::grants::Grant;
+use crate::grants::Grants;
 use crate::providers::Providers;
 use crate::sessions::Catalogue;
 use crate::types::{AccountAlias, AccountId, Partition, Region};
@@ -12,7 +12,7 @@ use crate::types::{AccountAlias, AccountId, Partition, Region};
 #[derive(Debug)]
 pub struct Policy {
     /// The grants, in the order in which they are tried.
-    pub grants: Vec<Arc<Grant>>,
+    pub grants: Grants,
     /// Who else is asked which roles a name has.
     pub providers: Providers,
     /// How each role is obtained.
