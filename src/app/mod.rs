@@ -493,9 +493,10 @@ async fn background(
 }
 
 /// Keeps in step with the unit that tells of containers, where there is one.
-async fn follow_containers(containers: Option<&Containers>) {
-    if let Some(containers) = containers {
-        containers.run().await;
+async fn follow_containers(containers: Option<&Containers>) -> ! {
+    match containers {
+        Some(containers) => containers.run().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{control, policy};
+use super::{control, follow_containers, policy};
 use crate::api::admin::wire::Explained;
 use crate::api::admin::{Door, NoDoor, Question, explained};
 use crate::authority::{Authority, KeyRing, KeyRingError};
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::runtime::Containers;
 use crate::sessions::Sessions;
 use crate::source::{Engine, Environment, PlanError};
 use crate::telemetry::audit::Audit;
@@ -20,6 +21,7 @@ use crate::vending::{NoCaller, Subject, Vending};
 pub struct Offline {
     vending: Vending,
     doors: Vec<Door>,
+    containers: Option<Containers>,
 }
 
 /// Nothing can be told.
@@ -54,6 +56,10 @@ impl Offline {
         let authority = Arc::new(authority);
         let policy = policy(config, &engine, &authority, Arc::new(()));
         let policy = policy.map_err(OfflineError::Plan)?;
+        let containers = config.runtime.as_ref();
+        let containers = containers.map(|unit| Containers::new(unit.socket.clone(), clock.clone()));
+        let desk = desk.asking(containers.clone());
+        desk.follow(&policy.grants);
         let sessions = Sessions::new(clock.clone(), config.limits.sessions, Arc::new(()));
         let audit = Arc::new(Audit::new(clock.clone()));
         Ok(Self {
@@ -66,11 +72,19 @@ impl Offline {
                 clock,
             ),
             doors: control::doors(config),
+            containers,
         })
     }
 
     /// What somebody gets, this very process where nobody is named.
     pub async fn explain(&self, question: &Question) -> Result<Explained, OfflineError> {
+        tokio::select! {
+            told = self.told(question) => told,
+            never = follow_containers(self.containers.as_ref()) => never,
+        }
+    }
+
+    async fn told(&self, question: &Question) -> Result<Explained, OfflineError> {
         let own = Subject::Process(std::process::id());
         let subject = question.subject.as_ref().unwrap_or(&own);
         let caller = self.vending.caller_of(subject).await;

@@ -98,12 +98,36 @@ impl Hierarchy {
             .collect())
     }
 
-    /// The path of the group with this id: a walk through the whole hierarchy. The ids are the
-    /// numbers of its folders.
+    /// The path of the group with this id. The ids are the numbers of its folders.
     pub(super) fn path(&self, id: u64) -> io::Result<Option<Vec<u8>>> {
         if fs::metadata(&self.mount)?.ino() == id {
             return Ok(Some(self.name(&self.mount)));
         }
+        self.walk(|entry| (entry.ino() == id).then(|| self.name(&entry.path())))
+    }
+
+    /// Where the groups lie whose own name has this text in it, with their paths.
+    pub(super) fn named(&self, text: &str) -> io::Result<Vec<(Located, Vec<u8>)>> {
+        let mut paths = Vec::new();
+        let nothing: Option<()> = self.walk(|entry| {
+            if String::from_utf8_lossy(entry.file_name().as_bytes()).contains(text) {
+                paths.push(self.name(&entry.path()));
+            }
+            None
+        })?;
+        debug_assert!(nothing.is_none(), "the walk goes to its end");
+        let mut found = Vec::new();
+        for path in paths {
+            // One that has gone meanwhile is none.
+            if let Some((located, _)) = self.locate(&path, None)? {
+                found.push((located, path));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A walk through the whole hierarchy, until something is found.
+    fn walk<T>(&self, mut look: impl FnMut(&DirEntry) -> Option<T>) -> io::Result<Option<T>> {
         let mut seen = 0_usize;
         // Level by level: what a user makes lies deep, and must not hide what lies above.
         let mut left = VecDeque::from([self.mount.clone()]);
@@ -115,8 +139,8 @@ impl Hierarchy {
                 Err(error) => return Err(error),
             };
             for entry in entries.filter_map(Result::ok).filter(is_folder) {
-                if entry.ino() == id {
-                    return Ok(Some(self.name(&entry.path())));
+                if let Some(found) = look(&entry) {
+                    return Ok(Some(found));
                 }
                 seen += 1;
                 left.push_back(entry.path());

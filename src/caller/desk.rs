@@ -22,7 +22,7 @@ use super::process_id::ProcessId;
 use super::redirect::original_destination;
 use super::sock_diag::{Owner, SockDiag, is_overflow};
 use crate::clock::Clock;
-use crate::grants::{Fact, Known, Names, Placeholder};
+use crate::grants::{Fact, Known, Names, Place, Placeholder};
 use crate::runtime::Containers;
 
 /// Identifies callers. One for each process, shared by all listeners.
@@ -62,6 +62,20 @@ pub enum DeskError {
     /// The look-up names another user than the daemon's own for its own connection.
     #[error("the kernel's socket look-up says uid {0} of the daemon's own connection")]
     Wrong(u32),
+}
+
+/// There is no one container to tell about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoContainer {
+    /// None runs.
+    #[error("no running container has an id that begins like this")]
+    None,
+    /// Several run.
+    #[error("several running containers have ids that begin like this")]
+    Several,
+    /// The control groups cannot be looked through.
+    #[error("the control groups of containers cannot be seen here")]
+    Unseen,
 }
 
 impl Desk {
@@ -174,6 +188,31 @@ impl Desk {
         caller
     }
 
+    /// Who the running container would be whose id begins like this, or that machined knows by this
+    /// name, if it connected from a network of its own: for `explain`.
+    pub async fn of_container(&self, id: &str) -> Result<Caller, NoContainer> {
+        let found = self.places.containers(id).await;
+        let mut found = found.ok_or(NoContainer::Unseen)?.into_iter();
+        let only = found.next().ok_or(NoContainer::None)?;
+        if found.next().is_some() {
+            return Err(NoContainer::Several);
+        }
+        let Some(Place::Container(container)) = only.place.yes().map(AsRef::as_ref) else {
+            return Err(NoContainer::None);
+        };
+        let evidence = Evidence::Container(container.id.clone());
+        let caller = self.caller(evidence, None, Reach::Here);
+        place(&caller, Arc::new(only));
+        Ok(caller)
+    }
+
+    /// Who somebody would be who proves this name, wherever they ask: for `explain`.
+    pub fn of_principal(&self, name: &Arc<str>) -> Caller {
+        let caller = self.caller(Evidence::Principal(Arc::clone(name)), None, Reach::Here);
+        place(&caller, Arc::new(Whereabouts::UNKNOWN));
+        caller
+    }
+
     pub(super) fn caller(
         &self,
         evidence: Evidence,
@@ -258,6 +297,8 @@ impl Desk {
             | Evidence::PeerCredentials { process: None, .. }
             | Evidence::ContainerAddress { .. }
             | Evidence::User(_)
+            | Evidence::Container(_)
+            | Evidence::Principal(_)
             | Evidence::None(_) => Some(Arc::new(Whereabouts::UNKNOWN)),
         };
         if let Some(found) = found {
@@ -290,6 +331,8 @@ impl Desk {
             | Evidence::ContainerAddress { .. }
             | Evidence::Process { .. }
             | Evidence::User(_)
+            | Evidence::Container(_)
+            | Evidence::Principal(_)
             | Evidence::None(_) => None,
         };
         caller.exe.get_or_init(|| Known::from(exe));

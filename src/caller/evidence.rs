@@ -54,6 +54,11 @@ pub enum Evidence {
     },
     /// Nobody connected: `explain` asks what would be if this user did, from the host itself.
     User(u32),
+    /// Nobody connected: `explain` asks what would be if this container did, from a network of its
+    /// own.
+    Container(ContainerId),
+    /// Nobody connected: `explain` asks what would be if somebody proved this name.
+    Principal(Arc<str>),
     /// There is none.
     None(Doubt),
 }
@@ -93,6 +98,8 @@ impl Evidence {
             Self::ContainerAddress { .. } => "container-address",
             Self::Process { .. } => "process",
             Self::User(_) => "user",
+            Self::Container(_) => "container",
+            Self::Principal(_) => "principal",
             Self::None(_) => "none",
         }
     }
@@ -104,7 +111,10 @@ impl Evidence {
             | Self::PeerCredentials { uid, .. }
             | Self::Process { uid, .. }
             | Self::User(uid) => Some(*uid),
-            Self::ContainerAddress { .. } | Self::None(_) => None,
+            Self::ContainerAddress { .. }
+            | Self::Container(_)
+            | Self::Principal(_)
+            | Self::None(_) => None,
         }
     }
 }
@@ -154,6 +164,8 @@ impl fmt::Display for Evidence {
                 write!(f, " uid {uid} pid {} started {}", id.pid, id.started)
             }
             Self::User(uid) => write!(f, " uid {uid}"),
+            Self::Container(id) => write!(f, " {}", id.as_str()),
+            Self::Principal(name) => write!(f, " {name}"),
             Self::None(doubt) => write!(f, ": {doubt}"),
         }
     }

@@ -47,9 +47,10 @@ impl Caller {
         hostname: Arc<str>,
         interest: &Arc<AtomicU64>,
     ) -> Self {
-        let name = match evidence.uid() {
-            Some(uid) => format!("uid {uid}"),
-            None => "not identified".to_owned(),
+        let name = match (&evidence, evidence.uid()) {
+            (Evidence::Principal(name), _) => name.to_string(),
+            (_, Some(uid)) => format!("uid {uid}"),
+            (_, None) => "not identified".to_owned(),
         };
         Self {
             evidence,
@@ -78,6 +79,8 @@ impl Caller {
                 | Evidence::ContainerAddress { .. }
                 | Evidence::Process { .. }
                 | Evidence::User(_)
+                | Evidence::Container(_)
+                | Evidence::Principal(_)
                 | Evidence::None(_) => membership.clone().map(|user| user.gid),
             },
             groups: membership.map(|user| user.groups),
@@ -86,6 +89,7 @@ impl Caller {
             exe: known(&self.exe),
             address: self.address(),
             host: known(&self.host),
+            principal: self.principal_name().cloned(),
             ..Facts::default()
         }
     }
@@ -99,6 +103,19 @@ impl Caller {
             (_, Some(found)) if found.forwards => Known::No,
             (Evidence::SockDiag { .. } | Evidence::Process { .. }, None) => Known::NotYet,
             _ => Known::Yes(uid),
+        }
+    }
+
+    const fn principal_name(&self) -> Option<&Arc<str>> {
+        match &self.evidence {
+            Evidence::Principal(name) => Some(name),
+            Evidence::SockDiag { .. }
+            | Evidence::PeerCredentials { .. }
+            | Evidence::ContainerAddress { .. }
+            | Evidence::Process { .. }
+            | Evidence::User(_)
+            | Evidence::Container(_)
+            | Evidence::None(_) => None,
         }
     }
 
@@ -151,6 +168,8 @@ impl Caller {
             Evidence::PeerCredentials { .. }
             | Evidence::Process { .. }
             | Evidence::User(_)
+            | Evidence::Container(_)
+            | Evidence::Principal(_)
             | Evidence::None(_) => None,
         }
     }
@@ -181,7 +200,10 @@ impl Caller {
             (Known::No, Some(Place::Container(ContainerPlace { id, .. }))) => {
                 format!("container {}", id.short())
             }
-            (Known::No | Known::NotYet, _) => "not identified".to_owned(),
+            (Known::No | Known::NotYet, _) => {
+                let name = self.principal_name();
+                name.map_or("not identified", |name| name).to_owned()
+            }
             (Known::Yes(uid), Some(Place::Container(ContainerPlace { id, owner }))) => {
                 let owner = owner.map(|owner| format!(" of uid {owner}"));
                 let owner = owner.unwrap_or_default();
@@ -225,6 +247,9 @@ impl Caller {
                 Placeholder::User,
                 self.user.get().and_then(Known::yes).cloned(),
             );
+        let names = names
+            .with_known(Placeholder::Caller, self.principal_name().cloned())
+            .with_known(Placeholder::Principal, self.principal_name().cloned());
         match self.place().yes().map(AsRef::as_ref) {
             None => names,
             Some(Place::Host(host)) => names

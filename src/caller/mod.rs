@@ -27,7 +27,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
-pub use desk::{Desk, DeskError};
+pub use desk::{Desk, DeskError, NoContainer};
 pub use evidence::{Doubt, Evidence};
 pub use identity::{AllEvidence, Caller, Reach};
 pub use per_caller::PerCaller;

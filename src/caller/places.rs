@@ -241,6 +241,17 @@ impl Places {
         self.ask_of(process, |_, process| process.exe().ok()?).await
     }
 
+    /// The places of all running containers whose id begins like this, or that machined knows by
+    /// this name; `None` where that cannot be told.
+    pub(super) async fn containers(&self, id: &str) -> Option<Vec<Whereabouts>> {
+        let hierarchy = Arc::clone(&self.hierarchy);
+        let id = id.to_owned();
+        let walk = tokio::task::spawn_blocking(move || {
+            containers(hierarchy.get_or_init(find).as_ref()?, &id).ok()
+        });
+        tokio::time::timeout(PATIENCE, walk).await.ok()?.ok()?
+    }
+
     async fn ask_of<T: Send + 'static>(
         &self,
         process: &Arc<PeerProcess>,
@@ -300,6 +311,29 @@ fn group(hierarchy: Option<&Hierarchy>, id: u64) -> io::Result<Whereabouts> {
     Ok(located.map_or(Whereabouts::UNKNOWN, |(located, _)| {
         Whereabouts::new(located, &path)
     }))
+}
+
+/// Each once, though it may have many groups.
+fn containers(hierarchy: &Hierarchy, id: &str) -> io::Result<Vec<Whereabouts>> {
+    let own_name = id.rsplit('/').next().unwrap_or(id);
+    let mut found: Vec<Whereabouts> = Vec::new();
+    for (located, path) in hierarchy.named(own_name)? {
+        let Located::At { place, machine, .. } = &located else {
+            continue;
+        };
+        let Place::Container(container) = place else {
+            continue;
+        };
+        let meant = container.id.as_str().starts_with(id)
+            || machine.as_ref().is_some_and(|machine| machine.name == id);
+        let known = found
+            .iter()
+            .any(|it| it.place.yes().is_some_and(|it| **it == *place));
+        if meant && !known {
+            found.push(Whereabouts::new(located, &path));
+        }
+    }
+    Ok(found)
 }
 
 fn processes(hierarchy: Option<&Hierarchy>, found: &Whereabouts) -> io::Result<Vec<u32>> {

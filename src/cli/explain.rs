@@ -19,7 +19,7 @@ use crate::vending::Subject;
 
 /// Tell which role somebody gets, by which grant and on which evidence; and why no other grant
 ///
-/// Without --pid or --uid it is about you: the process that asks. Everybody may ask about their own
+/// Without --pid, --uid, --container or --principal it is about you: the process that asks. Everybody may ask about their own
 /// processes; the daemon's user and root about all, and they alone see what the grants ask for that
 /// do not match.
 ///
@@ -37,6 +37,12 @@ pub(super) struct Options {
     /// About the user of this number, outside of units and containers
     #[arg(long, value_name = "N", group = "subject")]
     uid: Option<u32>,
+    /// About the container whose id begins like this, as if it asked from a network of its own
+    #[arg(long, value_name = "ID", group = "subject")]
+    container: Option<String>,
+    /// About whoever proves this name to an API
+    #[arg(long, value_name = "NAME", group = "subject")]
+    principal: Option<String>,
     /// On this listener [default: on all that hand out credentials]
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
@@ -68,8 +74,13 @@ impl Options {
     }
 
     fn subject(&self) -> Option<Subject> {
-        let process = self.pid.map(Subject::Process);
-        process.or_else(|| self.uid.map(Subject::User))
+        let subjects = [
+            self.pid.map(Subject::Process),
+            self.uid.map(Subject::User),
+            self.container.clone().map(Subject::Container),
+            self.principal.clone().map(Subject::Principal),
+        ];
+        subjects.into_iter().flatten().next()
     }
 
     fn question(&self) -> Question {
@@ -85,6 +96,8 @@ impl Options {
         let parameters = [
             ("pid", self.pid.map(|pid| pid.to_string())),
             ("uid", self.uid.map(|uid| uid.to_string())),
+            ("container", self.container.clone()),
+            ("principal", self.principal.clone()),
             ("role", role),
             ("listener", self.listener.clone()),
         ];

@@ -147,7 +147,8 @@ impl When {
         if key == Key::Slice {
             return text(name, host.slice.as_ref(), self.slice.as_ref());
         }
-        if self.users.is_none() || host.user_slice != facts.uid.yes().copied() {
+        let own = self.users.is_some() && host.user_slice == facts.uid.yes().copied();
+        if host.user_unit.is_some() && !own {
             return WhyNot::rule(
                 "a user unit counts only for the user whose manager runs it, and only where the \
                  grant names that user",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Vending, Visit, Want, caller, evidence};
-use crate::caller::Caller;
+use crate::caller::{Caller, NoContainer};
 use crate::grants::{Fact, Facts, Grant, Granted, Known, Names, Verdict, explain};
 use crate::sessions::Request;
 use crate::vending::{Policy, Refusal};
@@ -17,6 +17,10 @@ pub enum Subject {
     Process(u32),
     /// This user, outside units and containers.
     User(u32),
+    /// The container whose id begins like this, or that machined knows by this name.
+    Container(String),
+    /// Whoever proves this name to an API.
+    Principal(String),
 }
 
 /// Nobody can be told anything about.
@@ -25,6 +29,9 @@ pub enum NoCaller {
     /// The process.
     #[error("there is no such process here, or it ended while it was looked at")]
     NoProcess,
+    /// The container.
+    #[error(transparent)]
+    NoContainer(#[from] NoContainer),
 }
 
 /// What is decided for one caller on one listener.
@@ -54,6 +61,8 @@ impl Vending {
                 caller
             }
             Subject::User(uid) => self.desk.of_uid(*uid),
+            Subject::Container(id) => self.desk.of_container(id).await?,
+            Subject::Principal(name) => self.desk.of_principal(&Arc::from(name.as_str())),
         };
         Ok(Arc::new(caller))
     }

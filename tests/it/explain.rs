@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -279,6 +280,95 @@ fn a_process_that_has_ended_is_nobody() {
     for output in [zombie, ask()] {
         assert_eq!((code(&output), out(&output)), (1, ""), "{}", err(&output));
         assert!(err(&output).contains("no such process"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn whoever_proves_a_name_is_told_about_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rolecall.toml");
+    let by_name = configuration().replacen(
+        &format!("uid = {}, listener = \"container\"", Uid::effective()),
+        "principal = \"ann*\"",
+        1,
+    );
+    fs::write(&file, by_name).unwrap();
+    let ask = |name: &str| {
+        let file = file.to_str().unwrap();
+        let arguments = ["explain", "--config", file, "--json", "--principal", name];
+        explained(&rolecall(&arguments).output().unwrap())
+    };
+    let anna = ask("anna");
+    assert_eq!(anna["answers"][0]["role"]["role"], "local/other", "{anna}");
+    assert_eq!(anna["answers"][0]["role"]["session_name"], "anna");
+    let bob = ask("bob");
+    assert_eq!(
+        bob["answers"][0]["grants"][0]["why"],
+        "principal is \"bob\", not \"ann*\""
+    );
+}
+
+/// A control group, as docker makes one for a container of this id.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(id: &str) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+        let mount = mount.unwrap().split(' ').nth(4).unwrap();
+        let folder = PathBuf::from(mount).join("docker").join(id);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The one above it goes with the last of its groups.
+        for folder in self.0.ancestors().take(2) {
+            drop(fs::remove_dir(folder));
+        }
+    }
+}
+
+/// Needs root, to make control groups. CI must run it.
+#[test]
+fn a_container_is_found_by_the_beginning_of_its_id() {
+    if !is_root() {
+        return;
+    }
+    let short = format!("{:012x}", std::process::id());
+    let id = format!("{short}{}", "a".repeat(52));
+    let grant =
+        format!("[[grant]]\nrole = \"local/other\"\nwhen = {{ container.id = \"{id}\" }}\n");
+    let daemon = Daemon::start(&format!("{}\n{grant}", configuration()));
+    let ask = |id: &str| daemon.run(&["explain", "--json", "--container", id]);
+    assert_eq!(code(&ask(&short)), 1, "it does not run yet");
+
+    let _group = Group::new(&id);
+    let output = ask(&short);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let told = explained(&output);
+    assert_eq!(told["caller"], format!("container {short}"));
+    assert_eq!(told["answers"][0]["role"]["grant"], "grant 3");
+    assert_eq!(
+        told["answers"][0]["grants"][1]["why"],
+        format!("uid is not known, 0 or {SOMEBODY} is asked for")
+    );
+
+    let _other = Group::new(&format!("{short}{}", "b".repeat(52)));
+    assert_eq!(code(&ask(&id)), 0, "{}", err(&output));
+    let several = ask(&short);
+    assert_eq!((code(&several), out(&several)), (1, ""));
+    assert!(
+        err(&several).contains("several running containers"),
+        "{}",
+        err(&several)
+    );
+    for other in ["--container", "--principal"] {
+        let mut command = daemon.command(&["explain", other, &short]);
+        let asked = command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap();
+        assert_eq!((code(&asked), out(&asked)), (77, ""), "{other}");
     }
 }
 

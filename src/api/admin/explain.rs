@@ -104,7 +104,11 @@ fn may_ask(own: &Facts, subject: &Subject, theirs: &Facts) -> bool {
         (Subject::Process(_), Place::Host(here), Place::Host(there)) => {
             here.user_slice.is_some() && here.user_slice == there.user_slice
         }
-        (Subject::User(_) | Subject::Process(_), _, _) => false,
+        (
+            Subject::User(_) | Subject::Process(_) | Subject::Container(_) | Subject::Principal(_),
+            _,
+            _,
+        ) => false,
     };
     same_user && same_place
 }

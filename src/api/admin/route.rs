@@ -32,7 +32,7 @@ pub enum Route {
         /// Whether to wait for one.
         wait: bool,
     },
-    /// `GET /v1/explain[?pid=N|uid=N][&role=account/role][&listener=NAME]`
+    /// `GET /v1/explain[?pid=N|uid=N|container=ID|principal=NAME][&role=…][&listener=NAME]`
     Explain(Question),
 }
 
@@ -134,11 +134,13 @@ impl Query<'_> {
         let subjects = [
             self.number("pid")?.map(Subject::Process),
             self.number("uid")?.map(Subject::User),
+            self.value("container")?.map(Subject::Container),
+            self.value("principal")?.map(Subject::Principal),
         ];
         let mut subjects = subjects.into_iter().flatten();
         let subject = subjects.next();
         if subjects.next().is_some() {
-            let one = "one question is about one of `pid` and `uid`";
+            let one = "one question is about one of `pid`, `uid`, `container` and `principal`";
             return Err(NoRoute::Query(one.to_owned()));
         }
         Ok(Question {
@@ -238,6 +240,7 @@ mod tests {
             "/v1/audit?after=x",
             "/v1/explain?pid=-1",
             "/v1/explain?pid=1&uid=1",
+            "/v1/explain?container=a&principal=b",
             "/v1/explain?role=a/b/c",
         ] {
             let refused = parse(&Method::GET, target);
