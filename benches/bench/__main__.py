@@ -23,6 +23,7 @@ class Bench:
 
     def __init__(self, options, scratch):
         self.rolecall, self.hyper_bare = os.path.abspath(options.rolecall), os.path.abspath(options.hyper_bare)
+        self.grants = os.path.abspath(options.grants)
         self.rounds, self.seconds, self.starts = (1, 1, 3) if options.quick else (25, 1, 21)
         self.scratch = Path(scratch)
         self.script = self.scratch / "wrk.lua"      # readable by the caller, wherever the checkout lies
@@ -67,6 +68,7 @@ def main():
     parser.add_argument("--rolecall", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--commit", default="an unknown commit", help=argparse.SUPPRESS)
     parser.add_argument("--hyper-bare", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--grants", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="see that it runs: short, and nothing is written")
     options = parser.parse_args()
     if unknown := set(options.phases) - PHASES.keys():

@@ -1,4 +1,5 @@
 """The measurements. Each takes the `Bench` and returns its figures; what is wrong rather than slow is an exception."""
+import json
 import os
 import statistics
 import subprocess
@@ -8,7 +9,7 @@ from collections import Counter
 from callers import Crowd, ask, imds_token, read_answer, request
 from load import wrk
 from servers import ACCOUNT, METRICS, ROLE_PATH, ROLECALL, Rolecall, Server, hyper_bare, nginx
-from world import CALLER_UID, as_caller, cpu_seconds, realtime, settled_memory_kib
+from world import CALLER_UID, SERVER_CPU, as_caller, cpu_seconds, realtime, settled_memory_kib, spawn
 
 TOKEN_FIELD = "X-aws-ec2-metadata-token"
 CROWDED = ('[limits]\nconnections = 15000\nconnections-per-caller = 15000\nrequests-per-caller = 15000\n'
@@ -264,4 +265,19 @@ def size(bench):
     return {"bytes": os.path.getsize(bench.rolecall), "stripped_bytes": os.path.getsize(stripped)}
 
 
-PHASES = {"requests": requests, "stall": stall, "fan-in": fan_in, "memory": memory, "start": start, "size": size}
+def grants(bench):
+    """What a decision costs with a thousand grants."""
+    directory, runs = bench.directory("grants"), []
+    for _ in range(min(bench.rounds, 9)):
+        with open(directory / "figures", "w+") as figures:
+            process, _ = spawn(SERVER_CPU, [bench.grants], cwd=directory, stdout=figures)
+            if process.wait():
+                raise RuntimeError(f"the bench of decisions ended with {process.returncode}")
+            figures.seek(0)
+            runs.append(json.load(figures))
+        bench.say(runs[-1])
+    return {"runs": runs}
+
+
+PHASES = {"requests": requests, "stall": stall, "fan-in": fan_in, "memory": memory, "start": start, "size": size,
+          "grants": grants}

@@ -72,8 +72,20 @@ def goals_of_size(figures):
     yield "binary, stripped", "≤ 10 MiB", f"{size:.1f} MiB", size <= 10
 
 
+def goals_of_grants(figures):
+    shapes = ("units", "users", "containers")
+    each = {key: [run[key] for run in figures["runs"]] for key in figures["runs"][0]}
+    slowest = max((each[f"{shape}_known_ns"] for shape in shapes), key=statistics.median)
+    yield ("answer over a known connection, 1,000 grants", "≤ 200 ns", spread(slowest, "{:.0f}") + " ns",
+           statistics.median(slowest) <= 200)
+    new = {shape: statistics.median(each[f"{shape}_new_ns"]) / 1e3 for shape in ("one", *shapes)}
+    # A credentials GET on a connection of its own takes about 15 µs of the server's CPU time.
+    yield ("decision over a new connection, 1,000 grants of others by unit, by user, by container's image; one grant alone",
+           "< 15 µs", "; ".join(f"{new[shape]:.1f}" for shape in (*shapes, "one")) + " µs", max(new.values()) < 15)
+
+
 GOALS = {"requests": goals_of_requests, "stall": goals_of_stall, "fan-in": goals_of_fan_in, "memory": goals_of_memory,
-         "start": goals_of_start, "size": goals_of_size}
+         "start": goals_of_start, "size": goals_of_size, "grants": goals_of_grants}
 
 
 def request_rows(figures):

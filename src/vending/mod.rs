@@ -18,7 +18,7 @@ pub use policy::{AccountFacts, Policy};
 pub use refusal::Refusal;
 pub use visit::Visit;
 
-use crate::caller::{Caller, Desk, PerCaller};
+use crate::caller::{Caller, CallerKey, Desk, PerCaller};
 use crate::clock::{BootTime, Clock};
 use crate::config::Ahead;
 use crate::grants::{
@@ -309,7 +309,7 @@ impl Vending {
             if !Arc::ptr_eq(&policy, &self.policy.load()) {
                 continue;
             }
-            let decided = Arc::new(self.lease(policy, visit, decided));
+            let decided = Arc::new(self.lease(policy, visit, want, decided));
             visit.remember(want, &decided);
             return Ok(decided);
         }
@@ -387,10 +387,11 @@ impl Vending {
         &self,
         policy: Arc<Policy>,
         visit: &Visit,
+        want: &Want,
         decided: (Granted, Arc<Request>, Option<BootTime>),
     ) -> Decided {
         let (granted, request, until) = decided;
-        let allowance = self.allowances.of(visit.caller().key(), || {
+        let allowance = self.allowances.of(whose(visit, want), || {
             Allowance::new(self.flights_per_caller)
         });
         let lease = self.sessions.lease(&granted, &request, allowance);
@@ -418,7 +419,7 @@ impl Vending {
                 let role: Option<Arc<str>> = want.role.role().map(Arc::from);
                 let reason = refusal.as_str();
                 let key = LineKey::denial(Arc::clone(&name), want.api, reason, role.clone());
-                let share = Share::of(&visit.caller().key());
+                let share = Share::of(&whose(visit, want));
                 self.audit.denial(key, share, || Denial {
                     party: party(visit, want, name),
                     listener: visit.listener(),
@@ -429,6 +430,14 @@ impl Vending {
             });
         }
         refusal
+    }
+}
+
+/// Who asks, as far as bounds go: whoever shows a user's own token stands for that user.
+fn whose(visit: &Visit, want: &Want) -> CallerKey {
+    match want.proof {
+        Proof::Bearer(owner) => CallerKey::Uid(owner),
+        Proof::Shown | Proof::NotAsked | Proof::Missing => visit.caller().key(),
     }
 }
 
@@ -461,7 +470,7 @@ fn party(visit: &Visit, want: &Want, name: Arc<str>) -> Party {
         evidence: evidence(visit, want),
         uid,
         owner,
-        share: Share::of(&visit.caller().key()),
+        share: Share::of(&whose(visit, want)),
     }
 }
 

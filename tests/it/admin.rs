@@ -28,6 +28,7 @@ fn configuration() -> String {
         region = "eu-central-1"
         credentials = {{ from = "local" }}
         [account.local.role.demo]
+        source-identity = "user-{{uid}}"
         [account.local.role.other]
 
         [[grant]]
@@ -222,6 +223,9 @@ fn the_audit_trail_is_shown_and_followed() {
     assert_eq!(event["access_key_id"], key);
     assert_eq!(event["api"], "admin");
     assert_eq!(event["reason"], "for tests");
+    let own = Uid::effective().as_raw();
+    assert_eq!(event["uid"], own);
+    assert_eq!(event["source_identity"], format!("user-{own}"));
     daemon.run(&["credentials", "--role", "local/absent"]);
     let denial = json(&events.recv_timeout(DEADLINE).unwrap());
     assert_eq!(
