@@ -21,6 +21,7 @@ use super::process::PeerProcess;
 use super::process_id::ProcessId;
 use super::redirect::original_destination;
 use super::sock_diag::{Owner, SockDiag, is_overflow};
+use super::subordinates::Subordinates;
 use crate::clock::Clock;
 use crate::grants::{Fact, Known, Names, Place, Placeholder};
 use crate::runtime::Containers;
@@ -34,6 +35,7 @@ pub struct Desk {
     hostname: Arc<str>,
     places: Places,
     users: Users,
+    pub(super) subordinates: Subordinates,
     host_names: HostNames,
     /// Tells of containers, where there is a unit that does.
     pub(super) containers: Option<Containers>,
@@ -91,6 +93,7 @@ impl Desk {
             hostname: Arc::from(hostname.to_string_lossy()),
             places: Places::new(clock.clone()),
             users: Users::new(&clock),
+            subordinates: Subordinates::new(clock.clone()),
             host_names: HostNames::new(clock.clone()),
             containers: None,
             interest: Arc::default(),
@@ -227,6 +230,9 @@ impl Desk {
             &self.interest,
         );
         if let Some(uid) = caller.evidence().uid() {
+            caller
+                .counted_as
+                .get_or_init(|| self.subordinates.owner(uid));
             if let Some(name) = self.users.remembered_name(uid) {
                 caller.user.get_or_init(|| name);
             }
@@ -280,7 +286,8 @@ impl Desk {
         }
     }
 
-    pub(super) async fn look_up_place(&self, caller: &Caller) {
+    /// Looks up where the caller runs, as [`Self::look_up`] does.
+    pub async fn look_up_place(&self, caller: &Caller) {
         if caller.is_placed() {
             return;
         }

@@ -28,6 +28,8 @@ pub struct Caller {
     pub(super) membership: OnceLock<Known<Membership>>,
     pub(super) exe: OnceLock<Known<Arc<str>>>,
     pub(super) host: OnceLock<Known<Arc<str>>>,
+    /// The uid that its own is a subordinate one of, or its own.
+    pub(super) counted_as: OnceLock<u32>,
 }
 
 /// Where a caller connects from.
@@ -65,6 +67,7 @@ impl Caller {
             membership: OnceLock::new(),
             exe: OnceLock::new(),
             host: OnceLock::new(),
+            counted_as: OnceLock::new(),
         }
     }
 
@@ -180,7 +183,8 @@ impl Caller {
         if let Evidence::ContainerAddress { id, .. } = &self.evidence {
             return CallerKey::Container(id.clone());
         }
-        match self.evidence.uid() {
+        let counted_as = self.counted_as.get().copied();
+        match counted_as.or_else(|| self.evidence.uid()) {
             Some(uid) if !forwards => CallerKey::new(uid, self.place().yes().map(AsRef::as_ref)),
             Some(_) | None => CallerKey::Nobody,
         }

@@ -22,6 +22,7 @@ mod process;
 mod process_id;
 mod redirect;
 mod sock_diag;
+mod subordinates;
 mod unit;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::Uid;
 
+use super::subordinates::Subordinates;
 use super::*;
 use crate::clock::Clock;
 use crate::grants::{Fact, Known, Place, Placeholder};
@@ -51,6 +52,21 @@ fn a_peer_on_this_host_is_its_user() {
     let expected = format!("sock-diag uid {} inode ", own_uid());
     assert!(evidence.starts_with(&expected), "{evidence}");
     assert!(evidence.contains(" cgroup "), "{evidence}");
+}
+
+#[test]
+fn what_a_user_does_under_its_subordinate_uids_is_counted_as_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ranges, users) = (folder.path().join("subuid"), folder.path().join("passwd"));
+    std::fs::write(&users, "ann:x:12345:12345::/:/bin/sh\n").unwrap();
+    std::fs::write(&ranges, format!("ann:{}:1\n", own_uid())).unwrap();
+    let mut desk = desk();
+    desk.subordinates = Subordinates::of(Clock::System, &ranges, &users);
+    let (listener, address) = listener();
+    let _client = TcpStream::connect(address).unwrap();
+    let caller = identify(&desk, &listener);
+    assert_eq!(caller.key(), CallerKey::Uid(12_345));
+    assert_eq!(caller.evidence().uid(), Some(own_uid()));
 }
 
 #[test]
