@@ -18,7 +18,7 @@ use super::connection::Service;
 use super::limits::{CallerSeats, Limits, Parking, Seat, Seats};
 use super::turns::Rounds;
 use super::{Bound, Socket};
-use crate::caller::{Caller, Desk, PerCaller, Reach};
+use crate::caller::{Caller, CallerKey, Desk, PerCaller, Reach};
 use crate::http::{Connection, Handler, Local};
 
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
@@ -72,6 +72,13 @@ impl Shared {
         Arc::new(Seats::new(self.limits, parking, Arc::clone(&self.rounds)))
     }
 
+    /// A place to wait, of this caller's and of all, if both have one.
+    fn places(&self, own: &CallerSeats) -> Option<[OwnedSemaphorePermit; 2]> {
+        let of_caller = own.place()?;
+        let of_all = Arc::clone(&self.parking).try_acquire_owned().ok()?;
+        Some([of_caller, of_all])
+    }
+
     /// Sees to it that callers answer in turn, for ever. It must be a task of its own.
     pub async fn go_round(&self) -> ! {
         self.rounds.run().await
@@ -117,6 +124,12 @@ enum Accepted {
 }
 
 impl Accepted {
+    /// Ends it: there is no room for this caller.
+    fn refuse(&self, caller: &Caller) {
+        tracing::debug!(caller = caller.name(), "no room to wait for a seat");
+        self.tell(NO_ROOM);
+    }
+
     /// Says a last word, if it can be said at once.
     fn tell(&self, words: &[u8]) {
         // What was sent is taken first: closed with bytes unread, a connection is reset, and the
@@ -166,7 +179,7 @@ impl<H: Handler> Listener<H> {
             return;
         };
         if caller.reach() == Reach::Here || self.elsewhere {
-            self.seat(accepted, caller, local, shared, of_all);
+            self.receive(accepted, caller, local, shared, of_all);
             return;
         }
         let Some(address) = caller
@@ -199,6 +212,36 @@ impl<H: Handler> Listener<H> {
                     evidence = %caller.all_evidence(),
                     "connection from an address that is no one container's closed"
                 );
+            }
+        }));
+    }
+
+    /// Finds out where the caller runs before it gets a seat: what root's containers or a unit do as
+    /// some user must not use up what that user has outside. Meanwhile it takes a place among those
+    /// of its user who wait.
+    fn receive(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        caller: Caller,
+        local: Local,
+        shared: &Arc<Shared>,
+        of_all: OwnedSemaphorePermit,
+    ) {
+        let key = caller.key();
+        if caller.is_placed() || key == CallerKey::Nobody {
+            self.seat(accepted, caller, local, shared, of_all);
+            return;
+        }
+        let Some(places) = shared.places(&self.seats.of(key)) else {
+            return accepted.refuse(&caller);
+        };
+        let (listener, shared_too) = (Arc::clone(self), Arc::clone(shared));
+        drop(shared.connections.spawn(async move {
+            let placing = shared_too.desk.look_up_place(&caller);
+            let looked = shared_too.stop.run_until_cancelled(placing).await;
+            drop(places);
+            if looked.is_some() {
+                listener.seat(accepted, caller, local, &shared_too, of_all);
             }
         }));
     }
@@ -247,16 +290,8 @@ struct Served<H> {
 impl<H: Handler> Served<H> {
     /// Lets it wait for a seat, if there is room to. It holds none of all callers' seats then.
     fn park(self, own: &Arc<CallerSeats>) {
-        let (own_place, place) = (
-            own.place(),
-            Arc::clone(&self.shared.parking).try_acquire_owned(),
-        );
-        let (Some(own_place), Ok(place)) = (own_place, place) else {
-            tracing::debug!(
-                caller = self.connection.caller.name(),
-                "no room to wait for a seat"
-            );
-            return self.accepted.tell(NO_ROOM);
+        let Some(places) = self.shared.places(own) else {
+            return self.accepted.refuse(&self.connection.caller);
         };
         let own = Arc::clone(own);
         let shared = Arc::clone(&self.shared);
@@ -264,7 +299,7 @@ impl<H: Handler> Served<H> {
             let seat = own.wait(&self.shared.seats_of_all);
             let seat = timeout(self.parking.connection, seat);
             let seat = self.shared.stop.run_until_cancelled(seat).await;
-            drop((place, own_place));
+            drop(places);
             match seat {
                 Some(Ok(Some(seat))) => self.serve(seat).await,
                 Some(Ok(None) | Err(_)) | None => self.accepted.tell(NO_ROOM),
@@ -375,7 +410,82 @@ const fn is_of_peer(errno: Errno) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
     use super::*;
+    use crate::clock::Clock;
+    use crate::http::{Request, Response};
+    use crate::listener::limits::CallerLimits;
+
+    /// Notes for each connection whether it was known by then where its caller runs.
+    #[derive(Debug)]
+    struct Placed(tokio::sync::mpsc::UnboundedSender<bool>);
+
+    impl Handler for Placed {
+        type Visit = ();
+
+        fn visit(&self, connection: Connection) {
+            self.0.send(connection.caller.is_placed()).unwrap();
+        }
+
+        async fn handle(&self, (): &(), _: &Request) -> Response {
+            Response::new(Full::new(Bytes::new()))
+        }
+    }
+
+    /// Connects, asks, and reads the answer to its end.
+    async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+        let get = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        stream.write_all(get).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn nobody_has_a_seat_before_it_is_known_where_it_runs() {
+        let each = CallerLimits {
+            connections: 1,
+            requests: 1,
+        };
+        let limits = Limits::new(8, each, 1024);
+        let desk = Arc::new(Desk::open(Clock::System).unwrap());
+        let shared = Arc::new(Shared::new(desk, limits, 2));
+        let (placed, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let handler = Arc::new(Placed(placed));
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let unix = UnixListener::bind(&path).unwrap();
+        for socket in [Socket::Tcp(tcp), Socket::Unix(unix)] {
+            let listener = Listener {
+                name: Arc::from("test"),
+                bound: Bound {
+                    socket,
+                    address: "test".to_owned(),
+                    hop_limit: None,
+                    made: None,
+                },
+                elsewhere: false,
+                seats: shared.seats(Parking::PROGRAMS),
+                handler: Arc::clone(&handler),
+            };
+            tokio::spawn(listener.run(Arc::clone(&shared)));
+        }
+        let going_round = Arc::clone(&shared);
+        tokio::spawn(async move { going_round.go_round().await });
+        for _ in 0..2 {
+            let over_tcp = answer(TcpStream::connect(address).await.unwrap()).await;
+            let over_unix = answer(UnixStream::connect(&path).await.unwrap()).await;
+            for answer in [over_tcp, over_unix] {
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                assert_eq!(seen.recv().await, Some(true));
+            }
+        }
+    }
 
     async fn paused(errno: Errno) -> Duration {
         let begun = tokio::time::Instant::now();
