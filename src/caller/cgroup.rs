@@ -4,7 +4,7 @@
 //! socket look-up tells an id in that one. On a host that has version 1 only, no place can be told,
 //! and grants to users match nobody unless they say `container = "any"`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -19,8 +19,12 @@ const UNSEEN: Option<Handed> = Some(Handed {
     depth: 0,
     uid: 65_534,
 });
-/// No walk looks at more groups.
+/// Whose groups all are that were not handed on.
+const ROOT: u32 = 0;
+/// No walk looks at more groups of root's.
 const MAX_GROUPS: usize = 200_000;
+/// And at no more of each user.
+const MAX_GROUPS_OF_EACH: usize = 20_000;
 
 /// The unified hierarchy as this process sees it.
 #[derive(Clone, Debug)]
@@ -103,19 +107,24 @@ impl Hierarchy {
         if fs::metadata(&self.mount)?.ino() == id {
             return Ok(Some(self.name(&self.mount)));
         }
-        self.walk(|entry| (entry.ino() == id).then(|| self.name(&entry.path())))
+        let walked = self.walk(|entry| (entry.ino() == id).then(|| self.name(&entry.path())))?;
+        match walked {
+            Walked::Found(path) => Ok(Some(path)),
+            Walked::ToTheEnd => Ok(None),
+            Walked::InPart => Err(io::Error::other("not all control groups can be seen")),
+        }
     }
 
     /// Where the groups lie whose own name has this text in it, with their paths.
     pub(super) fn named(&self, text: &str) -> io::Result<Vec<(Located, Vec<u8>)>> {
         let mut paths = Vec::new();
-        let nothing: Option<()> = self.walk(|entry| {
+        let walked: Walked<()> = self.walk(|entry| {
             if String::from_utf8_lossy(entry.file_name().as_bytes()).contains(text) {
                 paths.push(self.name(&entry.path()));
             }
             None
         })?;
-        debug_assert!(nothing.is_none(), "the walk goes to its end");
+        debug_assert!(!matches!(walked, Walked::Found(())), "it goes to its end");
         let mut found = Vec::new();
         for path in paths {
             // One that has gone meanwhile is none.
@@ -127,34 +136,90 @@ impl Hierarchy {
     }
 
     /// A walk through the whole hierarchy, until something is found.
-    fn walk<T>(&self, mut look: impl FnMut(&DirEntry) -> Option<T>) -> io::Result<Option<T>> {
-        let mut seen = 0_usize;
-        // Level by level: what a user makes lies deep, and must not hide what lies above.
-        let mut left = VecDeque::from([self.mount.clone()]);
-        while let Some(folder) = left.pop_front() {
+    fn walk<T>(&self, mut look: impl FnMut(&DirEntry) -> Option<T>) -> io::Result<Walked<T>> {
+        let mut left = Left::default();
+        left.push(fs::metadata(&self.mount)?.uid(), self.mount.clone());
+        while let Some((owner, folder)) = left.next() {
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
                 // A group may go while it is walked through; what is in it goes with it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // What a user hides, it hides from nobody but itself.
+                Err(_) if owner != ROOT => {
+                    left.cut = true;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             for entry in entries.filter_map(Result::ok).filter(is_folder) {
                 if let Some(found) = look(&entry) {
-                    return Ok(Some(found));
+                    return Ok(Walked::Found(found));
                 }
-                seen += 1;
-                left.push_back(entry.path());
-            }
-            if seen > MAX_GROUPS {
-                return Err(io::Error::other("there are too many control groups"));
+                // What lies below a group that root has handed on is that user's.
+                let owner = match owner {
+                    ROOT => entry.metadata().map_or(ROOT, |group| group.uid()),
+                    user => user,
+                };
+                left.push(owner, entry.path());
             }
         }
-        Ok(None)
+        Ok(if left.cut {
+            Walked::InPart
+        } else {
+            Walked::ToTheEnd
+        })
     }
 
     fn name(&self, folder: &Path) -> Vec<u8> {
         let below = folder.strip_prefix(&self.mount).unwrap_or(folder);
         [&self.root, b"/".as_slice(), below.as_os_str().as_bytes()].concat()
+    }
+}
+
+/// How a walk ended.
+enum Walked<T> {
+    Found(T),
+    ToTheEnd,
+    /// Of some users not all groups could be seen.
+    InPart,
+}
+
+/// The groups that a walk has yet to look into: root's first, level by level, and then in turn one of
+/// each user, so that however many one makes no other's are hidden.
+#[derive(Debug, Default)]
+struct Left {
+    of: BTreeMap<u32, VecDeque<PathBuf>>,
+    seen: BTreeMap<u32, usize>,
+    last: u32,
+    /// Whether some were left out.
+    cut: bool,
+}
+
+impl Left {
+    fn push(&mut self, owner: u32, folder: PathBuf) {
+        let seen = self.seen.entry(owner).or_default();
+        let most = if owner == ROOT {
+            MAX_GROUPS
+        } else {
+            MAX_GROUPS_OF_EACH
+        };
+        if *seen >= most {
+            self.cut = true;
+            return;
+        }
+        *seen += 1;
+        self.of.entry(owner).or_default().push_back(folder);
+    }
+
+    fn next(&mut self) -> Option<(u32, PathBuf)> {
+        let owners = || self.of.iter().filter(|(_, left)| !left.is_empty());
+        let owners = || owners().map(|(owner, _)| *owner);
+        let first = owners().next()?;
+        let after = owners().find(|owner| *owner > self.last);
+        let owner = after.filter(|_| first != ROOT).unwrap_or(first);
+        self.last = owner;
+        let folder = self.of.get_mut(&owner)?.pop_front()?;
+        Some((owner, folder))
     }
 }
 
@@ -263,6 +328,36 @@ mod tests {
         assert_eq!(path("1:name=systemd:/docker/a\n"), None);
         assert_eq!(path("0::/docker/a (deleted)\n"), None);
         assert_eq!(path(""), None);
+    }
+
+    #[test]
+    fn groups_of_users_are_looked_into_in_turn_after_all_of_roots() {
+        let mut left = Left::default();
+        for number in 0..MAX_GROUPS_OF_EACH + 5 {
+            left.push(1000, PathBuf::from(format!("a{number}")));
+        }
+        left.push(1001, PathBuf::from("b0"));
+        left.push(1001, PathBuf::from("b1"));
+        left.push(ROOT, PathBuf::from("r0"));
+        left.push(ROOT, PathBuf::from("r1"));
+        let order: Vec<_> = std::iter::from_fn(|| left.next()).collect();
+        let first: Vec<_> = order
+            .iter()
+            .take(7)
+            .map(|(owner, folder)| (*owner, folder.to_str().unwrap()))
+            .collect();
+        let expected = [
+            (ROOT, "r0"),
+            (ROOT, "r1"),
+            (1000, "a0"),
+            (1001, "b0"),
+            (1000, "a1"),
+            (1001, "b1"),
+            (1000, "a2"),
+        ];
+        assert_eq!(first, expected);
+        assert_eq!(order.len(), MAX_GROUPS_OF_EACH + 4);
+        assert!(left.cut);
     }
 
     #[test]

@@ -293,8 +293,14 @@ impl Desk {
         }
         let found = match caller.evidence() {
             Evidence::SockDiag {
-                cgroup: Some(id), ..
-            } => self.places.look_up(*id).await,
+                cgroup: Some(id),
+                uid,
+                ..
+            } => {
+                self.places
+                    .look_up(*id, self.subordinates.owner(*uid))
+                    .await
+            }
             Evidence::PeerCredentials {
                 process: Some(process),
                 ..

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::cgroup::Hierarchy;
 use super::forwarders::Forwarders;
+use super::per_caller::PerCaller;
 use super::place::{Located, Machine};
 use super::process::PeerProcess;
 use crate::clock::Clock;
@@ -22,12 +23,16 @@ use crate::lookups::{Bounds, Lookups};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A group's id is never given to another, so what was found stays true.
 const FOR_EVER: Duration = Duration::MAX;
-/// Each look walks through the whole hierarchy.
 const BOUNDS: Bounds = Bounds {
-    at_once: 1,
-    open: 1024,
+    // Bounded below, for each user too.
+    at_once: 4096,
+    open: 4096,
     remembered: 4096,
 };
+/// Each look for a group walks through the hierarchy: so many do at once, one for each user.
+const WALKING: usize = 2;
+/// So many groups of one user are looked for or wait for it: each may make any number of them.
+const OPEN_OF_EACH: usize = 256;
 /// No more is kept of a path: users make groups as deep as the kernel lets them.
 const MAX_PATH: usize = 1024;
 /// So many threads look at processes at once.
@@ -137,11 +142,20 @@ fn facts_of(machine: Machine, place: &Place) -> Option<Arc<ContainerFacts>> {
     }))
 }
 
+/// What one user may have looked for.
+#[derive(Debug)]
+struct Walker {
+    open: Arc<Semaphore>,
+    turn: Semaphore,
+}
+
 /// The places of control groups, and who else runs in them.
 #[derive(Debug)]
 pub(super) struct Places {
     hierarchy: Arc<OnceLock<Option<Hierarchy>>>,
     groups: Lookups<u64, Arc<Whereabouts>>,
+    walking: Arc<Semaphore>,
+    walkers: PerCaller<Walker, u32>,
     forwarders: Arc<Forwarders>,
     looking: Arc<Semaphore>,
 }
@@ -151,6 +165,8 @@ impl Places {
         Self {
             hierarchy: Arc::default(),
             groups: Lookups::new(clock.clone(), BOUNDS),
+            walking: Arc::new(Semaphore::new(WALKING)),
+            walkers: PerCaller::default(),
             forwarders: Arc::new(Forwarders::new(clock)),
             looking: Arc::new(Semaphore::new(LOOKING)),
         }
@@ -165,10 +181,13 @@ impl Places {
         Some(told_apart(found, self.forwarders.remembered(id)?))
     }
 
-    /// The place of the group of this id; `None` where the look-up takes its time. It goes on all
-    /// the same, and whoever asks next finds what it brought.
-    pub(super) async fn look_up(&self, id: u64) -> Option<Arc<Whereabouts>> {
-        let found = self.groups.get(id, PATIENCE, self.walk(id)).await?;
+    /// The place of the group of this id, in which this user made a socket; `None` where the look-up
+    /// takes its time. It goes on all the same, and whoever asks next finds what it brought.
+    pub(super) async fn look_up(&self, id: u64, user: u32) -> Option<Arc<Whereabouts>> {
+        let found = match self.groups.remembered(&id) {
+            Some(found) => found,
+            None => self.groups.get(id, PATIENCE, self.walk(id, user)?).await?,
+        };
         if !found.shared {
             return Some(found);
         }
@@ -182,9 +201,23 @@ impl Places {
         Some(told_apart(found, forwards))
     }
 
-    fn walk(&self, id: u64) -> impl Future<Output = (Arc<Whereabouts>, Duration)> + Send + 'static {
+    /// `None` where too much is looked for in this user's name already.
+    fn walk(
+        &self,
+        id: u64,
+        user: u32,
+    ) -> Option<impl Future<Output = (Arc<Whereabouts>, Duration)> + Send + 'static> {
         let hierarchy = Arc::clone(&self.hierarchy);
-        async move {
+        let walking = Arc::clone(&self.walking);
+        let own = self.walkers.of(user, || Walker {
+            open: Arc::new(Semaphore::new(OPEN_OF_EACH)),
+            turn: Semaphore::new(1),
+        });
+        let open = Arc::clone(&own.open).try_acquire_owned().ok()?;
+        Some(async move {
+            let _open = open;
+            let _own_turn = own.turn.acquire().await;
+            let _turn = walking.acquire().await;
             let walked = tokio::task::spawn_blocking(move || {
                 group(hierarchy.get_or_init(find).as_ref(), id)
             });
@@ -192,7 +225,7 @@ impl Places {
                 Ok(Ok(found)) => (Arc::new(found), FOR_EVER),
                 Ok(Err(_)) | Err(_) => (Arc::new(Whereabouts::UNKNOWN), Duration::ZERO),
             }
-        }
+        })
     }
 
     /// Where the processes of a group cannot be seen it counts as having one.

@@ -1,19 +1,25 @@
 //! Where callers run: real control groups, of root's making and of others'.
 
+use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command};
 use std::sync::Arc;
 
 use super::super::{desk, identify, listener};
-use super::{CONNECT, Group, SOMEBODY, can_test, end, look_up_place};
+use super::{CONNECT, ELSE, Group, SOMEBODY, as_user, can_test, end, look_up_place};
+use crate::caller::cgroup::Hierarchy;
 use crate::caller::{Caller, CallerKey, Desk, Doubt, Evidence, ProcessId};
 use crate::grants::{
     ContainerId, ContainerWhen, Decision, Fact, Grant, GrantId, Known, Place, Placeholder, Select,
     Template, UserIds, Wanted, When, decide,
 };
 use crate::types::RoleRef;
+
+/// Neither of the users of these tests: the daemon runs as one of its own.
+const STRANGER: u32 = 12_347;
 
 /// Connects from this group as this user, and looks up where that is.
 async fn connected(
@@ -141,7 +147,7 @@ async fn a_program_that_only_its_process_sees_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let trusted = folder.path().join("trusted");
-    std::fs::copy("/bin/true", &trusted).unwrap();
+    fs::copy("/bin/true", &trusted).unwrap();
     let listener = UnixListener::bind(&path).unwrap();
     // In a mount namespace of its own, python stands at the path of another program.
     let script = format!(
@@ -255,4 +261,28 @@ async fn a_process_is_what_its_connection_would_be() {
         user.facts().place.yes().map(AsRef::as_ref),
         Some(Place::Host(_))
     ));
+}
+
+#[test]
+fn what_a_user_hides_hides_nothing_of_others() {
+    if !can_test(&[]) {
+        return;
+    }
+    let user = "rolecall-{}/user";
+    let hiding = Group::new(&format!("{user}-1/hidden")).handed(1, SOMEBODY);
+    let other = Group::new(&format!("{user}-2/app.slice/x.service")).handed(2, ELSE);
+    fs::set_permissions(&hiding.folder, Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(
+        hiding.folder.parent().unwrap(),
+        Permissions::from_mode(0o000),
+    )
+    .unwrap();
+    let hierarchy = Hierarchy::find().unwrap();
+    let found = as_user(STRANGER, || {
+        let id = fs::metadata(&other.folder).unwrap().ino();
+        hierarchy.path(id)
+    });
+    assert_eq!(found.unwrap().unwrap(), other.path().into_bytes());
+    // That there is no such group nobody can say.
+    assert!(as_user(STRANGER, || hierarchy.path(u64::MAX)).is_err());
 }
