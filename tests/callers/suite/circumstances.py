@@ -1,11 +1,14 @@
 """What happens to callers and to the daemon while they run: everybody keeps what is theirs."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from suite import Failed, sdks, subjects, until
+from suite.checks import gets_nothing
 
 SERVED_SECONDS = 10
+TOKEN = "/run/token"  # in the container, and on the host for whoever should not have it
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Circumstance:
 
 def token_rotated(host):
     """The kubelet replaces a token; the pod's SDKs find the new one, and their role."""
-    kind = next(kind for kind in host.kinds if kind.title == "pod with a projected token")
+    kind = host.kind("pod with a projected token")
     subject = host.subjects[kind.title]
     for life in (600, 1200):
         now = host.issuer.now()
@@ -27,7 +30,7 @@ def token_rotated(host):
 
 def container_replaced(host):
     """A granted container is removed and made anew, with another id and at another's former address."""
-    kind = next(kind for kind in host.kinds if kind.title == "docker on a bridge")
+    kind = host.kind("docker on a bridge")
     for _ in range(3):
         subject = subjects.docker(host.machine, "replaced", "--label", "team=build")
         try:
@@ -42,8 +45,7 @@ def restarted(*units):
     def run(host):
         host.machine.run("systemctl", "restart", *units)
         for title in ("docker on a bridge", "podman of root, the host's network", "pod of containerd", "user"):
-            kind = next(kind for kind in host.kinds if kind.title == title)
-            if not until(SERVED_SECONDS, lambda kind=kind: served(host, kind)):
+            if not until(SERVED_SECONDS, lambda kind=host.kind(title): served(host, kind)):
                 raise Failed(f"{title} was not served within {SERVED_SECONDS} s")
         return "their roles"
     return run
@@ -62,6 +64,34 @@ def gets(host, kind, subject):
     if role != kind.role:
         raise Failed(f"{subject.name} got {role} instead of {kind.role}")
     return True
+
+
+def bearer(host):
+    """A rootless container behind slirp4netns shows a token of its user's; another user on the host shows it too."""
+    kind, file = host.kind("user"), "/run/rolecall/tokens/alice"
+    shown = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.2/creds", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": TOKEN,
+    }
+    host.daemon.with_token_files(host.configuration(token=file))
+    try:
+        host.machine.put(TOKEN, host.machine.run("cat", file))
+        subject = subjects.rootless(host.machine, "behind", "alice", f"--volume={file}:{TOKEN}:ro")
+        try:
+            gets(host, dataclasses.replace(kind, environment=shown), subject)
+        finally:
+            subject.stop()
+        gets_nothing(host, host.siblings["member of a group"], shown)
+    finally:
+        host.daemon.without_token_files(host.configuration())
+    return "their user's role; another user with the same token has nothing"
+
+
+def doctored(host):
+    """`rolecall doctor` finds nothing wrong with this host."""
+    said = host.machine.service("rolecall", "doctor", check=False)
+    if said.returncode != 0:
+        raise Failed(said.stdout + said.stderr)
+    return "no fault"
 
 
 def least_privilege(host):
@@ -92,10 +122,12 @@ def no_fault(host):
 
 
 CIRCUMSTANCES = [
+    Circumstance("the host by `rolecall doctor`", doctored),
     Circumstance("a pod whose token is rotated", token_rotated),
     Circumstance("a container that is replaced", container_replaced),
     Circumstance("callers after a restart of `rolecall-runtime`", restarted("rolecall-runtime.service")),
     Circumstance("callers after a restart of the daemon", restarted("rolecall.service")),
+    Circumstance("rootless containers behind slirp4netns with a token that has `bearer = true`", bearer),
     Circumstance("the privilege of both units", least_privilege),
     Circumstance("the daemon after all this", no_fault),
 ]

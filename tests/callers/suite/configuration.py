@@ -53,7 +53,7 @@ kind = "podman"
 
 [[runtime.engine]]
 kind = "podman"
-socket = "/run/podman-of-erin/podman.sock"
+socket = "/run/user/1004/podman/podman.sock"
 
 [[runtime.engine]]
 kind = "cri"
@@ -62,10 +62,17 @@ kind = "cri"
 to = ["file:{LOG}", "journald"]
 """
 
+TOKEN = """
+[[listener.token]]
+file = "{file}"
+owner = "alice"
+bearer = true
+"""
 
-def of(kinds, sts, issuer, handed_round=False, anyone=False):
+
+def of(kinds, sts, issuer, handed_round=False, anyone=False, token=None):
     """One role for each kind, which its grant gives and no other; or, to prove that the checks notice, grants that give
-    the next kind's role, or a last one for anyone."""
+    the next kind's role, or a last one for anyone. `token` is where alice's is written."""
     roles = [kind.role for kind in kinds]
     given = roles[1:] + roles[:1] if handed_round else roles
     grants = [(role, kind.when, kind.title) for role, kind in zip(given, kinds, strict=True)]
@@ -77,4 +84,6 @@ def of(kinds, sts, issuer, handed_round=False, anyone=False):
         f'[[grant]]\nrole = "prod/{role}"\nwhen = {when}\nreason = {json.dumps(reason)}\nimdsv1 = true\n'
         for role, when, reason in grants
     ]
+    if token:
+        parts.append(TOKEN.format(file=token))
     return "\n".join(parts)

@@ -11,6 +11,7 @@ from suite.places import POD_IDENTITY_ADDRESS
 
 UNITS = ["rolecall-metadata.socket", "rolecall-metadata-ipv6.socket", "rolecall-container.socket",
          "rolecall-runtime.service", "rolecall.service"]
+TOKEN_FILES = "/etc/systemd/system/rolecall.service.d"
 LOG = "/var/log/rolecall/log.jsonl"
 AUDIT_SECONDS = 5
 
@@ -53,6 +54,21 @@ class Daemon:
         """Replaces its configuration as an operator would."""
         self.configure(configuration)
         self._machine.run("systemctl", "reload", "rolecall.service")
+
+    def with_token_files(self, configuration):
+        """Lets it give files to other users, by the package's drop-in, and starts it anew with this configuration."""
+        example = CHECKOUT / "systemd" / "examples" / "token-files.conf"
+        self._machine.put(f"{TOKEN_FILES}/{example.name}", example.read_bytes())
+        self._start_anew(configuration)
+
+    def without_token_files(self, configuration):
+        self._machine.run("rm", "--recursive", TOKEN_FILES)
+        self._start_anew(configuration)
+
+    def _start_anew(self, configuration):
+        self.configure(configuration)
+        self._machine.run("systemctl", "daemon-reload")
+        self._machine.run("systemctl", "restart", "rolecall.service")
 
     def explain(self, pid):
         """What it would tell this process, and why; whether or not that is a role."""

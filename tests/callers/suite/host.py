@@ -29,9 +29,8 @@ class Host:
         for group, member in GROUPS.items():
             self.machine.run("groupadd", group)
             self.machine.run("gpasswd", "--add", member, group)
-        for user in CONTAINER_USERS:
-            self.machine.user_service(user, "podman", "import", "--quiet", "/var/tmp/image.tar", "localhost/subject")
-            self.machine.user_service(user, "podman", "tag", "localhost/subject", "localhost/granted:1")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._give_image, CONTAINER_USERS))
         self.machine.run("systemctl", "--user", "--machine=erin@", "start", "podman.socket")
         self.cri = cri.Cri(self.machine)
         self.daemon = Daemon(self.machine)
@@ -39,7 +38,7 @@ class Host:
         self.issuer = tokens.Issuer(Path(os.environ["MACHINE"], "issuer"))
         self.machine.put(configuration.ISSUER_CERTIFICATE, self.issuer.certificate.read_bytes())
         self.volumes = {}
-        self.daemon.start(self._configuration())
+        self.daemon.start(self.configuration())
         self.subjects = {}
         self.siblings = {}
         with ThreadPoolExecutor(4) as pool:
@@ -49,11 +48,19 @@ class Host:
         for group in (self.subjects, self.siblings):
             group.update({title: started.result() for title, started in group.items()})
 
+    def _give_image(self, user):
+        self.machine.user_service(user, "podman", "import", "--quiet", "/var/tmp/image.tar", "localhost/subject")
+        self.machine.user_service(user, "podman", "tag", "localhost/subject", "localhost/granted:1")
+
     def reconfigure(self, **how):
         """Has the daemon take another configuration; see configuration.of."""
-        self.daemon.reload(self._configuration(**how))
+        self.daemon.reload(self.configuration(**how))
 
-    def _configuration(self, **how):
+    def kind(self, title):
+        """The kind of this title."""
+        return next(kind for kind in self.kinds if kind.title == title)
+
+    def configuration(self, **how):
         return configuration.of(self.kinds, self.upstream.sts.url, self.issuer.url, **how)
 
     def project(self, name, token):

@@ -8,7 +8,7 @@ from suite.places import POD_IDENTITY_ADDRESS
 
 # In the machine; each has a manager of their own.
 USERS = ["alice", "bob", "carol", "dave", "erin", "mallory", "www"]
-CONTAINER_USERS = ["erin", "mallory"]
+CONTAINER_USERS = ["alice", "erin", "mallory"]
 GROUPS = {"ops": "dave"}
 
 REDIRECTED = ("--network", "redirected")

@@ -9,6 +9,7 @@ from suite.checks import gets_nothing
 from suite.kinds import HOST_NETWORK, METADATA_SOCKET, REDIRECTED
 from suite.places import TOOLS
 
+ADDRESSES = 5
 PORTS = range(20000, 20010)
 
 
@@ -59,18 +60,22 @@ def nested(host):
 
 
 def address_reused(host):
-    """A granted container dies, and one that is granted nothing gets its address at once."""
+    """A granted container dies, and one that is granted nothing gets its address at once and asks from its first
+    moment; also with the token that the first one got."""
     fixed = (*REDIRECTED, "--ip", "172.30.0.77")
-    for number in range(3):
+    roles = [kind.role for kind in host.kinds]
+    for number in range(ADDRESSES):
         first = subjects.docker(host.machine, f"late-{number}", *fixed, "--label", "team=build")
         host.upstream.ask(first, sdks.BOTO3)
+        token = reuse(first, 0)["token"]
         first.stop()
-        second = subjects.docker(host.machine, f"heir-{number}", *fixed)
-        try:
-            gets_nothing(host, second)
-        finally:
-            second.stop()
-    return "nothing, three times"
+        answer = json.loads(subjects.docker_once(host.machine, *fixed, command=(f"{TOOLS}/metadata.py", *roles)))
+        if 200 in (answer["own"], *answer["roles"].values()):
+            raise Failed(f"the second container was served: {answer}")
+        answer = json.loads(subjects.docker_once(host.machine, *fixed, command=(f"{TOOLS}/reuse.py", 0, token)))
+        if answer["status"] == 200:
+            raise Failed(f"the second container was served by the first one's token: {answer}")
+    return f"nothing, {ADDRESSES} times"
 
 
 def port_reused(host):
@@ -114,7 +119,7 @@ def network_shared(host):
 def shows(token):
     """A pod that shows this token and gets nothing, though a right one of its own would serve."""
     def run(host):
-        kind = next(kind for kind in host.kinds if kind.title == "pod with a projected token")
+        kind = host.kind("pod with a projected token")
         subject = host.siblings[kind.title]
         volume = host.volumes[subject.name]
         try:
@@ -157,8 +162,10 @@ PRETENDERS = [
               lambda host: mallorys(host, "copy", *HOST_NETWORK, container="depot")),
     pretender("rootless container with a granted name of another user, by a mounted socket",
               lambda host: subjects.relayed(host.machine, "copy", "mallory", METADATA_SOCKET, container="studio")),
+    pretender("rootless container of a granted user on the host's network",
+              lambda host: subjects.rootless(host.machine, "mine", "alice", *HOST_NETWORK)),
     pretender("rootless container of a granted user through slirp4netns",
-              lambda host: subjects.rootless(host.machine, "slirp", "erin")),
+              lambda host: subjects.rootless(host.machine, "slirp", "alice")),
     pretender("user unit named as a granted system unit",
               lambda host: subjects.user_unit(host.machine, "imitation", "mallory", "web.service")),
     pretender("user unit named as a granted one of another user",

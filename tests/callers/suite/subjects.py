@@ -149,6 +149,12 @@ def docker(machine, name, *options, image=IMAGE, container=None):
     return Subject(machine, name, lambda: machine.run("docker", "rm", "--force", id), id)
 
 
+def docker_once(machine, *options, command):
+    """What a Python program prints in a container of docker's that lives for it only."""
+    words = map(str, command)
+    return machine.run("docker", "run", "--rm", *_mounts(), *options, IMAGE, "/usr/bin/python3", *words)
+
+
 def podman(machine, name, *options, image=IMAGE, settings=()):
     """A container of root's podman."""
     run = ("podman", *settings, "run", "--detach", "--quiet", "--name", name, "--device", "/dev/fuse",
