@@ -45,12 +45,23 @@ def gets_nothing(host, subject, environment=None):
 
 
 def is_explained(host, kind):
-    """`explain` names role, grant and fact of the caller's process, and the key that its neighbour fails."""
-    explained = host.daemon.explain(host.subjects[kind.title].pid())
+    """`explain` names role, grant and fact of the caller's process, and of its container where only that is known; and the
+    key that its neighbour fails."""
+    subject, neighbour = host.subjects[kind.title], host.siblings[kind.title]
+    explained = host.daemon.explain("--pid", subject.pid())
     number = f"grant {host.kinds.index(kind) + 1}"
     if kind.fact is None:
         _fails(explained, number, kind)
         return f"`{kind.key}`: only a token tells it"
+    _gives(host, kind, explained, number)
+    if kind.evidence == "container-address":
+        _gives(host, kind, host.daemon.explain("--container", subject.sandbox or subject.id), number)
+    _fails(host.daemon.explain("--pid", neighbour.pid()), number, kind)
+    return f"`{kind.key}`: {filled(host, kind, kind.fact)}"
+
+
+def _gives(host, kind, explained, number):
+    """Insists that this grant, which is the kind's, is told to give its role, and the fact that it asks for."""
     given = _answer(explained).get("role") or {}
     if (given.get("role"), given.get("reason"), given.get("grant")) != (f"prod/{kind.role}", kind.title, number):
         raise Failed(f"it is not told of its grant: {explained}")
@@ -58,8 +69,6 @@ def is_explained(host, kind):
     fact = filled(host, kind, kind.fact)
     if known.get(kind.key) != fact:
         raise Failed(f"{kind.key} is not {fact}: {explained}")
-    _fails(host.daemon.explain(host.siblings[kind.title].pid()), number, kind)
-    return f"`{kind.key}`: {fact}"
 
 
 def _fails(explained, number, kind):

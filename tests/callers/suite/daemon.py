@@ -70,9 +70,9 @@ class Daemon:
         self._machine.run("systemctl", "daemon-reload")
         self._machine.run("systemctl", "restart", "rolecall.service")
 
-    def explain(self, pid):
-        """What it would tell this process, and why; whether or not that is a role."""
-        asked = self._machine.service("rolecall", "explain", "--json", "--pid", pid, check=False)
+    def explain(self, *whom):
+        """What it would tell them, and why; whether or not that is a role."""
+        asked = self._machine.service("rolecall", "explain", "--json", *whom, check=False)
         if asked.returncode not in (0, 1) or not asked.stdout:
             raise Failed(f"explain ended with {asked.returncode}: {asked.stderr}")
         return json.loads(asked.stdout)

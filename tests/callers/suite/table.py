@@ -11,7 +11,8 @@ under the packaged units with their sandbox. Every caller has a neighbour of the
 * *gets its role*: these SDKs found credentials by their default chains, and all of them were issued upstream for this
   caller's role, secret and token unchanged.
 * *cannot get another's*: every other role in this table, asked for by name, was refused, and the neighbour got nothing.
-* *explain names the reason*: `rolecall explain --pid` names the caller, the role, the grant and this key.
+* *explain names the reason*: `rolecall explain` names the role, the grant and this key, and of the neighbour
+  that it fails there.
 * *audit has the evidence*: every hand-out of the role is in the trail with this caller and evidence, and with the access
   key id and role session name that upstream knows.
 """
