@@ -383,7 +383,7 @@ impl Desk {
         self.users.name(uid).await
     }
 
-    /// What placeholders stand for; the user's name, the place and the container are looked up if
+    /// What placeholders stand for; users' names, the place and the container are looked up if
     /// they are not remembered.
     pub async fn names(&self, caller: &Caller) -> Names {
         self.look_up_container(caller).await;
@@ -392,6 +392,12 @@ impl Desk {
         {
             let name = self.users.name(uid).await;
             caller.user.get_or_init(|| name);
+        }
+        if let Some(owner) = caller.container_owner()
+            && caller.owner.get().is_none()
+        {
+            let name = self.users.name(owner).await;
+            caller.owner.get_or_init(|| name);
         }
         caller.names()
     }

@@ -28,6 +28,8 @@ pub struct Caller {
     pub(super) membership: OnceLock<Known<Membership>>,
     pub(super) exe: OnceLock<Known<Arc<str>>>,
     pub(super) host: OnceLock<Known<Arc<str>>>,
+    /// The name of the user who made the container that it runs in.
+    pub(super) owner: OnceLock<Known<Arc<str>>>,
     /// The uid that its own is a subordinate one of, or its own.
     pub(super) counted_as: OnceLock<u32>,
 }
@@ -67,6 +69,7 @@ impl Caller {
             membership: OnceLock::new(),
             exe: OnceLock::new(),
             host: OnceLock::new(),
+            owner: OnceLock::new(),
             counted_as: OnceLock::new(),
         }
     }
@@ -237,6 +240,14 @@ impl Caller {
         Some(Principal::new(uid, place.as_deref()))
     }
 
+    /// The user who made the container that it runs in, where that was not root.
+    pub(super) fn container_owner(&self) -> Option<u32> {
+        match self.place().yes()?.as_ref() {
+            Place::Container(place) => place.owner,
+            Place::Host(_) => None,
+        }
+    }
+
     /// What placeholders stand for, as far as it has been looked up.
     pub fn names(&self) -> Names {
         let uid = self.uid();
@@ -261,9 +272,19 @@ impl Caller {
                 .with_known(Placeholder::Unit, host.unit.clone())
                 .with_known(Placeholder::UserUnit, host.user_unit.clone())
                 .with_known(Placeholder::Slice, host.slice.clone()),
-            Some(Place::Container(ContainerPlace { id, .. })) => {
+            // Whoever made it chose its id, and what a runtime of its own says.
+            Some(Place::Container(ContainerPlace {
+                id,
+                owner: Some(owner),
+            })) => {
+                let name = self.owner.get().and_then(Known::yes).cloned();
+                names
+                    .with(Placeholder::Caller, owner.to_string())
+                    .with_known(Placeholder::Caller, name)
+                    .with(Placeholder::ContainerId, id.as_str())
+            }
+            Some(Place::Container(ContainerPlace { id, owner: None })) => {
                 let told = self.container.get();
-                // Whoever runs a runtime of its own chooses what it says.
                 let told = told.yes().filter(|told| told.owner == 0);
                 names_of_container(names, id.as_str(), told.map(AsRef::as_ref))
             }

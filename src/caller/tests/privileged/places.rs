@@ -286,3 +286,27 @@ fn what_a_user_hides_hides_nothing_of_others() {
     // That there is no such group nobody can say.
     assert!(as_user(STRANGER, || hierarchy.path(u64::MAX)).is_err());
 }
+
+#[tokio::test]
+async fn a_user_gives_its_containers_no_names_but_its_own() {
+    if !can_test(&["bash", "setpriv"]) {
+        return;
+    }
+    // "nobody" is in every system's database.
+    let owner = 65_534;
+    let folder = format!(
+        "rolecall-{{}}/machine.slice/machine-{}.scope",
+        "nginx.service"
+    );
+    let group = Group::new(&folder).handed(2, owner);
+    let (desk, listening) = (desk(), listener());
+    let (caller, child) = connected(&desk, &listening, &group, SOMEBODY).await;
+    let names = desk.names(&caller).await;
+    end(child);
+    assert_eq!(caller.container_owner(), Some(owner));
+    assert_eq!(
+        names.get(Placeholder::Caller).map(AsRef::as_ref),
+        Some("nobody")
+    );
+    assert_eq!(names.get(Placeholder::Container), None);
+}
