@@ -510,3 +510,18 @@ fn placeholders_are_what_the_patterns_name() {
     let reason = "[[grant]]\nrole = 'a/one'\nwhen = { uid = 1 }\nreason = 'for {group}'";
     each_refused(HOST, &[(reason, "`{group}` is neither a named group")]);
 }
+
+#[test]
+fn where_several_issuers_are_believed_pods_are_told_with_theirs() {
+    let others = "[[issuer]]\nurl = 'https://other.example'\n";
+    let without_runtime = HOST.replace("[[runtime.engine]]\nkind = 'docker'\n", "");
+    let file = |host: &str, when: &str| format!("{host}{others}{}", grant(when));
+    let whole = "{ pod.namespace = 'shop', token.issuer = 'https://other.example' }";
+    let bare = "{ pod.namespace = 'shop' }";
+    let message = "`pod` tells no cluster";
+    assert!(refused(&file(&without_runtime, bare)).contains(message));
+    assert!(told(&file(HOST, bare)).contains(message));
+    for host in [HOST, &without_runtime] {
+        assert!(!told(&file(host, whole)).contains(message));
+    }
+}

@@ -53,6 +53,7 @@ impl<'a> Offer<'a> {
         }
         self.check_runtime(keys, when);
         self.check_issuer(keys);
+        self.check_pod(keys);
         if when.principal.is_some() && !PEOPLES.iter().any(|api| self.apis.contains(api)) {
             never(
                 keys,
@@ -102,6 +103,24 @@ impl<'a> Offer<'a> {
                     .hint(suggest::hint(spot.value, urls));
             }
         }
+    }
+
+    /// Two clusters may have the same namespace, with the same service accounts in it.
+    fn check_pod(&self, keys: &Reader<'_>) {
+        let token = keys.table("token");
+        let told = token.is_some_and(|token| token.own("issuer").is_some());
+        let Some(at) = keys.own("pod").filter(|_| self.issuers.len() > 1 && !told) else {
+            return;
+        };
+        let message = "`pod` tells no cluster: pods of all `[[issuer]]`s may have its names";
+        let problems = keys.problems();
+        // Pods that the runtime tells show no token.
+        let problem = if self.runtime {
+            problems.warning(&at, message)
+        } else {
+            problems.error(&at, message)
+        };
+        problem.hint("name the `token.issuer` beside it");
     }
 
     fn check_runtime(&self, keys: &Reader<'_>, when: &When) {
