@@ -242,6 +242,8 @@ impl<H: Handler> Listener<H> {
             drop(places);
             if looked.is_some() {
                 listener.seat(accepted, caller, local, &shared_too, of_all);
+            } else {
+                accepted.refuse(&caller);
             }
         }));
     }
