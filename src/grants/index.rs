@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Facts, Grant, Known, Patterns, Place, When};
+use super::{ContainerWhen, Facts, Grant, Known, Patterns, Place, When};
 
 /// The grants of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,7 @@ pub struct Grants {
     all: Vec<Arc<Grant>>,
     by_uid: HashMap<u32, Vec<usize>>,
     by_unit: HashMap<Arc<str>, Vec<usize>>,
+    contained: Vec<usize>,
     rest: Vec<usize>,
 }
 
@@ -23,6 +24,8 @@ enum Asks {
     Uid(Vec<u32>),
     /// One of these system units.
     Unit(Vec<Arc<str>>),
+    /// That it runs in a container.
+    Container,
     /// Nothing that callers are found by.
     Other,
 }
@@ -45,6 +48,7 @@ impl Grants {
                         grants.by_unit.entry(unit).or_default().push(place);
                     }
                 }
+                Asks::Container => grants.contained.push(place),
                 Asks::Other => grants.rest.push(place),
             }
         }
@@ -67,14 +71,19 @@ impl Grants {
     }
 
     fn own(&self, facts: &Facts) -> impl Iterator<Item = usize> + use<'_> {
-        let unit = match facts.place.yes().map(AsRef::as_ref) {
-            Some(Place::Host(host)) => host.unit.as_ref(),
-            Some(Place::Container(_)) | None => None,
+        let (unit, contained) = match &facts.place {
+            Known::Yes(place) => match place.as_ref() {
+                Place::Host(host) => (host.unit.as_ref(), None),
+                Place::Container(_) => (None, Some(&self.contained)),
+            },
+            Known::No => (None, None),
+            Known::NotYet => (None, Some(&self.contained)),
         };
         let by_uid = facts.uid.yes().and_then(|uid| self.by_uid.get(uid));
         let by_unit = unit.and_then(|unit| self.by_unit.get(unit));
         let own = InOrder::new(by_uid.into_iter().flatten(), by_unit.into_iter().flatten());
-        InOrder::new(own, self.rest.iter()).copied()
+        let others = InOrder::new(contained.into_iter().flatten(), self.rest.iter());
+        InOrder::new(own, others).copied()
     }
 }
 
@@ -100,7 +109,13 @@ impl<T: Ord, A: Iterator<Item = T>, B: Iterator<Item = T>> Iterator for InOrder<
 }
 
 fn asks(when: &When) -> Asks {
-    if when.anyone || when.tells_container() {
+    if when.anyone {
+        return Asks::Other;
+    }
+    if matches!(when.container, Some(ContainerWhen::Facts(_))) {
+        return Asks::Container;
+    }
+    if when.tells_container() {
         return Asks::Other;
     }
     if let Some(users) = &when.users {
@@ -128,8 +143,8 @@ mod tests {
 
     use super::*;
     use crate::grants::{
-        ContainerId, ContainerPlace, ContainerWhen, Decision, Fact, GrantId, HostPlace, NoGrant,
-        Pattern, Select, Template, UserIds, Wanted, decide,
+        ContainerId, ContainerPlace, Decision, Fact, GrantId, HostPlace, NoGrant, Pattern, Select,
+        Template, UserIds, Wanted, decide,
     };
     use crate::types::RoleRef;
 
