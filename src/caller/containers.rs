@@ -77,10 +77,17 @@ impl Desk {
     /// Whether this caller's address may be that of a container on this host; [`Self::confirm`]
     /// tells.
     pub fn may_be_container(&self, caller: &Caller) -> bool {
-        self.address_asked(caller)
-            .is_some_and(|(containers, peer)| {
-                matches!(containers.at(peer.ip()), At::One | At::Perhaps)
-            })
+        matches!(self.holder_of(caller), Some(At::One | At::Perhaps))
+    }
+
+    /// Whether this caller's address is one that a container on this host was last said to have.
+    pub fn is_containers(&self, caller: &Caller) -> bool {
+        self.holder_of(caller) == Some(At::One)
+    }
+
+    fn holder_of(&self, caller: &Caller) -> Option<At> {
+        let (containers, peer) = self.address_asked(caller)?;
+        Some(containers.at(peer.ip()))
     }
 
     /// The same caller as the one running container, or pod, that holds its address now; `None`

@@ -24,7 +24,8 @@ use crate::http::{Connection, Handler, Local};
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// So many connections wait at once for it to be told whether a container of this host made them.
+/// So many connections wait at once for it to be told whether a container of this host made them:
+/// from addresses that containers have, and as many from others, which may be made up without end.
 const DOUBTFUL: usize = 128;
 
 /// And so many from each address, so that one container's loop leaves room for the others.
@@ -41,8 +42,7 @@ pub struct Shared {
     limits: Limits,
     seats_of_all: Arc<Semaphore>,
     parking: Arc<Semaphore>,
-    doubtful: Arc<Semaphore>,
-    doubtful_of_each: PerCaller<Semaphore, IpAddr>,
+    doubtful: Doubtful,
     rounds: Arc<Rounds>,
     watch: Watch,
     connections: TaskTracker,
@@ -58,8 +58,7 @@ impl Shared {
             // Each socket holds a seat for the next connection.
             seats_of_all: Arc::new(Semaphore::new(limits.connections.saturating_add(sockets))),
             parking: Arc::new(Semaphore::new(limits.waiting)),
-            doubtful: Arc::new(Semaphore::new(DOUBTFUL)),
-            doubtful_of_each: PerCaller::default(),
+            doubtful: Doubtful::default(),
             rounds: Arc::default(),
             watch: Watch::default(),
             connections: TaskTracker::new(),
@@ -100,6 +99,39 @@ impl Shared {
         self.watch.end();
         self.connections.close();
         drop(timeout(deadline, self.connections.wait()).await);
+    }
+}
+
+/// Places of connections of which it is asked whether a container made them.
+#[derive(Debug)]
+struct Doubtful {
+    containers: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+    each: PerCaller<Semaphore, IpAddr>,
+}
+
+impl Default for Doubtful {
+    fn default() -> Self {
+        let places = || Arc::new(Semaphore::new(DOUBTFUL));
+        Self {
+            containers: places(),
+            others: places(),
+            each: PerCaller::default(),
+        }
+    }
+}
+
+impl Doubtful {
+    /// A place for a connection from this address.
+    fn place(&self, address: IpAddr, is_containers: bool) -> Option<[OwnedSemaphorePermit; 2]> {
+        let own = self.each.of(address, || Semaphore::new(DOUBTFUL_OF_EACH));
+        let all = if is_containers {
+            &self.containers
+        } else {
+            &self.others
+        };
+        let own = own.try_acquire_owned().ok()?;
+        Some([own, Arc::clone(all).try_acquire_owned().ok()?])
     }
 }
 
@@ -189,21 +221,15 @@ impl<H: Handler> Listener<H> {
             tracing::debug!(listener = %self.name, "connection from another host closed");
             return;
         };
-        let own = shared
-            .doubtful_of_each
-            .of(address, || Semaphore::new(DOUBTFUL_OF_EACH));
-        let places = (
-            own.try_acquire_owned(),
-            Arc::clone(&shared.doubtful).try_acquire_owned(),
-        );
-        let (Ok(own_place), Ok(place)) = places else {
+        let known = shared.desk.is_containers(&caller);
+        let Some(places) = shared.doubtful.place(address, known) else {
             tracing::debug!(listener = %self.name, %address, "no room to wait to be identified");
             return accepted.tell(NO_ROOM);
         };
         let (listener, shared_too) = (Arc::clone(self), Arc::clone(shared));
         drop(shared.connections.spawn(async move {
             let confirmed = confirm(&accepted, &caller, &shared_too).await;
-            drop((place, own_place));
+            drop(places);
             if let Some((container, reached)) = confirmed {
                 listener.seat(accepted, container, reached, &shared_too, of_all);
             } else {
@@ -444,6 +470,25 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    #[test]
+    fn addresses_without_containers_take_no_place_of_those_with_one() {
+        let doubtful = Doubtful::default();
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let mut taken = Vec::new();
+        for last in 0..200 {
+            taken.extend(doubtful.place(address(last), false));
+        }
+        assert_eq!(taken.len(), DOUBTFUL);
+        for last in 200..250 {
+            assert!(doubtful.place(address(last), false).is_none());
+            assert!(doubtful.place(address(last), true).is_some());
+        }
+        let own: Vec<_> = (0..=DOUBTFUL_OF_EACH)
+            .filter_map(|_| doubtful.place(address(250), true))
+            .collect();
+        assert_eq!(own.len(), DOUBTFUL_OF_EACH);
     }
 
     #[tokio::test]
