@@ -247,6 +247,19 @@ async fn a_named_profile_is_read() {
     let error = fetch(&sts, other, &engine(&variables)).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::BaseCredentials);
     assert!(error.message.contains("other"), "{error}");
+
+    let nowhere = home.path().join("absent");
+    let nowhere = nowhere.to_str().unwrap();
+    let files = [
+        ("AWS_CONFIG_FILE", nowhere),
+        ("AWS_SHARED_CREDENTIALS_FILE", nowhere),
+    ];
+    for (variables, place) in [(&files[..], nowhere), (&[], "HOME")] {
+        let deploy = BaseCredentials::Profile("deploy".to_owned());
+        let error = fetch(&sts, deploy, &engine(variables)).await.unwrap_err();
+        assert!(error.message.contains("profile `deploy`"), "{error}");
+        assert!(error.message.contains(place), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -122,12 +122,26 @@ pub(super) async fn profile(
 ) -> Result<Credentials, CredentialsError> {
     let link = profile_link(name, region, engine).await?;
     link.provide_credentials().await.map_err(|error| {
-        if causes(&error).contains("cargo feature") {
+        let why = causes(&error);
+        if why.is_empty() {
+            CredentialsError::not_loaded(no_profiles(name, engine.environment()))
+        } else if why.contains("cargo feature") {
             CredentialsError::invalid_configuration(signs_in(name))
         } else {
             error
         }
     })
+}
+
+/// What is told where the files have no profiles: of that the SDK says nothing.
+fn no_profiles(profile: &str, variables: &Environment) -> String {
+    let files = [variables.config_file(), variables.credentials_file()];
+    let files = files.iter().flatten();
+    let files: Vec<String> = files.map(|file| file.display().to_string()).collect();
+    if files.is_empty() {
+        return format!("profile `{profile}` is in no file: HOME and AWS_CONFIG_FILE are not set");
+    }
+    format!("profile `{profile}` is not in {}", files.join(" or "))
 }
 
 /// The advice for profiles that sign in with SSO or `aws login`: both need a person and a browser.
