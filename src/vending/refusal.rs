@@ -47,6 +47,18 @@ impl Refusal {
         }
     }
 
+    /// Whether the role is the caller's, and what upstream says stands in the way.
+    pub const fn is_upstreams(self) -> bool {
+        match self {
+            Self::DeniedUpstream | Self::Misconfigured | Self::NotReady => true,
+            Self::NotIdentified
+            | Self::NoGrant
+            | Self::SeveralRoles
+            | Self::NoSuchRole
+            | Self::ProofMissing => false,
+        }
+    }
+
     /// Whether somebody was refused something, rather than let wait for it.
     pub const fn is_denial(self) -> bool {
         match self {

@@ -81,3 +81,21 @@ async fn a_denial_upstream_is_explained_to_administrators_only() {
     });
     test.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_grant_is_not_told_that_upstream_is_why() {
+    let sts = ScriptedSts::start(|_| Reply::error(403, "AccessDenied", WORDS)).await;
+    let others = "[account.prod.role.backup]\nprefetch = true\nsession-name = \"backup\"\n\
+                  [[grant]]\nrole = \"prod/backup\"\nwhen = { user = \"nobody\" }\n";
+    let configuration = format!("{}\n{others}", configuration(&sts.url()));
+    let test = tokio::task::spawn_blocking(move || {
+        let mut daemon = Daemon::start_with(&configuration, &[("BASE_SECRET", "secret")]);
+        daemon.wait_for(|event| event["role"] == "prod/backup");
+        let output = daemon.run(&["credentials", "--role", "prod/backup"]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(77), "{told}");
+        assert!(told.contains("not granted to you"), "{told}");
+        assert!(!told.contains(WORDS), "{told}");
+    });
+    test.await.unwrap();
+}

@@ -190,15 +190,15 @@ impl Admin {
         asked.map_err(|refusal| self.refused(guest.visit.caller(), viewer, &want, refusal))
     }
 
-    /// What upstream said is told to administrators.
+    /// What upstream said is told to administrators, of a role that is granted.
     fn refused(&self, caller: &Caller, viewer: &Viewer, want: &Want, refusal: Refusal) -> Failure {
         let role = match &want.role {
             Wanted::Chosen(role) => Some(role),
             Wanted::First | Wanted::ChosenName(_) => None,
         };
-        let reports = match viewer {
-            Viewer::Administrator => self.vending.sessions().report(),
-            Viewer::User(_) => Vec::new(),
+        let reports = match (viewer, refusal.is_upstreams()) {
+            (Viewer::Administrator, true) => self.vending.sessions().report(),
+            (Viewer::Administrator, false) | (Viewer::User(_), _) => Vec::new(),
         };
         let failure = reports
             .iter()
