@@ -140,12 +140,11 @@ impl When {
             }
             Some(Place::Host(host)) => host,
         };
-        let name = key.as_str();
         if key == Key::Unit {
-            return text(name, host.unit.as_ref(), self.unit.as_ref());
+            return within(key, host.unit.as_ref(), self.unit.as_ref());
         }
         if key == Key::Slice {
-            return text(name, host.slice.as_ref(), self.slice.as_ref());
+            return within(key, host.slice.as_ref(), self.slice.as_ref());
         }
         let own = self.users.is_some() && host.user_slice == facts.uid.yes().copied();
         if host.user_unit.is_some() && !own {
@@ -154,7 +153,7 @@ impl When {
                  grant names that user",
             );
         }
-        text(name, host.user_unit.as_ref(), self.user_unit.as_ref())
+        within(key, host.user_unit.as_ref(), self.user_unit.as_ref())
     }
 
     fn container_not(&self, facts: &Facts) -> WhyNot {
@@ -300,6 +299,18 @@ fn text(key: &str, seen: Option<&Arc<str>>, wanted: Option<&Patterns>) -> WhyNot
     WhyNot::value(key, seen.map(AsRef::as_ref), wanted)
 }
 
+/// Of a place that is told: where no unit or slice is seen, the caller is in none.
+fn within(key: Key, seen: Option<&Arc<str>>, wanted: Option<&Patterns>) -> WhyNot {
+    let not = text(key.as_str(), seen, wanted);
+    match seen {
+        Some(_) => not,
+        None => WhyNot {
+            seen: format!("the caller runs in no {}", key.as_str()),
+            ..not
+        },
+    }
+}
+
 fn number(key: &str, seen: Option<u32>, wanted: impl Iterator<Item = u32>) -> WhyNot {
     let wanted: Vec<String> = wanted.map(|id| id.to_string()).collect();
     let wanted = wanted.join(" or ");
@@ -409,7 +420,7 @@ mod tests {
         };
         assert_eq!(
             why(of_unit("a"), &nowhere),
-            r#"unit is not known, "a" or "b*" is asked for"#
+            r#"the caller runs in no unit, "a" or "b*" is asked for"#
         );
         let of_users = When {
             users: Some(users(&[1, 2])),
