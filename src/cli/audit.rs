@@ -48,6 +48,9 @@ impl Options {
         let mut path = "/v1/audit".to_owned();
         loop {
             let (events, next) = daemon.events(&path)?;
+            if events.is_empty() && !self.json && !self.follow {
+                return print("nothing was handed out or refused yet\n");
+            }
             for line in events.split_inclusive(|&byte| byte == b'\n') {
                 self.show(line)?;
             }

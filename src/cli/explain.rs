@@ -19,9 +19,9 @@ use crate::vending::Subject;
 
 /// Tell which role somebody gets, by which grant and on which evidence; and why no other grant
 ///
-/// Without --pid, --uid, --container or --principal it is about you: the process that asks. Everybody may ask about their own
-/// processes; the daemon's user and root about all, and they alone see what the grants ask for that
-/// do not match.
+/// Without --pid, --uid, --container or --principal it is about you: the process that asks.
+/// Everybody may ask about their own processes; the daemon's user and root about all, and they
+/// alone see what the grants ask for that do not match.
 ///
 /// With --config it tells what that file would decide, without a daemon.
 ///

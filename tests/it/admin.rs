@@ -214,6 +214,10 @@ fn reload_applies_a_good_file_and_refuses_a_bad_one() {
 #[test]
 fn the_audit_trail_is_shown_and_followed() {
     let daemon = Daemon::start(&configuration());
+    assert_eq!(
+        daemon.says(&["audit"]),
+        "nothing was handed out or refused yet\n"
+    );
     let mut follower = daemon.command(&["audit", "--follow", "--json"]);
     let mut follower = follower.stdout(Stdio::piped()).spawn().unwrap();
     let events = follow(follower.stdout.take().unwrap());
