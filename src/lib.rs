@@ -2,10 +2,10 @@
 //!
 //! One request goes one way: [`listener`] accepts, [`caller`] asks the kernel who it is, the guard
 //! in [`http`] refuses what no local SDK sends, a folder of [`api`] parses its route and has
-//! [`people`] verify a web identity,
-//! [`vending`] alone decides ([`grants`]), obtains ([`sessions`]) and records ([`telemetry`]), and
-//! the API renders the answer. Where sessions come from is [`source`], the built-in issuer is
-//! [`authority`].
+//! [`people`] verify a web identity, [`vending`] alone decides ([`grants`]), obtains ([`sessions`])
+//! and records ([`telemetry`]), and the API renders the answer. Where sessions come from is
+//! [`source`], the built-in issuer is [`authority`], what container runtimes know is [`runtime`],
+//! and what an operator's own programs say of roles is [`providers`].
 //!
 //! The library exists for the binary, its tests and its fuzz targets; it promises no stable API.
 
