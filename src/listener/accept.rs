@@ -88,11 +88,6 @@ impl Shared {
         self.watch.run(self.limits).await
     }
 
-    /// Connections that are open now.
-    pub fn open_connections(&self) -> usize {
-        self.connections.len()
-    }
-
     /// Accepts no more, tells every connection, and waits at most `deadline` for them to end.
     pub async fn drain(&self, deadline: Duration) {
         self.stop.cancel();

@@ -71,12 +71,7 @@ impl Session {
         self.ends.since(clock.boot())
     }
 
-    /// Whether it may be handed out: more than the mandatory window is left.
-    pub fn is_servable(&self, clock: &Clock) -> bool {
-        self.is_servable_at(clock.boot())
-    }
-
-    /// Whether it may be handed out at this moment.
+    /// Whether it may be handed out at this moment: more than the mandatory window is left.
     pub fn is_servable_at(&self, now: BootTime) -> bool {
         self.ends.since(now) > MANDATORY_WINDOW
     }

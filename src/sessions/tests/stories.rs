@@ -113,7 +113,7 @@ impl Story {
             Event::Wait(n) => {
                 let answer = self.leases[usize::from(*n)].wait(SECOND).await;
                 if let Ok(session) = answer {
-                    assert!(session.is_servable(&self.world.clock));
+                    assert!(session.is_servable_at(self.world.clock.boot()));
                 }
             }
             Event::Forget(n) => {
