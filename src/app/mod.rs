@@ -3,6 +3,7 @@
 mod control;
 mod offline;
 mod reload;
+mod run;
 mod serve;
 mod state;
 mod token_files;
@@ -11,11 +12,6 @@ mod unit;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use offline::{Offline, OfflineError};
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
@@ -42,7 +38,6 @@ use crate::people::Issuers;
 use crate::providers::{self, Providers};
 use crate::runtime::Containers;
 use crate::sessions::{Observer, Prefetch, Sessions};
-use crate::shutdown::Asked;
 use crate::source::local::LocalPlans;
 use crate::source::{Engine, Environment, PlanError, Plans};
 use crate::systemd;
@@ -50,11 +45,6 @@ use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::{LOOP_HEADER, OwnAddresses};
 use crate::vending::{AccountFacts, Policy, Vending};
-
-/// How often the ImdsTokens' key is looked at; it is changed once a day.
-const KEY_WATCH: Duration = Duration::from_mins(10);
-/// How long one key of the ImdsTokens seals.
-const KEY_AGE: Duration = Duration::from_hours(24);
 
 /// What a daemon is given from outside.
 #[derive(Debug)]
@@ -163,11 +153,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let keyed = state::open(&config, &clock)?;
     let sockets = bind_sockets(&config, &mut outside.passed)?;
     let admin = bind_admin(&config)?;
-    let addresses = sockets
-        .iter()
-        .map(|(listener, socket)| Address::of(&listener.name, socket));
-    let mut addresses: Vec<_> = addresses.collect();
-    addresses.push(Address::of(&Arc::from(control::NAME), &admin));
+    let addresses = addresses(&sockets, &admin);
     let own: OwnAddresses = addresses
         .iter()
         .filter_map(|bound| bound.address.parse::<SocketAddr>().ok())
@@ -188,19 +174,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         audit,
         clock.clone(),
     );
-    let each = CallerLimits {
-        connections: config.limits.connections_per_caller,
-        requests: config.limits.requests_per_caller,
-    };
-    let limits = Limits::new(config.limits.connections, each, outside.descriptors);
-    if limits.connections < config.limits.connections {
-        tracing::warn!(
-            "only {} connections can be served at once, not `limits.connections`: the process may \
-             open {} files (LimitNOFILE)",
-            limits.connections,
-            outside.descriptors
-        );
-    }
+    let limits = limits(&config, outside.descriptors);
     let daemon = Arc::new(Daemon {
         vending: Arc::new(vending),
         metrics: outside.metrics,
@@ -291,6 +265,32 @@ fn bind_admin(config: &Config) -> Result<BoundSocket, StartError> {
         listener: control::NAME.to_owned(),
         source: BindError::NotPassed(control::NAME.to_owned()),
     })
+}
+
+/// Where all of it listens.
+fn addresses(sockets: &[(config::Listener, BoundSocket)], admin: &BoundSocket) -> Vec<Address> {
+    let served = sockets.iter();
+    let served = served.map(|(listener, socket)| Address::of(&listener.name, socket));
+    let admin = Address::of(&Arc::from(control::NAME), admin);
+    served.chain([admin]).collect()
+}
+
+/// How many may connect and ask at once, with as many descriptors as there are.
+fn limits(config: &Config, descriptors: usize) -> Limits {
+    let each = CallerLimits {
+        connections: config.limits.connections_per_caller,
+        requests: config.limits.requests_per_caller,
+    };
+    let limits = Limits::new(config.limits.connections, each, descriptors);
+    if limits.connections < config.limits.connections {
+        tracing::warn!(
+            "only {} connections can be served at once, not `limits.connections`: the process may \
+             open {} files (LimitNOFILE)",
+            limits.connections,
+            descriptors
+        );
+    }
+    limits
 }
 
 /// The decisions of a configuration.
@@ -416,114 +416,6 @@ impl Bound {
     pub fn addresses(&self) -> &[Address] {
         &self.daemon.addresses
     }
-
-    /// Serves until it is asked to end, or nobody is left to ask. `reloader` is what a reload goes to.
-    pub async fn run(self, mut asked: mpsc::Receiver<Asked>, reloader: Reloader) {
-        let Self {
-            daemon,
-            listeners,
-            admin,
-            shared,
-            imds,
-        } = self;
-        let sockets = listeners.iter().map(|listener| &listener.bound);
-        let made: Vec<_> = sockets
-            .chain([&admin])
-            .filter_map(|s| s.made.clone())
-            .collect();
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let (rounds, ended) = (Arc::clone(&shared), CancellationToken::new());
-        let _ends_with_this = ended.clone().drop_guard();
-        drop(tokio::spawn(async move {
-            ended.run_until_cancelled(rounds.go_round()).await
-        }));
-        for listener in listeners {
-            tracing::info!(listener = %listener.name, address = %listener.bound.address, "listening");
-            drop(tasks.spawn(listener.run(Arc::clone(&shared))));
-        }
-        let admin = Listener {
-            name: Arc::from(control::NAME),
-            bound: admin,
-            elsewhere: false,
-            // Apart from the others': whoever has used up all there can still ask what goes on.
-            seats: shared.seats(Parking::PEOPLE),
-            handler: control::admin(&daemon, reloader.ask()),
-        };
-        tracing::info!(listener = %admin.name, address = %admin.bound.address, "listening");
-        drop(tasks.spawn(admin.run(Arc::clone(&shared))));
-        let background = background(Arc::clone(&daemon), Arc::clone(&shared), imds, stop.clone());
-        drop(tasks.spawn(background));
-        let end_asked = async {
-            while asked.recv().await == Some(Asked::Reload) {
-                reloader.by_signal();
-            }
-        };
-        // A reload that hangs, on a file or a name service, keeps nobody from ending the daemon.
-        tokio::select! {
-            () = end_asked => {}
-            () = reloader.run(&daemon) => {}
-        }
-        end(&daemon, &shared, &stop, &tasks).await;
-        for path in made {
-            drop(std::fs::remove_file(path));
-        }
-    }
-}
-
-/// All that goes on beside serving.
-async fn background(
-    daemon: Arc<Daemon>,
-    shared: Arc<Shared>,
-    imds: Arc<Tokens>,
-    stop: CancellationToken,
-) {
-    let sessions = daemon.vending.sessions().run(stop.clone());
-    let others = stop.run_until_cancelled(async {
-        tokio::join!(
-            daemon.vending.audit().run(),
-            shared.watch(),
-            rotate(&imds, &daemon.clock),
-            systemd::feed_watchdog(),
-            daemon.get_ready(),
-            follow_containers(daemon.containers.as_ref()),
-        )
-    });
-    tokio::join!(sessions, others);
-}
-
-/// Keeps in step with the unit that tells of containers, where there is one.
-async fn follow_containers(containers: Option<&Containers>) -> ! {
-    match containers {
-        Some(containers) => containers.run().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Changes the ImdsTokens' key once a day.
-async fn rotate(imds: &Tokens, clock: &Clock) -> ! {
-    loop {
-        let old = imds
-            .seals()
-            .age(clock.now())
-            .is_some_and(|age| age >= KEY_AGE);
-        if old && let Err(error) = imds.seals().rotate() {
-            tracing::warn!(%error, "the key of ImdsTokens could not be changed; the old one stays");
-        }
-        tokio::time::sleep(KEY_WATCH).await;
-    }
-}
-
-async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: &TaskTracker) {
-    let drain = daemon.config.load().limits.drain;
-    tracing::info!("ending: no more connections are accepted");
-    systemd::stopping();
-    daemon.readiness.set(false);
-    stop.cancel();
-    shared.drain(drain).await;
-    tasks.close();
-    drop(tokio::time::timeout(drain, tasks.wait()).await);
-    daemon.vending.audit().tell_counts();
 }
 
 /// The kernel's name for this boot: ImdsTokens do not outlive it.

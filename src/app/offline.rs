@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{control, follow_containers, policy};
+use super::{control, policy, run::follow_containers};
 use crate::api::admin::wire::Explained;
 use crate::api::admin::{Door, NoDoor, Question, explained};
 use crate::authority::{Authority, KeyRing, KeyRingError};
