@@ -14,9 +14,10 @@ use crate::telemetry::log::{Logging, StandardError};
 
 /// Tell the daemon of containers
 ///
-/// Asks the container runtimes of [[runtime.engine]] and answers, on the socket of [runtime] (or
+/// Asks the container runtimes of `[[runtime.engine]]` and answers, on the socket of `[runtime]` (or
 /// --socket), which containers run, what one is, and what changes: to root and to the daemon's user
-/// only. It alone holds the runtimes' sockets; the daemon never does. Run it as rolecall-runtime.service.
+/// only. It alone holds the runtimes' sockets; the daemon never does. Run it as
+/// rolecall-runtime.service.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The configuration file; drop-ins are read from rolecall.d beside it
