@@ -324,10 +324,16 @@ impl Desk {
             return;
         }
         let membership = match caller.evidence().uid() {
-            Some(uid) => self.users.membership(uid).await,
-            None => Known::No,
+            Some(uid) if self.is_user(uid) => self.users.membership(uid).await,
+            Some(_) | None => Known::No,
         };
         caller.membership.get_or_init(|| membership);
+    }
+
+    /// Whether a uid may be one of the database's. A subordinate one is not, and its owner has
+    /// thousands of them to have it asked about.
+    fn is_user(&self, uid: u32) -> bool {
+        self.subordinates.owner(uid) == uid
     }
 
     async fn look_up_exe(&self, caller: &Caller) {
@@ -390,7 +396,11 @@ impl Desk {
         if let Some(uid) = caller.evidence().uid()
             && caller.user.get().is_none()
         {
-            let name = self.users.name(uid).await;
+            let name = if self.is_user(uid) {
+                self.users.name(uid).await
+            } else {
+                Known::No
+            };
             caller.user.get_or_init(|| name);
         }
         if let Some(owner) = caller.container_owner()

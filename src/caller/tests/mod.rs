@@ -69,6 +69,29 @@ fn what_a_user_does_under_its_subordinate_uids_is_counted_as_its_own() {
     assert_eq!(caller.evidence().uid(), Some(own_uid()));
 }
 
+#[tokio::test]
+async fn the_database_is_not_asked_about_subordinate_uids() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ranges, users) = (folder.path().join("subuid"), folder.path().join("passwd"));
+    let other = desk();
+    let known = other.of_uid(own_uid());
+    other.look_up(&known, Fact::Groups).await;
+    assert!(known.facts().groups.yes().is_some());
+    let mut desk = desk();
+    std::fs::write(&users, "").unwrap();
+    std::fs::write(&ranges, format!("12345:{}:1\n", own_uid())).unwrap();
+    desk.subordinates = Subordinates::of(Clock::System, &ranges, &users);
+    let subordinate = desk.of_uid(own_uid());
+    desk.look_up(&subordinate, Fact::Groups).await;
+    assert_eq!(subordinate.facts().groups, Known::No);
+    let names = desk.names(&desk.of_uid(own_uid())).await;
+    let number = own_uid().to_string();
+    assert_eq!(
+        names.get(Placeholder::User).map(AsRef::as_ref),
+        Some(number.as_str())
+    );
+}
+
 #[test]
 fn ipv6_and_mapped_peers_are_their_users() {
     let desk = desk();
