@@ -2,8 +2,11 @@
 
 #![no_main]
 
+use std::sync::Arc;
+
 use libfuzzer_sys::fuzz_target;
 use rolecall::config::{Surroundings, parse_text};
+use rolecall::grants::Grant;
 
 fuzz_target!(|text: &str| {
     let surroundings = Surroundings::empty("/nonexistent");
@@ -12,8 +15,11 @@ fuzz_target!(|text: &str| {
             for warning in &warnings {
                 let _text = warning.to_string();
             }
+            let order = |one: &Arc<Grant>, next: &Arc<Grant>| one.priority >= next.priority;
+            assert!(config.grants.is_sorted_by(order));
             for grant in &config.grants {
-                assert!(grant.number > 0);
+                let given = grant.role.fixed();
+                assert!(given.is_none_or(|role| config.role(role).is_some()), "a role of nobody");
             }
         }
         Err(refused) => assert!(!refused.to_string().is_empty()),
