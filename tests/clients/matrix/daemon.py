@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from pathlib import Path
 
 from daemon_process import DaemonProcess
 
@@ -11,6 +13,11 @@ OTHER_ROLE = "prod/other"
 NOBODYS_UID = 4344
 METADATA_URL = "http://127.0.0.1:1338/"
 CONTAINER_URL = "http://127.0.0.1:8170"
+
+# Of /proc/net/tcp: the other side has closed, this one has not.
+CLOSE_WAIT = "08"
+# Some clients look at a kept connection only when they use it again.
+NOTICED_WITHIN = 0.3
 
 
 class Daemon(DaemonProcess):
@@ -29,6 +36,14 @@ class Daemon(DaemonProcess):
     def serve(self, *, imds=True, imdsv1=False, prefetch=False, grant_to=None, listener=None):
         """Starts it for this client; see the rows for what the words mean there."""
         self.start(self._configuration(imds, imdsv1, prefetch, grant_to, listener or {}))
+
+    def stop(self):
+        """Ends it, and lets clients notice: one that is about to send over a connection that the daemon has
+        just closed sees that fail, whatever is served afterwards."""
+        super().stop()
+        deadline = time.monotonic() + NOTICED_WITHIN
+        while _half_closed() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def forget_state(self):
         """What an operator does who deletes the state directory of a stopped daemon."""
@@ -91,3 +106,9 @@ reason = "nobody's"
 directory = "{self.directory}/state"
 sessions = "memory"
 """
+
+
+def _half_closed():
+    """Whether a connection in this network namespace waits for its client to close it."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[3] == CLOSE_WAIT for line in lines)
