@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Vending, Visit, Want, caller, evidence};
+use super::{Vending, Visit, Want, asker};
 use crate::caller::{Caller, NoContainer};
 use crate::grants::{Fact, Facts, Grant, Granted, Known, Names, Verdict, explain};
 use crate::sessions::Request;
@@ -76,8 +76,8 @@ impl Vending {
         let verdicts = explain(&facts, &policy.grants);
         let verdicts = verdicts.into_iter().map(|(_, verdict)| verdict);
         Explanation {
-            caller: caller(visit, want),
-            evidence: evidence(visit, want),
+            caller: asker::name(visit, want),
+            evidence: asker::evidence(visit, want),
             verdicts: policy.grants.iter().cloned().zip(verdicts).collect(),
             facts,
             names,

@@ -1,6 +1,7 @@
 //! The one door: every protocol asks here, and here alone it is decided (grants), obtained
 //! (sessions) and recorded (audit).
 
+mod asker;
 mod explain;
 mod policy;
 mod provided;
@@ -18,15 +19,14 @@ pub use policy::{AccountFacts, Policy};
 pub use refusal::Refusal;
 pub use visit::Visit;
 
-use crate::caller::{Caller, CallerKey, Desk, PerCaller};
+use crate::caller::{Caller, Desk, PerCaller};
 use crate::clock::{BootTime, Clock};
 use crate::config::Ahead;
 use crate::grants::{
-    Decision, Fact, Facts, Grant, Granted, Known, Names, Place, Placeholder, Provided, Wanted,
-    WebIdentity, decide,
+    Decision, Fact, Facts, Grant, Granted, Known, Names, Provided, Wanted, WebIdentity, decide,
 };
 use crate::sessions::{Allowance, NoRequest, Prefetch, Request, Session, Sessions, Wish};
-use crate::telemetry::audit::{Audit, AuditLine, Denial, HandOut, LineKey, Party, Share};
+use crate::telemetry::audit::{Audit, Denial, LineKey, Share};
 use crate::types::{RoleArn, RoleRef};
 use visit::Decided;
 
@@ -173,7 +173,7 @@ impl Vending {
             None => self.wait(visit, want, &decided, spent).await?,
         };
         decided.record(&session, || {
-            hand_out(&self.audit, visit, want, &decided, &session)
+            asker::hand_out(&self.audit, visit, want, &decided, &session)
         });
         Ok(Handout { session, decided })
     }
@@ -378,7 +378,7 @@ impl Vending {
             }
         };
         match &want.identity {
-            Some(identity) => with_identity(names, identity),
+            Some(identity) => asker::with_identity(names, identity),
             None => names,
         }
     }
@@ -391,7 +391,7 @@ impl Vending {
         decided: (Granted, Arc<Request>, Option<BootTime>),
     ) -> Decided {
         let (granted, request, until) = decided;
-        let allowance = self.allowances.of(whose(visit, want), || {
+        let allowance = self.allowances.of(asker::whose(visit, want), || {
             Allowance::new(self.flights_per_caller)
         });
         let lease = self.sessions.lease(&granted, &request, allowance);
@@ -415,13 +415,13 @@ impl Vending {
     fn refused(&self, visit: &Visit, want: &Want, refusal: Refusal) -> Refusal {
         if refusal.is_denial() {
             visit.deny(want, refusal, || {
-                let name = caller(visit, want);
+                let name = asker::name(visit, want);
                 let role: Option<Arc<str>> = want.role.role().map(Arc::from);
                 let reason = refusal.as_str();
                 let key = LineKey::denial(Arc::clone(&name), want.api, reason, role.clone());
-                let share = Share::of(&whose(visit, want));
+                let share = Share::of(&asker::whose(visit, want));
                 self.audit.denial(key, share, || Denial {
-                    party: party(visit, want, name),
+                    party: asker::party(visit, want, name),
                     listener: visit.listener(),
                     api: want.api,
                     role,
@@ -431,102 +431,4 @@ impl Vending {
         }
         refusal
     }
-}
-
-/// Who asks, as far as bounds go: whoever shows a user's own token stands for that user.
-fn whose(visit: &Visit, want: &Want) -> CallerKey {
-    match want.proof {
-        Proof::Bearer(owner) => CallerKey::Uid(owner),
-        Proof::Shown | Proof::NotAsked | Proof::Missing => visit.caller().key(),
-    }
-}
-
-/// The name of who asks, for the audit trail: a token tells more than the connection that it came
-/// over.
-fn caller(visit: &Visit, want: &Want) -> Arc<str> {
-    let caller = visit.caller().name();
-    match (&want.identity, want.proof) {
-        (Some(identity), _) => Party::name(&format!("{} ({caller})", identity.name())),
-        (None, Proof::Bearer(owner)) => Party::name(&format!("bearer for uid {owner} ({caller})")),
-        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => Party::name(caller),
-    }
-}
-
-/// Who asks, with all evidence. Made only where an audit line is opened.
-fn party(visit: &Visit, want: &Want, name: Arc<str>) -> Party {
-    let facts = visit.facts(want);
-    let uid = match facts.uid {
-        Known::Yes(uid) => Some(uid),
-        Known::NotYet => visit.caller().evidence().uid(),
-        Known::No => None,
-    };
-    let owner = match facts.place.yes().map(AsRef::as_ref) {
-        Some(Place::Host(_)) => facts.uid.yes().copied(),
-        Some(Place::Container(container)) => container.owner,
-        None => None,
-    };
-    Party {
-        name,
-        evidence: evidence(visit, want),
-        uid,
-        owner,
-        share: Share::of(&whose(visit, want)),
-    }
-}
-
-/// All evidence for it.
-fn evidence(visit: &Visit, want: &Want) -> Arc<str> {
-    let evidence = visit.caller().all_evidence();
-    Party::evidence(match (&want.identity, want.proof) {
-        (Some(identity), _) => {
-            let WebIdentity {
-                issuer, subject, ..
-            } = identity.as_ref();
-            format!("{evidence}; token of {issuer} for {subject}")
-        }
-        (None, Proof::Bearer(owner)) => format!("{evidence}; bearer token of uid {owner}"),
-        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => evidence.to_string(),
-    })
-}
-
-/// The caller is who its token says.
-fn with_identity(names: Names, identity: &WebIdentity) -> Names {
-    let names = names
-        .with(Placeholder::Caller, identity.name())
-        .with(Placeholder::Subject, Arc::clone(&identity.subject));
-    let Some(pod) = &identity.pod else {
-        return names;
-    };
-    names
-        .with(Placeholder::Namespace, Arc::clone(&pod.namespace))
-        .with_known(Placeholder::Pod, pod.name.clone())
-        .with_known(Placeholder::ServiceAccount, pod.service_account.clone())
-}
-
-/// The line that counts hand-outs of this session to this caller.
-fn hand_out(
-    audit: &Audit,
-    visit: &Visit,
-    want: &Want,
-    decided: &Decided,
-    session: &Session,
-) -> Arc<AuditLine> {
-    let name = caller(visit, want);
-    let access_key_id = &session.credentials.access_key_id;
-    let key = LineKey::hand_out(Arc::clone(&name), decided.role(), access_key_id);
-    audit.hand_out(key, || {
-        let (grant, request) = (decided.grant(), decided.request());
-        HandOut {
-            party: party(visit, want, name),
-            listener: visit.listener(),
-            api: want.api,
-            role: decided.role().clone(),
-            grant: grant.id,
-            reason: Arc::clone(decided.reason()),
-            session_name: request.session_name.clone(),
-            source_identity: request.source_identity.clone(),
-            access_key_id: access_key_id.clone(),
-            expires_at: session.expires_at,
-        }
-    })
 }
