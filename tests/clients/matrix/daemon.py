@@ -1,7 +1,9 @@
 """The daemon as every cell configures it: one role for the client under test, one for nobody."""
 
+import contextlib
 import json
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -13,6 +15,11 @@ OTHER_ROLE = "prod/other"
 NOBODYS_UID = 4344
 METADATA_URL = "http://127.0.0.1:1338/"
 CONTAINER_URL = "http://127.0.0.1:8170"
+
+# Of linux/netlink.h and linux/sock_diag.h: the kernel tells of each TCP socket that ends, by its group.
+NETLINK_SOCK_DIAG = 4
+ENDS_OF_TCP = 1 << 0
+ENOUGH_FOR_ONE = 4096
 
 # Of /proc/net/tcp: the other side has closed, this one has not.
 CLOSE_WAIT = "08"
@@ -40,10 +47,14 @@ class Daemon(DaemonProcess):
     def stop(self):
         """Ends it, and lets clients notice: one that is about to send over a connection that the daemon has
         just closed sees that fail, whatever is served afterwards."""
-        super().stop()
-        deadline = time.monotonic() + NOTICED_WITHIN
-        while _half_closed() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as ends:
+            ends.bind((0, ENDS_OF_TCP))
+            super().stop()
+            deadline = time.monotonic() + NOTICED_WITHIN
+            while _half_closed() and (left := deadline - time.monotonic()) > 0:
+                ends.settimeout(left)
+                with contextlib.suppress(TimeoutError):
+                    ends.recv(ENOUGH_FOR_ONE)
 
     def forget_state(self):
         """What an operator does who deletes the state directory of a stopped daemon."""
