@@ -8,6 +8,8 @@ use std::thread;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::gettid;
+use tokio_util::sync::DropGuard;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::desk;
 use super::{can_test, run};
@@ -64,6 +66,50 @@ impl Inside {
     }
 }
 
+/// A desk that knows of the container `a` at [`INSIDE`], from a small docker that has `b` too as
+/// soon as it is started, and a listener that both reach.
+struct Scene {
+    inside: Inside,
+    docker: Docker,
+    desk: Desk,
+    listener: TcpListener,
+    _unit: DropGuard,
+    _running: AbortOnDropHandle<()>,
+    _host: Host,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let inside = Inside::new();
+        let host = Host::new();
+        let docker = Docker::at(&host.path("docker"));
+        docker.start_quietly('a', INSIDE);
+        for (pid, digit) in [(1010, 'a'), (1011, 'b')] {
+            host.process(pid, &format!("/docker/{}", id(digit)));
+        }
+        let unit = host.unit(&[(EngineKind::Docker, "docker")]);
+        let (containers, running) = host.client();
+        let address = INSIDE.parse().unwrap();
+        until("the container is known", async || {
+            containers.at(address) == At::One
+        })
+        .await;
+        Self {
+            inside,
+            docker,
+            desk: desk().asking(Some(containers)),
+            listener: TcpListener::bind((HOST, 0)).unwrap(),
+            _unit: unit,
+            _running: running,
+            _host: host,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        self.inside.connect(self.listener.local_addr().unwrap())
+    }
+}
+
 /// Who connected, and what has become of it.
 async fn confirmed(desk: &Desk, listener: &TcpListener) -> (Caller, Option<Caller>) {
     let (accepted, peer) = listener.accept().unwrap();
@@ -78,26 +124,11 @@ async fn a_connection_from_a_containers_network_is_that_containers() {
     if !can_test(&PROGRAMS) {
         return;
     }
-    let inside = Inside::new();
-    let host = Host::new();
-    let docker = Docker::at(&host.path("docker"));
-    docker.start_quietly('a', INSIDE);
-    for (pid, digit) in [(1010, 'a'), (1011, 'b')] {
-        host.process(pid, &format!("/docker/{}", id(digit)));
-    }
-    let _unit = host.unit(&[(EngineKind::Docker, "docker")]);
-    let (containers, _running) = host.client();
-    let address = INSIDE.parse().unwrap();
-    until("the container is known", async || {
-        containers.at(address) == At::One
-    })
-    .await;
-    let desk = desk().asking(Some(containers));
-    let listener = TcpListener::bind((HOST, 0)).unwrap();
-    let to = listener.local_addr().unwrap();
+    let scene = Scene::set().await;
+    let (desk, docker) = (&scene.desk, &scene.docker);
 
-    let _connection = inside.connect(to);
-    let (caller, container) = confirmed(&desk, &listener).await;
+    let _connection = scene.connect();
+    let (caller, container) = confirmed(desk, &scene.listener).await;
     assert_eq!(caller.reach(), Reach::Elsewhere);
     assert_eq!(caller.name(), "not identified");
     let container = container.unwrap();
@@ -119,25 +150,25 @@ async fn a_connection_from_a_containers_network_is_that_containers() {
     // Another container gets the address, and nobody has said so yet.
     docker.end_quietly('a');
     docker.start_quietly('b', INSIDE);
-    let _its_connection = inside.connect(to);
-    let (_, other) = confirmed(&desk, &listener).await;
+    let _its_connection = scene.connect();
+    let (_, other) = confirmed(desk, &scene.listener).await;
     let other = other.unwrap();
     assert_eq!(other.key(), CallerKey::Container(container_id('b')));
     assert_ne!(other.principal(), container.principal());
     assert!(other.principal().is_some());
 
     // One that is gone leaves its connection to nobody.
-    let gone = inside.connect(to);
+    let gone = scene.connect();
     let at_once = libc::linger {
         l_onoff: 1,
         l_linger: 0,
     };
     setsockopt(&gone, sockopt::Linger, &at_once).unwrap();
     drop(gone);
-    assert!(confirmed(&desk, &listener).await.1.is_none());
+    assert!(confirmed(desk, &scene.listener).await.1.is_none());
     docker.end_quietly('b');
-    let _connection_of_nobody = inside.connect(to);
-    assert!(confirmed(&desk, &listener).await.1.is_none());
+    let _connection_of_nobody = scene.connect();
+    assert!(confirmed(desk, &scene.listener).await.1.is_none());
 }
 
 #[tokio::test]
@@ -176,23 +207,11 @@ async fn facts_are_asked_for_again_when_grants_ask_more() {
     if !can_test(&PROGRAMS) {
         return;
     }
-    let inside = Inside::new();
-    let host = Host::new();
-    let docker = Docker::at(&host.path("docker"));
-    docker.start_quietly('a', INSIDE);
-    host.process(1010, &format!("/docker/{}", id('a')));
-    let _unit = host.unit(&[(EngineKind::Docker, "docker")]);
-    let (containers, _running) = host.client();
-    let address = INSIDE.parse().unwrap();
-    until("the container is known", async || {
-        containers.at(address) == At::One
-    })
-    .await;
-    let desk = desk().asking(Some(containers));
+    let scene = Scene::set().await;
+    let desk = &scene.desk;
     desk.follow(&[]);
-    let listener = TcpListener::bind((HOST, 0)).unwrap();
-    let _connection = inside.connect(listener.local_addr().unwrap());
-    let (_, container) = confirmed(&desk, &listener).await;
+    let _connection = scene.connect();
+    let (_, container) = confirmed(desk, &scene.listener).await;
     let container = container.unwrap();
     let before = container.facts().container;
     assert!(before.yes().unwrap().labels.is_empty());
