@@ -7,8 +7,10 @@ mod changes;
 mod effect;
 mod examples;
 mod files;
+mod grants;
 mod issuers;
 mod narrowing;
+mod prefetch;
 mod refused;
 mod serving;
 mod sources;
@@ -19,6 +21,10 @@ use std::time::Duration;
 use super::*;
 use crate::grants::{ContainerWhen, GrantId, UserIds};
 use effect::FULL;
+
+/// Two roles, and a listener.
+const ROLES: &str = "[account.a]\nid = 1\nrole.one = {}\nrole.two = {}\n\
+                     [[listener]]\nname = 'one'\nbind = '127.0.0.1:80'\napis = 'container'\n";
 
 /// Users `www-data` (33) and `ann` (1000), the group `adm` (4), the variable `SECRET`, and no files.
 fn surroundings() -> Surroundings {
