@@ -8,6 +8,8 @@ MIB = 2**20
 MODES = (("kept-alive", "32 connections, kept alive", 1.10), ("per-request", "a connection per request, 32 at a time", 1.15))
 # One byte kept of each of a million tokens would be a thousand; the allocator's own swing is a tenth of that.
 NO_GROWTH_KIB = 256
+# Within a state of the machine, the next dearer round costs bare hyper less than this much more.
+STATES_APART = 1.3
 
 
 def spread(values, form="{:.2f}"):
@@ -16,19 +18,41 @@ def spread(values, form="{:.2f}"):
     return f"{form.format(middle)} ({form.format(low)}–{form.format(high)})"
 
 
+def bare(its):
+    """What bare hyper cost in this round."""
+    return (its["bare-before"]["cpu_ms_per_1000"] + its["bare-after"]["cpu_ms_per_1000"]) / 2
+
+
+def states(rounds):
+    """The steady rounds, those of each state of the machine apart: the same request may cost twice as much for minutes, and
+    what a server adds to it does not double with it."""
+    found = []
+    for its in sorted(steady(rounds), key=bare):
+        if found and bare(its) < STATES_APART * bare(found[-1][-1]):
+            found[-1].append(its)
+        else:
+            found.append([its])
+    return found
+
+
 def ratios(rounds, server):
     """The CPU time of a server by bare hyper's before and after it, round by round."""
-    return [2 * its[server]["cpu_ms_per_1000"]
-            / (its["bare-before"]["cpu_ms_per_1000"] + its["bare-after"]["cpu_ms_per_1000"]) for its in steady(rounds)]
+    return [its[server]["cpu_ms_per_1000"] / bare(its) for its in rounds]
+
+
+def number(rounds):
+    return f"{len(rounds)} round{'s' if len(rounds) != 1 else ''}"
 
 
 # Each of these yields (what was measured, goal, figure, whether the goal is met).
 
 def goals_of_requests(figures):
     for mode, words, goal in MODES:
-        found = ratios(figures[mode], "rolecall")
-        yield (f"CPU of a credentials GET by bare hyper's; {words}", f"≤ {goal:.2f}", spread(found),
-               statistics.median(found) <= goal)
+        found = [(rounds, ratios(rounds, "rolecall")) for rounds in states(figures[mode])]
+        yield (f"CPU of a credentials GET by bare hyper's; {words}", f"≤ {goal:.2f}",
+               "; ".join(f"{spread(each)} where that is {statistics.median(map(bare, rounds)):.1f} µs, {number(rounds)}"
+                         for rounds, each in found),
+               all(statistics.median(each) <= goal for _, each in found))
 
 
 def goals_of_stall(figures):
@@ -90,16 +114,16 @@ GOALS = {"requests": goals_of_requests, "stall": goals_of_stall, "fan-in": goals
 
 def request_rows(figures):
     for mode, words, _ in MODES:
-        rounds = steady(figures[mode])
-        for name, key in (("rolecall", "rolecall"), ("bare hyper", "bare-after"), ("nginx", "nginx")):
-            runs = [its[key] for its in rounds]
-            middle = {figure: statistics.median(run[figure] for run in runs)
-                      for figure in ("cpu_ms_per_1000", "cpu_use", "p50_us", "p99_us", "p999_us")}
-            ratio = statistics.median(ratios(figures[mode], key)) if key != "bare-after" else 1
-            rate = statistics.median(run["requests"] / run["seconds"] for run in runs)
-            yield (f"| {words} | {name} | {middle['cpu_ms_per_1000']:.2f} | {ratio:.2f} | {rate:,.0f} | {middle['cpu_use']:.0%} | "
-                   f"{middle['p50_us']:.0f} | {middle['p99_us']:.0f} | {middle['p999_us']:.0f} |")
-        yield f"| | *{len(rounds)} of {len(figures[mode])} rounds counted* | | | | | | | |"
+        for rounds in states(figures[mode]):
+            for name, key in (("rolecall", "rolecall"), ("bare hyper", "bare-after"), ("nginx", "nginx")):
+                runs = [its[key] for its in rounds]
+                middle = {figure: statistics.median(run[figure] for run in runs)
+                          for figure in ("cpu_ms_per_1000", "cpu_use", "p50_us", "p99_us", "p999_us")}
+                ratio = statistics.median(ratios(rounds, key)) if key != "bare-after" else 1
+                rate = statistics.median(run["requests"] / run["seconds"] for run in runs)
+                yield (f"| {words} | {name} | {middle['cpu_ms_per_1000']:.2f} | {ratio:.2f} | {rate:,.0f} | "
+                       f"{middle['cpu_use']:.0%} | {middle['p50_us']:.0f} | {middle['p99_us']:.0f} | {middle['p999_us']:.0f} |")
+            yield f"| | *{len(rounds)} of {number(figures[mode])}* | | | | | | | |"
 
 
 def abouts(results):
