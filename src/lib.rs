@@ -27,6 +27,7 @@ pub mod secret;
 pub mod sessions;
 pub mod shutdown;
 pub mod source;
+pub mod store;
 pub mod systemd;
 pub mod telemetry;
 pub mod transport;

@@ -4,12 +4,15 @@
 //! [`Mounted`] is what a listener serves: the protocols that its configuration names, behind one
 //! guard. Adding a protocol is adding a folder and a line here.
 
+pub mod accounts;
 pub mod admin;
 mod client;
+pub mod connectors;
 pub mod container;
 mod document;
 pub mod imds;
 pub mod metrics;
+pub mod peoples;
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +20,7 @@ use hyper::header::{HOST, HeaderValue};
 
 pub use client::{Client, Patience, Temper};
 pub use document::date;
+pub use peoples::Peoples;
 
 use crate::clock::Clock;
 use crate::config;
@@ -66,6 +70,7 @@ pub struct Mounted {
     imds: Option<imds::Imds>,
     container: Option<container::Container>,
     metrics: Option<metrics::Exposition>,
+    peoples: Option<Peoples>,
 }
 
 /// One connection, as the protocols see it.
@@ -77,6 +82,8 @@ pub struct Guest {
     pub visit: Visit,
     /// What the metadata service remembers of it.
     imds: imds::Memory,
+    /// Who proved a name over it.
+    people: peoples::Memory,
     /// The `Host` that passed the guard first: a connection's requests have the same one.
     host: OnceLock<HeaderValue>,
     _counted: OpenConnection,
@@ -91,6 +98,7 @@ impl Guest {
             visit: Visit::new(listener, Arc::clone(&connection.caller), select),
             connection,
             imds: imds::Memory::default(),
+            people: peoples::Memory::default(),
             host: OnceLock::new(),
             _counted: metrics.connection(identified),
         }
@@ -105,6 +113,7 @@ impl Mounted {
         imds: Option<imds::Imds>,
         container: Option<container::Container>,
         metrics: Option<metrics::Exposition>,
+        peoples: Option<Peoples>,
     ) -> Self {
         Self {
             guard: Guard::new(&listener.hosts, deps.own.clone()),
@@ -113,6 +122,7 @@ impl Mounted {
             imds,
             container,
             metrics,
+            peoples,
         }
     }
 }
@@ -136,6 +146,11 @@ impl Handler for Mounted {
             && metrics::Exposition::owns(path)
         {
             return metrics.answer(guarded, request);
+        }
+        if let Some(peoples) = &self.peoples
+            && let Some(response) = peoples.answer(&self.deps, guest, guarded, request).await
+        {
+            return response;
         }
         match (&self.imds, &self.container) {
             (Some(imds), None) => imds.answer(&self.deps, guest, guarded, request).await,

@@ -106,6 +106,8 @@ fn apis(config: &Config, listener: &str) -> Vec<String> {
     let apis = apis.unwrap_or_default().iter().map(|api| match api {
         Api::Imds => "imds",
         Api::Container => "container",
+        Api::Accounts => "accounts",
+        Api::Connectors => "connectors",
         Api::Metrics => "metrics",
     });
     apis.map(str::to_owned).collect()

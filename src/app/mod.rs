@@ -23,7 +23,7 @@ pub use unit::{TellError, tell_containers};
 use crate::api::container::AuthorizationTokens;
 use crate::api::imds::{Imds, Tokens};
 use crate::api::metrics::{Exposition, Readiness};
-use crate::api::{Deps, Mounted, Patience, container};
+use crate::api::{Deps, Mounted, Patience, Peoples, container};
 use crate::authority::Authority;
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
@@ -34,7 +34,7 @@ use crate::listener::{
     self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
     Shared,
 };
-use crate::people::Issuers;
+use crate::people::{Gate, Issuers};
 use crate::providers::{self, Providers};
 use crate::runtime::Containers;
 use crate::sessions::{Observer, Prefetch, Sessions};
@@ -119,6 +119,7 @@ pub struct Daemon {
     authority: Arc<Authority>,
     engine: Engine,
     issuers: Arc<Issuers>,
+    gate: Arc<Gate>,
     prefetched: Mutex<Vec<Prefetch>>,
 }
 
@@ -185,6 +186,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         desk: Arc::clone(&desk),
         containers,
         authority,
+        gate: Arc::new(Gate::new(&config.people)),
         issuers: Arc::new(Issuers::new(
             &config.issuers,
             engine.client(),
@@ -351,7 +353,8 @@ impl Daemon {
                 self.readiness.clone(),
             )
         });
-        Mounted::new(listener, deps, metadata, container, exposition)
+        let peoples = Peoples::new(listener, &self.gate, &deps);
+        Mounted::new(listener, deps, metadata, container, exposition, peoples)
     }
 
     /// Follows a new configuration: sessions that its roles still make are kept, others let go.

@@ -23,7 +23,7 @@ use super::redirect::original_destination;
 use super::sock_diag::{Owner, SockDiag, is_overflow};
 use super::subordinates::Subordinates;
 use crate::clock::Clock;
-use crate::grants::{Fact, Known, Names, Place, Placeholder};
+use crate::grants::{Fact, Known, Names, Person, Place, Placeholder, Way};
 use crate::runtime::Containers;
 
 /// Identifies callers. One for each process, shared by all listeners.
@@ -211,7 +211,31 @@ impl Desk {
 
     /// Who somebody would be who proves this name, wherever they ask: for `explain`.
     pub fn of_principal(&self, name: &Arc<str>) -> Caller {
-        let caller = self.caller(Evidence::Principal(Arc::clone(name)), None, Reach::Here);
+        let person = Person {
+            name: Arc::clone(name),
+            groups: Vec::new(),
+            way: Way::Supposed,
+            administrator: false,
+        };
+        self.person(Arc::new(person), None)
+    }
+
+    /// Somebody who proved a name in a request over this caller's connection. What a proxy passes on
+    /// comes from nowhere that is known.
+    pub fn of_person(&self, person: Arc<Person>, connected: &Caller) -> Caller {
+        self.person(person, Some(connected))
+    }
+
+    fn person(&self, person: Arc<Person>, connected: Option<&Caller>) -> Caller {
+        let is_proxy = person.way == Way::ProxyHeader;
+        let peer = connected.filter(|_| !is_proxy).and_then(Caller::peer);
+        let over = connected.map(|connected| connected.all_evidence().to_string());
+        let reach = connected.map_or(Reach::Here, Caller::reach);
+        let evidence = Evidence::Person {
+            person,
+            over: over.unwrap_or_default().into_boxed_str(),
+        };
+        let caller = self.caller(evidence, peer, reach);
         place(&caller, Arc::new(Whereabouts::UNKNOWN));
         caller
     }
@@ -311,7 +335,7 @@ impl Desk {
             | Evidence::ContainerAddress { .. }
             | Evidence::User(_)
             | Evidence::Container(_)
-            | Evidence::Principal(_)
+            | Evidence::Person { .. }
             | Evidence::None(_) => Some(Arc::new(Whereabouts::UNKNOWN)),
         };
         if let Some(found) = found {
@@ -351,7 +375,7 @@ impl Desk {
             | Evidence::Process { .. }
             | Evidence::User(_)
             | Evidence::Container(_)
-            | Evidence::Principal(_)
+            | Evidence::Person { .. }
             | Evidence::None(_) => None,
         };
         caller.exe.get_or_init(|| Known::from(exe));

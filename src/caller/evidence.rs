@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::process::PeerProcess;
 use super::process_id::ProcessId;
-use crate::grants::ContainerId;
+use crate::grants::{ContainerId, Person};
 
 /// How the caller is known.
 #[derive(Debug)]
@@ -57,8 +57,13 @@ pub enum Evidence {
     /// Nobody connected: `explain` asks what would be if this container did, from a network of its
     /// own.
     Container(ContainerId),
-    /// Nobody connected: `explain` asks what would be if somebody proved this name.
-    Principal(Arc<str>),
+    /// Somebody proved a name in a request.
+    Person {
+        /// Who.
+        person: Arc<Person>,
+        /// The evidence of the connection that it came over.
+        over: Box<str>,
+    },
     /// There is none.
     None(Doubt),
 }
@@ -99,7 +104,7 @@ impl Evidence {
             Self::Process { .. } => "process",
             Self::User(_) => "user",
             Self::Container(_) => "container",
-            Self::Principal(_) => "principal",
+            Self::Person { .. } => "person",
             Self::None(_) => "none",
         }
     }
@@ -113,7 +118,7 @@ impl Evidence {
             | Self::User(uid) => Some(*uid),
             Self::ContainerAddress { .. }
             | Self::Container(_)
-            | Self::Principal(_)
+            | Self::Person { .. }
             | Self::None(_) => None,
         }
     }
@@ -165,7 +170,14 @@ impl fmt::Display for Evidence {
             }
             Self::User(uid) => write!(f, " uid {uid}"),
             Self::Container(id) => write!(f, " {}", id.as_str()),
-            Self::Principal(name) => write!(f, " {name}"),
+            Self::Person { person, over } => {
+                write!(f, " {} by {}", person.name, person.way.as_str())?;
+                if over.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, " over {over}")
+                }
+            }
             Self::None(doubt) => write!(f, ": {doubt}"),
         }
     }

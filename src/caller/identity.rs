@@ -11,7 +11,9 @@ use super::evidence::Evidence;
 use super::places::Whereabouts;
 use super::principal::{CallerKey, Principal};
 use crate::grants::Placeholder;
-use crate::grants::{ContainerFacts, ContainerPlace, Facts, HostPlace, Known, Names, Place, Pod};
+use crate::grants::{
+    ContainerFacts, ContainerPlace, Facts, HostPlace, Known, Names, Person, Place, Pod,
+};
 
 /// The process at the other end of one connection.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Caller {
         interest: &Arc<AtomicU64>,
     ) -> Self {
         let name = match (&evidence, evidence.uid()) {
-            (Evidence::Principal(name), _) => name.to_string(),
+            (Evidence::Person { person, .. }, _) => person.name.to_string(),
             (_, Some(uid)) => format!("uid {uid}"),
             (_, None) => "not identified".to_owned(),
         };
@@ -86,7 +88,7 @@ impl Caller {
                 | Evidence::Process { .. }
                 | Evidence::User(_)
                 | Evidence::Container(_)
-                | Evidence::Principal(_)
+                | Evidence::Person { .. }
                 | Evidence::None(_) => membership.clone().map(|user| user.gid),
             },
             groups: membership.map(|user| user.groups),
@@ -95,7 +97,7 @@ impl Caller {
             exe: known(&self.exe),
             address: self.address(),
             host: known(&self.host),
-            principal: self.principal_name().cloned(),
+            person: self.person().cloned(),
             ..Facts::default()
         }
     }
@@ -112,9 +114,10 @@ impl Caller {
         }
     }
 
-    const fn principal_name(&self) -> Option<&Arc<str>> {
+    /// Who proved a name.
+    pub const fn person(&self) -> Option<&Arc<Person>> {
         match &self.evidence {
-            Evidence::Principal(name) => Some(name),
+            Evidence::Person { person, .. } => Some(person),
             Evidence::SockDiag { .. }
             | Evidence::PeerCredentials { .. }
             | Evidence::ContainerAddress { .. }
@@ -175,7 +178,7 @@ impl Caller {
             | Evidence::Process { .. }
             | Evidence::User(_)
             | Evidence::Container(_)
-            | Evidence::Principal(_)
+            | Evidence::Person { .. }
             | Evidence::None(_) => None,
         }
     }
@@ -183,8 +186,15 @@ impl Caller {
     /// Whose connections are counted together.
     pub fn key(&self) -> CallerKey {
         let forwards = self.whereabouts.get().is_some_and(|found| found.forwards);
-        if let Evidence::ContainerAddress { id, .. } = &self.evidence {
-            return CallerKey::Container(id.clone());
+        match &self.evidence {
+            Evidence::ContainerAddress { id, .. } => return CallerKey::Container(id.clone()),
+            Evidence::Person { person, .. } => return CallerKey::Person(Arc::clone(&person.name)),
+            Evidence::SockDiag { .. }
+            | Evidence::PeerCredentials { .. }
+            | Evidence::Process { .. }
+            | Evidence::User(_)
+            | Evidence::Container(_)
+            | Evidence::None(_) => {}
         }
         let counted_as = self.counted_as.get().copied();
         match counted_as.or_else(|| self.evidence.uid()) {
@@ -208,8 +218,10 @@ impl Caller {
                 format!("container {}", id.short())
             }
             (Known::No | Known::NotYet, _) => {
-                let name = self.principal_name();
-                name.map_or("not identified", |name| name).to_owned()
+                let person = self.person();
+                person
+                    .map_or("not identified", |person| &person.name)
+                    .to_owned()
             }
             (Known::Yes(uid), Some(Place::Container(ContainerPlace { id, owner }))) => {
                 let owner = owner.map(|owner| format!(" of uid {owner}"));
@@ -251,6 +263,7 @@ impl Caller {
     /// What placeholders stand for, as far as it has been looked up.
     pub fn names(&self) -> Names {
         let uid = self.uid();
+        let principal = self.person().map(|person| Arc::clone(&person.name));
         let names = Names::default()
             .with(Placeholder::Hostname, Arc::clone(&self.hostname))
             .with_known(
@@ -263,8 +276,8 @@ impl Caller {
                 self.user.get().and_then(Known::yes).cloned(),
             );
         let names = names
-            .with_known(Placeholder::Caller, self.principal_name().cloned())
-            .with_known(Placeholder::Principal, self.principal_name().cloned());
+            .with_known(Placeholder::Caller, principal.clone())
+            .with_known(Placeholder::Principal, principal);
         match self.place().yes().map(AsRef::as_ref) {
             None => names,
             Some(Place::Host(host)) => names

@@ -16,6 +16,8 @@ pub enum CallerKey {
     Container(ContainerId),
     /// A user's.
     Uid(u32),
+    /// Those of somebody who proved this name.
+    Person(Arc<str>),
     /// Those of all who are not identified.
     Nobody,
 }

@@ -7,14 +7,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Account, Api, BaseCredentials, Bind, Config, Dialect, Instance, Limits, Listener, Log, Origin,
-    RateLimit, Role, RoleKind, State,
+    Account, Administrator, Api, BaseCredentials, Bind, Config, Console, Dialect, Instance, Limits,
+    Listener, Log, Mount, Origin, People, RateLimit, Role, RoleKind, State,
 };
-use crate::grants::{Grant, GrantId, Select, Template, UserIds, When};
+use crate::grants::{Grant, GrantId, Select, Template, UserIds, Way, When};
 use crate::types::{AccountAlias, AccountId, InvalidText, Partition, RoleArn, RoleName, RoleRef};
 
 /// The port where the embedded default serves metadata and container credentials.
 const PORT: u16 = 1338;
+
+/// The port where it serves people's APIs.
+const PEOPLES_PORT: u16 = 1339;
+
+const PEOPLES: [Api; 2] = [Api::Accounts, Api::Connectors];
 
 /// The embedded default, for the user `uid`, with its admin socket at `admin_socket`.
 pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> {
@@ -31,21 +36,20 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
     let grant = Grant::of(GrantId::Grant(1), role, when, reason);
     Ok(Config {
         origin: Origin::Embedded,
-        listeners: vec![Listener {
-            name: Arc::from("default"),
-            binds: vec![Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)))],
-            apis: vec![Api::Imds, Api::Container],
-            imdsv1: false,
-            hosts: Vec::new(),
-            instance: Instance::default(),
-            minio_js_alias: false,
-            tokenless: false,
-            tokens: Vec::new(),
-            select: Select::First,
-        }],
+        listeners: vec![
+            listener("default", PORT, vec![Api::Imds, Api::Container]),
+            Listener {
+                mounts: Mount::defaults(&PEOPLES, &[Way::Peer]),
+                ..listener("api", PEOPLES_PORT, PEOPLES.to_vec())
+            },
+        ],
         accounts: BTreeMap::from([(account.alias.clone(), account)]),
         grants: vec![Arc::new(grant)],
         issuers: Vec::new(),
+        people: People {
+            administrators: vec![Administrator::Uid(uid)],
+            ..People::default()
+        },
         sources: Vec::new(),
         state: State::default(),
         log: Log::default(),
@@ -53,6 +57,26 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
         runtime: None,
         admin_socket,
     })
+}
+
+/// A listener of this host at this port.
+fn listener(name: &str, port: u16, apis: Vec<Api>) -> Listener {
+    Listener {
+        name: Arc::from(name),
+        binds: vec![Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))],
+        apis,
+        imdsv1: false,
+        hosts: Vec::new(),
+        instance: Instance::default(),
+        minio_js_alias: false,
+        tokenless: false,
+        tokens: Vec::new(),
+        select: Select::First,
+        mounts: Vec::new(),
+        peers: Vec::new(),
+        public_url: None,
+        tls: None,
+    }
 }
 
 fn local_account() -> Result<Account, InvalidText> {
@@ -75,6 +99,10 @@ fn local_account() -> Result<Account, InvalidText> {
         endpoint: None,
         base: BaseCredentials::Local,
         rate_limit: RateLimit::default(),
+        description: None,
+        console: Console::default(),
+        ecr_endpoint: None,
+        ecr_region: None,
         defaults: Some(Box::new(role.clone())),
         roles: BTreeMap::from([(name, role)]),
     })

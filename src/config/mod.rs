@@ -8,6 +8,7 @@ mod embedded;
 mod issuer;
 mod load;
 mod narrow;
+mod people;
 mod prefetch;
 mod problem;
 mod raw;
@@ -21,6 +22,7 @@ pub use diff::{Changes, diff};
 pub use embedded::embedded;
 pub use issuer::{Algorithm, Issuer, IssuerKeys};
 pub use load::{DEFAULT_FILE, LoadError, Refused, parse_text};
+pub use people::{Administrator, Console, Ldap, Mount, Oidc, People, ProxyHeader, Tls};
 pub use prefetch::Ahead;
 pub use problem::{Problem, Severity};
 pub use raw::Position;
@@ -32,7 +34,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use crate::grants::{Grant, Select, Template};
 use crate::types::{
@@ -52,6 +56,8 @@ pub struct Config {
     pub grants: Vec<Arc<Grant>>,
     /// Whose tokens are believed.
     pub issuers: Vec<Issuer>,
+    /// How people prove a name.
+    pub people: People,
     /// Who else is asked which roles a name has.
     pub sources: Vec<GrantSource>,
     /// What survives a restart, and where.
@@ -76,7 +82,7 @@ pub enum Origin {
 }
 
 /// One `[[listener]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Listener {
     /// Its name, in logs and metrics.
     pub name: Arc<str>,
@@ -98,6 +104,14 @@ pub struct Listener {
     pub tokens: Vec<TokenFile>,
     /// Who gets which where grants give several roles.
     pub select: Select,
+    /// Where people's APIs are served.
+    pub mounts: Vec<Mount>,
+    /// Which other hosts may connect.
+    pub peers: Vec<IpNet>,
+    /// Where people's clients find it: answers name this, never the `Host` of a request.
+    pub public_url: Option<String>,
+    /// Its certificate.
+    pub tls: Option<Tls>,
 }
 
 /// A socket of a listener.
@@ -118,6 +132,10 @@ pub enum Api {
     Imds,
     /// Container credentials: ECS and EKS Pod Identity.
     Container,
+    /// AWS Federation Proxy's accounts.
+    Accounts,
+    /// Identity Federation's connectors.
+    Connectors,
     /// Prometheus metrics and health.
     Metrics,
 }
@@ -167,6 +185,14 @@ pub struct Account {
     pub base: BaseCredentials,
     /// Bounds the calls to it.
     pub rate_limit: RateLimit,
+    /// What it is for, in the operator's words.
+    pub description: Option<String>,
+    /// Its console.
+    pub console: Console,
+    /// Where its container registry is asked, instead of the region's.
+    pub ecr_endpoint: Option<String>,
+    /// The region of its container registry.
+    pub ecr_region: Option<Region>,
     /// Its roles.
     pub roles: BTreeMap<RoleName, Role>,
     /// What a role is that only a grant names; `None` where its ARN cannot be derived.
@@ -286,6 +312,12 @@ pub struct Role {
     pub transitive_tags: Vec<String>,
     /// Let go after this long unused.
     pub idle: Duration,
+    /// What a caller that names a duration may ask at most; `duration` otherwise.
+    pub max_duration: Option<Duration>,
+    /// As the connectors API shows it; its name otherwise.
+    pub display_name: Option<String>,
+    /// Its id in the connectors API; derived from account and name otherwise.
+    pub connector_id: Option<Uuid>,
     /// Sessions issued before this are refused (built-in authority).
     pub not_before: Option<std::time::SystemTime>,
 }

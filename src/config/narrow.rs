@@ -42,6 +42,9 @@ impl Role {
             tags: Vec::new(),
             transitive_tags: Vec::new(),
             idle: IDLE,
+            max_duration: None,
+            display_name: None,
+            connector_id: None,
             not_before: None,
         }
     }

@@ -179,6 +179,57 @@ pub struct Groups {
     pub names: Vec<Arc<str>>,
 }
 
+/// Somebody who proved a name in a request. Of the connection it came over nothing counts but its
+/// address: a proxy's process is not the person it speaks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Person {
+    /// The name.
+    pub name: Arc<str>,
+    /// The names of its groups, in whatever directory its proof was held against.
+    pub groups: Vec<Arc<str>>,
+    /// What proved it.
+    pub way: Way,
+    /// Whether it may manage accounts and connectors, and use all of them.
+    pub administrator: bool,
+}
+
+/// What proves a name in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// The kernel's evidence of who is connected.
+    Peer,
+    /// A password of the users file.
+    Basic,
+    /// A password that PAM takes.
+    Pam,
+    /// A password that a directory takes.
+    Ldap,
+    /// A token of an OpenID Connect issuer.
+    Oidc,
+    /// A bearer token of the daemon's own.
+    Token,
+    /// The header of a trusted proxy.
+    ProxyHeader,
+    /// Nothing: it is asked what would be if it were.
+    Supposed,
+}
+
+impl Way {
+    /// As the configuration and the audit trail spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Basic => "basic",
+            Self::Pam => "pam",
+            Self::Ldap => "ldap",
+            Self::Oidc => "oidc",
+            Self::Token => "token",
+            Self::ProxyHeader => "proxy-header",
+            Self::Supposed => "supposed",
+        }
+    }
+}
+
 /// A verified web identity token that a request showed.
 #[derive(Clone, Debug)]
 pub struct WebIdentity {
@@ -270,7 +321,7 @@ pub struct Facts {
     /// The web identity that the request showed.
     pub identity: Option<Arc<WebIdentity>>,
     /// Who proved a password, token or key.
-    pub principal: Option<Arc<str>>,
+    pub person: Option<Arc<Person>>,
     /// The external id of an STS request.
     pub external_id: Option<Arc<str>>,
     /// Whether the request was made with a second factor.
@@ -296,7 +347,7 @@ impl Default for Facts {
             address: None,
             host: Known::No,
             identity: None,
-            principal: None,
+            person: None,
             external_id: None,
             mfa: false,
             source_identity: None,
@@ -320,11 +371,16 @@ impl Facts {
     pub fn is_identified(&self) -> bool {
         self.uid.yes().is_some()
             || self.identity.is_some()
-            || self.principal.is_some()
+            || self.person.is_some()
             || matches!(
                 self.place.yes().map(AsRef::as_ref),
                 Some(Place::Container(_))
             )
+    }
+
+    /// The name that was proved.
+    pub fn principal(&self) -> Option<&Arc<str>> {
+        Some(&self.person.as_ref()?.name)
     }
 
     /// The container that the caller runs in.

@@ -11,7 +11,7 @@ use super::when::{
     ContainerFactsWhen, ContainerWhen, GroupWhen, Key, PodWhen, TokenWhen, UserIds, When,
 };
 use super::{
-    ContainerPlace, Fact, Facts, HostPlace, Known, Named, Patterns, Place, Pod, WebIdentity,
+    ContainerPlace, Fact, Facts, HostPlace, Known, Named, Patterns, Person, Place, Pod, WebIdentity,
 };
 
 /// More ways in which one grant matches one caller are not looked at: two keys of many values each
@@ -103,7 +103,7 @@ impl When {
         }
         text(
             self.principal.as_ref(),
-            facts.principal.as_ref(),
+            facts.principal(),
             Key::Principal,
             ways,
         )?;
@@ -165,7 +165,9 @@ impl When {
     /// The key for whose sake the place has to be known, if any: what tells users matches only
     /// outside containers unless a container is named.
     fn place_key(&self, facts: &Facts) -> Option<Key> {
-        let tells_user = self.users.is_some() || self.gids.is_some() || self.groups.is_some();
+        // A person's groups are those of its name, wherever it asks from.
+        let of_user = self.groups.is_some() && facts.person.is_none();
+        let tells_user = self.users.is_some() || self.gids.is_some() || of_user;
         let shown = facts.identity.is_some();
         match self {
             Self { unit: Some(_), .. } => Some(Key::Unit),
@@ -371,6 +373,9 @@ impl TokenWhen {
 
 impl GroupWhen {
     fn matches(&self, facts: &Facts, ways: &mut Ways) -> Result<(), Miss> {
+        if let Some(person) = &facts.person {
+            return self.match_person(person, ways);
+        }
         let groups = known(&facts.groups, Key::Group, Fact::Groups)?;
         let named = |(gid, _): &&(u32, Arc<str>)| groups.ids.contains(gid);
         if let Some((_, name)) = self.ids.iter().find(named) {
@@ -378,6 +383,16 @@ impl GroupWhen {
             return Ok(());
         }
         any_text(&self.names, &groups.names, Key::Group, "group", ways)
+    }
+
+    /// A person's directory knows groups by name.
+    fn match_person(&self, person: &Person, ways: &mut Ways) -> Result<(), Miss> {
+        let named = |(_, name): &&(u32, Arc<str>)| person.groups.contains(name);
+        if let Some((_, name)) = self.ids.iter().find(named) {
+            ways.note(Key::Group.as_str(), name, &[]);
+            return Ok(());
+        }
+        any_text(&self.names, &person.groups, Key::Group, "group", ways)
     }
 }
 

@@ -17,8 +17,8 @@ mod why;
 
 pub use decide::{Decision, Granted, NoGrant, Select, Verdict, Wanted, decide, every, explain};
 pub use facts::{
-    ContainerFacts, ContainerId, ContainerPlace, Fact, Facts, Groups, HostPlace, Known, Place, Pod,
-    Provided, WebIdentity,
+    ContainerFacts, ContainerId, ContainerPlace, Fact, Facts, Groups, HostPlace, Known, Person,
+    Place, Pod, Provided, Way, WebIdentity,
 };
 pub use grant::{Grant, GrantId, GrantedRole, Narrowing};
 pub use index::Grants;

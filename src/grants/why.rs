@@ -71,7 +71,7 @@ impl When {
                 let listeners = self.listeners.as_deref().unwrap_or_default();
                 WhyNot::value(name, facts.listener.as_deref(), list(listeners))
             }
-            Key::Principal => text(name, facts.principal.as_ref(), self.principal.as_ref()),
+            Key::Principal => text(name, facts.principal(), self.principal.as_ref()),
             Key::Token => self.token_not(facts.identity.as_deref()),
             Key::ExternalId => text(name, facts.external_id.as_ref(), self.external_id.as_ref()),
             Key::Mfa => WhyNot::rule(if facts.mfa {
@@ -121,7 +121,10 @@ impl When {
             named.chain(groups.names.iter().map(quoted))
         });
         let wanted: Vec<String> = wanted.collect();
-        let seen = facts.groups.yes().map(|groups| groups.names.as_slice());
+        let seen = match &facts.person {
+            Some(person) => Some(person.groups.as_slice()),
+            None => facts.groups.yes().map(|groups| groups.names.as_slice()),
+        };
         WhyNot::values("group", seen.unwrap_or_default(), wanted.join(" or "))
     }
 

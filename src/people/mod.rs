@@ -8,6 +8,7 @@ mod bearers;
 mod claims;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod gate;
 mod issuer;
 mod jwt;
 mod key_set;
@@ -27,6 +28,8 @@ use crate::clock::{BootTime, Clock};
 use crate::config;
 use crate::grants::WebIdentity;
 use crate::transport::Client;
+pub use gate::{Asking, Gate, Proven, Unproven};
+
 use bearers::Bearers;
 use issuer::Issuer;
 use jwt::Jwt;

@@ -108,6 +108,26 @@ impl Lease {
         }
     }
 
+    /// The held session while most of the life asked for is left, else what one renewal brings
+    /// within `patience`; the held one if that fails. People expect a full hour.
+    pub async fn fresh(&self, patience: Duration) -> Result<Arc<Session>, NoSession> {
+        let Some(held) = self.held() else {
+            return self.wait(patience).await;
+        };
+        if held.is_fresh(self.sessions.clock()) {
+            return Ok(held);
+        }
+        let ticket = self.allowance.take();
+        let Some(flight) = ticket.and_then(|ticket| self.sessions.freshen(&self.entry, ticket))
+        else {
+            return Ok(held);
+        };
+        match timeout_at(Instant::now() + patience, flight.ended()).await {
+            Ok(Outcome::Landed(session)) => Ok(session),
+            Ok(Outcome::Failed(_) | Outcome::Stopping | Outcome::CalledOff) | Err(_) => Ok(held),
+        }
+    }
+
     /// What there is, or the flight that is begun once the caller may begin another.
     async fn board_by(&self, deadline: Instant) -> Option<Boarding> {
         let (sessions, class) = (&self.sessions, Class::Waiting);

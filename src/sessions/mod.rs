@@ -6,6 +6,7 @@
 
 mod allowance;
 mod cache;
+mod exchange;
 mod failure;
 mod flight;
 mod key;
@@ -25,6 +26,10 @@ mod tests;
 
 pub use allowance::Allowance;
 pub use cache::{Selector, Sessions};
+pub use exchange::{
+    CallerIdentity, Exchange, ExchangeFuture, Offers, RegistryAsk, RegistryLogin, SigninAsk,
+    SigninUrl,
+};
 pub use key::{KeyDigest, SessionKey};
 pub use lease::{Lease, NoSession, Prefetch};
 pub use observer::{Dropped, Observer, Skew, SkewLevel};

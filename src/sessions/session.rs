@@ -12,7 +12,7 @@ use crate::clock::{BootTime, Clock};
 pub const MANDATORY_WINDOW: Duration = Duration::from_mins(1);
 
 /// How many different renderings one session keeps.
-pub const SLOTS: usize = 5;
+pub const SLOTS: usize = 7;
 
 /// Where a protocol keeps its rendering of a session. Protocols agree on the numbers among
 /// themselves; a session does not know them.
@@ -74,6 +74,11 @@ impl Session {
     /// Whether it may be handed out at this moment: more than the mandatory window is left.
     pub fn is_servable_at(&self, now: BootTime) -> bool {
         self.ends.since(now) > MANDATORY_WINDOW
+    }
+
+    /// Whether at least nine tenths of the life that it had are left.
+    pub fn is_fresh(&self, clock: &Clock) -> bool {
+        self.remaining(clock) >= self.life * 9 / 10
     }
 
     /// The bytes of an answer, made by `render` at the first ask and kept.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
-use super::{Session, SessionKey};
+use super::{Exchange, Session, SessionKey};
 use crate::grants::{Granted, Names, Narrowing, WebIdentity};
 use crate::types::{AccessKeyId, RoleArn, RoleRef};
 
@@ -28,6 +28,11 @@ pub trait Source: Send + Sync + Debug {
     /// a failure is remembered no longer then.
     fn brought(&self) -> u64 {
         0
+    }
+
+    /// What its sessions can be exchanged for.
+    fn exchange(&self) -> Option<&dyn Exchange> {
+        None
     }
 
     /// What upstream's records will tell of the caller, beside the role session name.

@@ -142,6 +142,23 @@ impl Sessions {
         self.depart(registry, key, class, Ticket::of_nobody())
     }
 
+    /// The flight that renews this entry's session: the one under way, or a new one unless the last
+    /// failed too lately.
+    pub(super) fn freshen(&self, entry: &Entry, ticket: Ticket) -> Option<Arc<Flight>> {
+        let now = self.clock().boot();
+        let registry = self.lock();
+        let record = registry.records.get(&entry.key)?;
+        if record.retired || registry.stopping || record.standing_failure(now).is_some() {
+            return None;
+        }
+        if let Some(flight) = &record.flight {
+            let flight = Arc::clone(flight);
+            self.hurry(&registry, &flight);
+            return Some(flight);
+        }
+        self.depart(registry, &entry.key, Class::Waiting, ticket)
+    }
+
     /// Ends a flight: keeps what it brought or remembers why not, and tells who waits.
     pub(super) fn land(
         &self,

@@ -3,6 +3,7 @@
 
 mod asker;
 mod explain;
+mod people;
 mod policy;
 mod provided;
 mod refusal;
@@ -15,6 +16,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 pub use explain::{Explanation, NoCaller, Subject};
+pub use people::Offered;
 pub use policy::{AccountFacts, Policy};
 pub use refusal::Refusal;
 pub use visit::Visit;

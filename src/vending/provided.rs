@@ -29,8 +29,8 @@ impl Vending {
     /// containers are not those of that database.
     async fn own_name(&self, visit: &Visit, want: &Want) -> Known<Arc<str>> {
         let facts = visit.facts(want);
-        if let Some(principal) = facts.principal {
-            return Known::Yes(principal);
+        if let Some(name) = facts.principal() {
+            return Known::Yes(Arc::clone(name));
         }
         if facts.place == Known::NotYet {
             self.desk.look_up(visit.caller(), Fact::Place).await;

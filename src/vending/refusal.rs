@@ -27,6 +27,9 @@ pub enum Refusal {
     /// The configuration, or upstream's answer, can never give a session.
     #[error("the role's configuration does not work upstream")]
     Misconfigured,
+    /// The account has no such thing: no console, no container registry.
+    #[error("the role's account does not offer that")]
+    NotOffered,
     /// Nothing valid is held yet.
     #[error("no session is held yet")]
     NotReady,
@@ -43,6 +46,7 @@ impl Refusal {
             Self::ProofMissing => "token-missing",
             Self::DeniedUpstream => "denied-upstream",
             Self::Misconfigured => "misconfigured",
+            Self::NotOffered => "not-offered",
             Self::NotReady => "not-ready",
         }
     }
@@ -50,7 +54,7 @@ impl Refusal {
     /// Whether the role is the caller's, and what upstream says stands in the way.
     pub const fn is_upstreams(self) -> bool {
         match self {
-            Self::DeniedUpstream | Self::Misconfigured | Self::NotReady => true,
+            Self::DeniedUpstream | Self::Misconfigured | Self::NotOffered | Self::NotReady => true,
             Self::NotIdentified
             | Self::NoGrant
             | Self::SeveralRoles
@@ -68,7 +72,7 @@ impl Refusal {
             | Self::NoSuchRole
             | Self::ProofMissing
             | Self::DeniedUpstream => true,
-            Self::Misconfigured | Self::NotReady => false,
+            Self::Misconfigured | Self::NotOffered | Self::NotReady => false,
         }
     }
 }

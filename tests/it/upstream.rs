@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rolecall::clock::Clock;
 use rolecall::config::{
-    Account, BaseCredentials, Config, Dialect, RateLimit, Role, RoleKind, embedded,
+    Account, BaseCredentials, Config, Console, Dialect, RateLimit, Role, RoleKind, embedded,
 };
 use rolecall::grants::{Names, Placeholder, Template};
 use rolecall::secret::{ExposeSecret, SecretString};
@@ -48,6 +48,9 @@ pub(crate) fn role(reference: &str) -> Role {
         tags: Vec::new(),
         transitive_tags: Vec::new(),
         idle: Duration::from_hours(6),
+        max_duration: None,
+        display_name: None,
+        connector_id: None,
         not_before: None,
     }
 }
@@ -71,6 +74,10 @@ pub(crate) fn account(alias: &str, endpoint: &str, role: Role) -> Account {
         endpoint: Some(endpoint.to_owned()),
         base: key("AKIABASE", "canary-base-secret"),
         rate_limit: RateLimit::default(),
+        description: None,
+        console: Console::default(),
+        ecr_endpoint: None,
+        ecr_region: None,
         roles: [(role.reference.role.clone(), role)].into(),
     }
 }

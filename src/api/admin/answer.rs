@@ -69,7 +69,7 @@ impl Failure {
                 format!("{role} is not granted to you"),
                 grant,
             ),
-            Refusal::DeniedUpstream | Refusal::Misconfigured => (
+            Refusal::DeniedUpstream | Refusal::Misconfigured | Refusal::NotOffered => (
                 StatusCode::BAD_GATEWAY,
                 format!("{role} cannot be obtained: {refusal}"),
                 log.to_owned(),

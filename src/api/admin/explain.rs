@@ -237,7 +237,8 @@ fn refused(refusal: Refusal) -> Refused {
         | Refusal::NoSuchRole
         | Refusal::ProofMissing
         | Refusal::DeniedUpstream
-        | Refusal::Misconfigured => refusal.to_string(),
+        | Refusal::Misconfigured
+        | Refusal::NotOffered => refusal.to_string(),
     };
     Refused {
         kind: refusal.as_str().to_owned(),
@@ -303,7 +304,7 @@ fn known(facts: &Facts) -> Vec<Fact> {
     known.add("exe", facts.exe.yes());
     known.add("address", facts.address);
     known.add("host", facts.host.yes());
-    known.add("principal", facts.principal.as_ref());
+    known.add("principal", facts.principal());
     known.0
 }
 

@@ -368,7 +368,7 @@ const fn refusal_answer(refusal: Refusal) -> (StatusCode, &'static str, &'static
             "AccessDenied",
             "the role was denied upstream",
         ),
-        Refusal::Misconfigured => (
+        Refusal::Misconfigured | Refusal::NotOffered => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "Misconfigured",
             "the role does not work; the log says why",

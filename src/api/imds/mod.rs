@@ -348,7 +348,8 @@ fn refusal_status(refusal: Refusal, proof: Proof) -> Response {
         | Refusal::SeveralRoles
         | Refusal::NoSuchRole
         | Refusal::DeniedUpstream
-        | Refusal::Misconfigured => StatusCode::NOT_FOUND,
+        | Refusal::Misconfigured
+        | Refusal::NotOffered => StatusCode::NOT_FOUND,
     };
     text(status, "")
 }

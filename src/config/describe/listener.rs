@@ -6,8 +6,8 @@ const APIS: [Word; 7] = [
     now("imds"),
     now("container"),
     now("metrics"),
-    later("accounts"),
-    later("connectors"),
+    now("accounts"),
+    now("connectors"),
     later("keystone"),
     later("sts"),
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Spot};
 use super::role::{self, Surrounding};
 use super::url::Url;
-use crate::config::{Account, BaseCredentials, Dialect, RateLimit, Role};
+use crate::config::{Account, BaseCredentials, Console, Dialect, RateLimit, Role};
 use crate::types::{AccessKeyId, AccountAlias, AccountId, Partition, Region, RoleName, RoleRef};
 
 /// The id of a local account that is given none.
@@ -89,6 +89,10 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
         endpoint,
         base: base?,
         rate_limit: rate_limit(reader),
+        description: None,
+        console: Console::default(),
+        ecr_endpoint: None,
+        ecr_region: None,
         roles,
     })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::reader::{Reader, Spot};
-use crate::config::{Api, Bind, Instance, Listener, TokenFile};
+use crate::config::{Api, Bind, Instance, Listener, Mount, TokenFile};
 use crate::grants::Select;
 
 /// A bind that is none.
@@ -57,6 +57,11 @@ pub(super) fn listener(reader: &Reader<'_>) -> Option<Listener> {
         .iter()
         .filter_map(|spot| spot.parse(reader.problems(), host))
         .collect();
+    let peoples: Vec<Api> = apis
+        .iter()
+        .copied()
+        .filter(|api| api.is_for_people())
+        .collect();
     let listener = Listener {
         name: name?,
         binds,
@@ -75,6 +80,10 @@ pub(super) fn listener(reader: &Reader<'_>) -> Option<Listener> {
         },
         tokenless: reader.flag("tokenless").unwrap_or_default(),
         tokens: reader.tables("token").iter().filter_map(token).collect(),
+        mounts: Mount::defaults(&peoples, &[]),
+        peers: Vec::new(),
+        public_url: None,
+        tls: None,
     };
     check_apis(reader, &listener);
     check_reach(reader, &listener);
@@ -94,6 +103,8 @@ fn api(name: &str) -> Option<Api> {
     match name {
         "imds" => Some(Api::Imds),
         "container" => Some(Api::Container),
+        "accounts" => Some(Api::Accounts),
+        "connectors" => Some(Api::Connectors),
         "metrics" => Some(Api::Metrics),
         _ => None,
     }

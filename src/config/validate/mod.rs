@@ -25,7 +25,7 @@ use std::sync::Arc;
 use super::problem::Problems;
 use super::raw::Table;
 use super::surroundings::Surroundings;
-use super::{Account, Config, Origin};
+use super::{Account, Config, Origin, People};
 use reader::{Context, Reader};
 
 /// Validates a tree that the walker has seen. `incomplete` says that a file of it is missing, so
@@ -71,6 +71,7 @@ pub(super) fn validate(
         accounts,
         grants,
         issuers: issuer::issuers(&root),
+        people: People::default(),
         sources,
         state: daemon::state(&root),
         log: daemon::log(&root),

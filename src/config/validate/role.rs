@@ -70,6 +70,9 @@ pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Rol
         tags: tags?,
         transitive_tags: transitive_tags?,
         idle: reader.duration("idle").map_or(IDLE, |spot| spot.value),
+        max_duration: None,
+        display_name: None,
+        connector_id: None,
         not_before: not_before(reader, account),
     };
     (policy_ok || policy.is_some()).then_some(role)

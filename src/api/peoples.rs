@@ -1,0 +1,190 @@
+//! People's APIs at their paths: which mount a request is for, who it comes from, and what vending
+//! remembers of that person on this connection.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Deps, Guest, accounts, connectors};
+use crate::config::{self, Api, Mount};
+use crate::grants::{Facts, Person, Place, Select};
+use crate::http::{Refused, Request, Response};
+use crate::people::{Asking, Gate, Proven, Unproven};
+use crate::vending::Visit;
+
+/// How many people a connection remembers: a proxy's carries requests of many.
+const REMEMBERED: usize = 32;
+
+/// The mounts of one listener.
+#[derive(Debug)]
+pub struct Peoples {
+    mounts: Vec<Mounted>,
+    gate: Arc<Gate>,
+}
+
+/// One mount with what is served there.
+#[derive(Debug)]
+struct Mounted {
+    rules: Mount,
+    accounts: Option<accounts::Accounts>,
+    connectors: Option<connectors::Connectors>,
+}
+
+/// Who asks, as far as an API has to know.
+#[derive(Debug)]
+pub struct Asker {
+    /// What vending knows of the person; of the connection's own caller otherwise.
+    person: Option<Arc<Visit>>,
+    /// The name that it proved, or its caller's.
+    pub name: Arc<str>,
+    /// Whether it may manage accounts and connectors.
+    pub administrator: bool,
+}
+
+/// What a connection remembers of the people who asked over it.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<Vec<(Arc<Person>, Arc<Visit>)>>);
+
+impl Asker {
+    /// What vending knows of it.
+    pub fn visit<'a>(&'a self, guest: &'a Guest) -> &'a Visit {
+        self.person.as_deref().unwrap_or(&guest.visit)
+    }
+}
+
+impl Peoples {
+    /// The mounts that this listener's configuration names; `None` where there are none.
+    pub fn new(listener: &config::Listener, gate: &Arc<Gate>, deps: &Deps) -> Option<Self> {
+        let mut mounts: Vec<Mounted> = listener
+            .mounts
+            .iter()
+            .map(|mount| Mounted::new(mount.clone(), deps))
+            .collect();
+        // The longest prefix is tried first.
+        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.rules.prefix.len()));
+        (!mounts.is_empty()).then(|| Self {
+            mounts,
+            gate: Arc::clone(gate),
+        })
+    }
+
+    /// Answers one request; `None` where its path is nobody's here.
+    pub async fn answer(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        guarded: Result<(), Refused>,
+        request: &Request,
+    ) -> Option<Response> {
+        let path = request.uri().path();
+        let (mount, below) = self.mounts.iter().find_map(|mount| {
+            let below = mount.below(path)?;
+            mount.serves(below).then_some((mount, below))
+        })?;
+        let asker = match guarded {
+            Ok(()) => self.prove(deps, mount, guest, request).await,
+            Err(refused) => return Some(mount.refuse(below, refused)),
+        };
+        Some(mount.answer(deps, guest, below, asker, request).await)
+    }
+
+    async fn prove(
+        &self,
+        deps: &Deps,
+        mount: &Mounted,
+        guest: &Guest,
+        request: &Request,
+    ) -> Result<Asker, Unproven> {
+        let connected = &guest.connection.caller;
+        deps.vending.identify(connected).await;
+        let asking = Asking {
+            uid: uid_on_host(&connected.facts()),
+            subject: None,
+            listener: &guest.connection.listener,
+            headers: request.headers(),
+        };
+        match self.gate.prove(&mount.rules, asking).await? {
+            Proven::Peer { administrator } => Ok(Asker {
+                person: None,
+                name: Arc::from(connected.name()),
+                administrator,
+            }),
+            Proven::Person(person) => Ok(Asker {
+                person: Some(guest.people.visit(deps, &person, guest)),
+                name: Arc::clone(&person.name),
+                administrator: person.administrator,
+            }),
+        }
+    }
+}
+
+impl Mounted {
+    fn new(rules: Mount, deps: &Deps) -> Self {
+        let serves = |api: Api| rules.apis.contains(&api);
+        Self {
+            accounts: serves(Api::Accounts).then(|| accounts::Accounts::new(&rules, deps)),
+            connectors: serves(Api::Connectors).then(|| connectors::Connectors::new(&rules, deps)),
+            rules,
+        }
+    }
+
+    /// The path below this mount, with its slash; `None` where it lies elsewhere.
+    fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let below = path.strip_prefix(&*self.rules.prefix)?;
+        (below.is_empty() || below.starts_with('/')).then_some(below)
+    }
+
+    fn serves(&self, below: &str) -> bool {
+        (self.connectors.is_some() && connectors::owns(below)) || self.accounts.is_some()
+    }
+
+    fn refuse(&self, below: &str, refused: Refused) -> Response {
+        if self.connectors.is_some() && connectors::owns(below) {
+            connectors::refuse(refused)
+        } else {
+            accounts::refuse(refused)
+        }
+    }
+
+    async fn answer(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        below: &str,
+        asker: Result<Asker, Unproven>,
+        request: &Request,
+    ) -> Response {
+        if let Some(connectors) = self.connectors.as_ref().filter(|_| connectors::owns(below)) {
+            return connectors.answer(deps, guest, below, asker, request).await;
+        }
+        match &self.accounts {
+            Some(accounts) => accounts.answer(deps, guest, below, asker, request).await,
+            None => super::metrics::not_found(),
+        }
+    }
+}
+
+/// Users in containers are not those of the host.
+fn uid_on_host(facts: &Facts) -> Option<u32> {
+    match facts.place.yes()?.as_ref() {
+        Place::Host(_) => facts.uid.yes().copied(),
+        Place::Container(_) => None,
+    }
+}
+
+impl Memory {
+    /// What vending knows of this person on this connection.
+    fn visit(&self, deps: &Deps, person: &Arc<Person>, guest: &Guest) -> Arc<Visit> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, visit)) = known.iter().find(|(known, _)| Arc::ptr_eq(known, person)) {
+            return Arc::clone(visit);
+        }
+        let connected = &guest.connection;
+        let caller = deps.vending.person(person, &connected.caller);
+        let listener = Arc::clone(&connected.listener);
+        let visit = Arc::new(Visit::new(listener, Arc::new(caller), Select::First));
+        if known.len() >= REMEMBERED {
+            known.remove(0);
+        }
+        known.push((Arc::clone(person), Arc::clone(&visit)));
+        visit
+    }
+}

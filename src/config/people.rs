@@ -1,0 +1,158 @@
+//! How people and build servers prove a name, and where they are served.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::Api;
+use crate::grants::Way;
+
+/// `[people]`.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    /// Names and password hashes, in htpasswd's format.
+    pub users_file: Option<PathBuf>,
+    /// `group: user user`.
+    pub groups_file: Option<PathBuf>,
+    /// Who may manage accounts and connectors, and use all of them.
+    pub administrators: Vec<Administrator>,
+    /// A directory.
+    pub ldap: Option<Ldap>,
+    /// The name of PAM's service.
+    pub pam: Option<String>,
+    /// Whose tokens stand for people.
+    pub oidc: Option<Oidc>,
+    /// A proxy that says who asks.
+    pub proxy_header: Option<ProxyHeader>,
+}
+
+/// Who administers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Administrator {
+    /// Whoever proves this name.
+    Person(Arc<str>),
+    /// `@group`: its members.
+    Group(Arc<str>),
+    /// A user of this host, by the kernel's evidence: the embedded default's.
+    Uid(u32),
+}
+
+/// `people.ldap`.
+#[derive(Clone, Debug)]
+pub struct Ldap {
+    /// `ldaps://host[:port]`, or `ldap://`, which is upgraded by StartTLS.
+    pub url: String,
+    /// Where users are looked for.
+    pub base_users: String,
+    /// Where groups are looked for.
+    pub base_groups: String,
+    /// Whom the daemon binds as to look; anonymously otherwise.
+    pub bind: Option<(String, SecretString)>,
+    /// The attribute that holds a user's name.
+    pub user_attribute: String,
+    /// The attribute that holds a group's name.
+    pub group_attribute: String,
+    /// Authorities that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `people.oidc`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oidc {
+    /// One of `[[issuer]]`.
+    pub issuer: String,
+    /// The claim that is the name.
+    pub name_claim: String,
+    /// The claim that lists groups.
+    pub groups_claim: Option<String>,
+}
+
+/// `people.proxy-header`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyHeader {
+    /// The header, in lower case.
+    pub name: String,
+    /// The listener that the proxy connects to.
+    pub listener: Arc<str>,
+    /// Who it may run as, over a unix socket.
+    pub uids: Vec<u32>,
+    /// The subjects of its certificates, over mutual TLS.
+    pub subjects: Vec<String>,
+}
+
+/// One `[[listener.mount]]`: APIs at a path with rules of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The path's beginning, without a slash at its end; empty for `/`.
+    pub prefix: String,
+    /// What is served there, of people's APIs.
+    pub apis: Vec<Api>,
+    /// What proves a name there, in the order in which it is tried.
+    pub authenticate: Vec<Way>,
+    /// One of these groups is needed, where any is named.
+    pub require_group: Vec<Arc<str>>,
+    /// Whether console URLs are made.
+    pub console: bool,
+    /// Whether it serves instance metadata to hosts that are known by address.
+    pub machine: bool,
+}
+
+/// `listener.tls`.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: SecretString,
+    /// Whose certificates clients may show.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What an account tells of its console: partitions have defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Console {
+    /// Where sign-in tokens are asked for, instead of the partition's.
+    pub signin_endpoint: Option<String>,
+    /// The console, instead of the partition's.
+    pub endpoint: Option<String>,
+    /// Whither people may be sent when their session ends; anywhere over http and https otherwise.
+    pub callback_origins: Vec<String>,
+    /// Where in the console a session begins.
+    pub destination: Option<String>,
+    /// The console's region.
+    pub region: Option<String>,
+}
+
+impl Mount {
+    /// Where these APIs are found if nothing is said: AFP's command line asks below
+    /// `/afp-api/latest`.
+    pub fn defaults(apis: &[Api], authenticate: &[Way]) -> Vec<Self> {
+        let at = |prefix: &str, served: Vec<Api>| Self {
+            prefix: prefix.to_owned(),
+            apis: served,
+            authenticate: authenticate.to_vec(),
+            require_group: Vec::new(),
+            console: true,
+            machine: false,
+        };
+        if apis.is_empty() {
+            return Vec::new();
+        }
+        let mut mounts = vec![at("", apis.to_vec())];
+        if apis.contains(&Api::Accounts) {
+            mounts.push(at("/afp-api/latest", vec![Api::Accounts]));
+        }
+        mounts
+    }
+}
+
+impl Api {
+    /// Whether requests prove a name to it.
+    pub const fn is_for_people(self) -> bool {
+        match self {
+            Self::Accounts | Self::Connectors => true,
+            Self::Imds | Self::Container | Self::Metrics => false,
+        }
+    }
+}

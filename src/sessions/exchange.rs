@@ -1,0 +1,92 @@
+//! What a session can be exchanged for upstream: its own identity, a console sign-in, a container
+//! registry's password. None of it is cached here, and none of it is a session.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use secrecy::SecretString;
+
+use super::{FetchError, Session};
+use crate::types::Region;
+
+/// What an exchange runs as.
+pub type ExchangeFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FetchError>> + Send + 'a>>;
+
+/// What sessions of one request can be exchanged for. The futures end by themselves within the
+/// bounds of [`Source::fetch`](super::Source::fetch).
+pub trait Exchange: Send + Sync + Debug {
+    /// What there is for these sessions.
+    fn offers(&self) -> Offers;
+
+    /// Who the session is, as upstream says.
+    fn identity<'a>(&'a self, session: &'a Session) -> ExchangeFuture<'a, CallerIdentity>;
+
+    /// A URL that signs a browser in to the console.
+    fn signin<'a>(
+        &'a self,
+        session: &'a Session,
+        ask: &'a SigninAsk,
+    ) -> ExchangeFuture<'a, SigninUrl>;
+
+    /// Logins to the account's container registries.
+    fn registry<'a>(
+        &'a self,
+        session: &'a Session,
+        ask: &'a RegistryAsk,
+    ) -> ExchangeFuture<'a, Vec<RegistryLogin>>;
+}
+
+/// What there is for the sessions of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// A console takes them.
+    pub signin: bool,
+    /// A container registry takes them.
+    pub registry: bool,
+}
+
+/// Who a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerIdentity {
+    /// The account's id; empty where upstream names none.
+    pub account: String,
+    /// The ARN of the session.
+    pub arn: String,
+    /// Upstream's id of it.
+    pub user_id: String,
+}
+
+/// How a console session is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SigninAsk {
+    /// Where a browser is sent when the session has ended; the account allows it.
+    pub callback: Option<String>,
+    /// How long exchanging may take, less than its own bounds.
+    pub patience: Option<Duration>,
+}
+
+/// A URL that signs whoever opens it in: a secret, for a quarter of an hour.
+#[derive(Debug)]
+pub struct SigninUrl(pub SecretString);
+
+/// Whose registries are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryAsk {
+    /// Instead of the account's own region.
+    pub region: Option<Region>,
+    /// Registries of other accounts, by their ids; the account's own otherwise.
+    pub registries: Vec<String>,
+}
+
+/// A login to one container registry.
+#[derive(Debug)]
+pub struct RegistryLogin {
+    /// `user:password` in base64, as upstream gave it.
+    pub token: SecretString,
+    /// When it ends.
+    pub expires_at: SystemTime,
+    /// The registry's URL.
+    pub endpoint: String,
+}

@@ -1,0 +1,125 @@
+//! What people's APIs ask beside credentials: every role of a person, a session with nearly all of
+//! its life, and what one can be exchanged for.
+
+use std::sync::Arc;
+
+use super::{Handout, MAX_FACTS, Refusal, Vending, Visit, Want};
+use crate::caller::Caller;
+use crate::grants::{Fact, Facts, Granted, Known, Person, every};
+use crate::sessions::{
+    CallerIdentity, Exchange, FailureKind, FetchError, Offers, RegistryAsk, RegistryLogin,
+    SigninAsk, SigninUrl,
+};
+use crate::types::RoleRef;
+
+/// One of a caller's roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The role.
+    pub role: RoleRef,
+    /// Why it is the caller's, for the operator.
+    pub reason: Arc<str>,
+}
+
+impl Vending {
+    /// Somebody who proved a name over this caller's connection.
+    pub fn person(&self, person: &Arc<Person>, connected: &Caller) -> Caller {
+        self.desk.of_person(Arc::clone(person), connected)
+    }
+
+    /// Every role that is this caller's, in the order of the grants that give them.
+    pub async fn roles(&self, visit: &Visit, want: &Want) -> Result<Vec<Offered>, Refusal> {
+        let policy = self.policy.load_full();
+        let mut provided = Known::NotYet;
+        for _ in 0..MAX_FACTS {
+            let facts = Facts {
+                provided: provided.clone(),
+                ..visit.facts(want)
+            };
+            match every(&facts, &policy.grants) {
+                Ok(granted) if granted.is_empty() && !facts.is_identified() => {
+                    return Err(self.refused(visit, want, Refusal::NotIdentified));
+                }
+                Ok(granted) => return Ok(granted.into_iter().map(Offered::from).collect()),
+                Err(Fact::Provided) => {
+                    provided = self.provided(&policy, visit, want).await;
+                    if provided == Known::NotYet {
+                        break;
+                    }
+                }
+                Err(fact) => self.desk.look_up(visit.caller(), fact).await,
+            }
+        }
+        Err(Refusal::NotReady)
+    }
+
+    /// As [`Self::ask`], of a session that has most of its life before it: people expect all of it.
+    pub async fn ask_fresh(&self, visit: &Visit, want: &Want) -> Result<Handout, Refusal> {
+        let (decided, spent) = self.decided(visit, want).await?;
+        let left = want.patience.saturating_sub(spent);
+        let session = decided.lease().fresh(left).await;
+        let session =
+            session.map_err(|missing| self.refused(visit, want, Refusal::from(&missing)))?;
+        decided.record(&session, || {
+            super::asker::hand_out(&self.audit, visit, want, &decided, &session)
+        });
+        Ok(Handout { session, decided })
+    }
+}
+
+impl Handout {
+    /// What the session can be exchanged for.
+    pub fn offers(&self) -> Offers {
+        self.exchange().map(Exchange::offers).unwrap_or_default()
+    }
+
+    /// Who the session is, as upstream says.
+    pub async fn identity(&self) -> Result<CallerIdentity, Refusal> {
+        let exchange = self.exchange().ok_or(Refusal::NotOffered)?;
+        let identity = exchange.identity(&self.session).await;
+        identity.map_err(|error| self.failed(&error))
+    }
+
+    /// A URL that signs a browser in to the account's console.
+    pub async fn signin(&self, ask: &SigninAsk) -> Result<SigninUrl, Refusal> {
+        let exchange = self.exchange().filter(|exchange| exchange.offers().signin);
+        let exchange = exchange.ok_or(Refusal::NotOffered)?;
+        let url = exchange.signin(&self.session, ask).await;
+        url.map_err(|error| self.failed(&error))
+    }
+
+    /// Logins to the account's container registries.
+    pub async fn registry(&self, ask: &RegistryAsk) -> Result<Vec<RegistryLogin>, Refusal> {
+        let exchange = self
+            .exchange()
+            .filter(|exchange| exchange.offers().registry);
+        let exchange = exchange.ok_or(Refusal::NotOffered)?;
+        let logins = exchange.registry(&self.session, ask).await;
+        logins.map_err(|error| self.failed(&error))
+    }
+
+    fn exchange(&self) -> Option<&dyn Exchange> {
+        self.decided.request().source.exchange()
+    }
+
+    /// What upstream says goes to the log, never to the caller.
+    fn failed(&self, error: &FetchError) -> Refusal {
+        tracing::warn!(role = %self.role(), kind = error.kind.as_str(), %error, "a session could not be exchanged");
+        match error.kind {
+            FailureKind::Denied => Refusal::DeniedUpstream,
+            FailureKind::Misconfigured => Refusal::Misconfigured,
+            FailureKind::Throttled | FailureKind::Unavailable | FailureKind::BaseCredentials => {
+                Refusal::NotReady
+            }
+        }
+    }
+}
+
+impl From<Granted> for Offered {
+    fn from(granted: Granted) -> Self {
+        Self {
+            role: granted.role().clone(),
+            reason: Arc::clone(granted.reason()),
+        }
+    }
+}
