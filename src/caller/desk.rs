@@ -246,17 +246,16 @@ impl Desk {
         peer: Option<SocketAddr>,
         reach: Reach,
     ) -> Caller {
+        let uid = evidence.uid();
         let caller = Caller::new(
             evidence,
             peer,
             reach,
+            uid.map(|uid| self.subordinates.owner(uid)),
             Arc::clone(&self.hostname),
             &self.interest,
         );
-        if let Some(uid) = caller.evidence().uid() {
-            caller
-                .counted_as
-                .get_or_init(|| self.subordinates.owner(uid));
+        if let Some(uid) = uid {
             if let Some(name) = self.users.remembered_name(uid) {
                 caller.user.get_or_init(|| name);
             }
@@ -321,9 +320,8 @@ impl Desk {
                 uid,
                 ..
             } => {
-                self.places
-                    .look_up(*id, self.subordinates.owner(*uid))
-                    .await
+                let asking = caller.counted_as.unwrap_or(*uid);
+                self.places.look_up(*id, asking).await
             }
             Evidence::PeerCredentials {
                 process: Some(process),

@@ -406,6 +406,7 @@ mod tests {
                 evidence,
                 Some(peer),
                 reach,
+                None,
                 Arc::from("here"),
                 &Arc::default(),
             );

@@ -33,7 +33,7 @@ pub struct Caller {
     /// The name of the user who made the container that it runs in.
     pub(super) owner: OnceLock<Known<Arc<str>>>,
     /// The uid that its own is a subordinate one of, or its own.
-    pub(super) counted_as: OnceLock<u32>,
+    pub(super) counted_as: Option<u32>,
 }
 
 /// Where a caller connects from.
@@ -50,6 +50,7 @@ impl Caller {
         evidence: Evidence,
         peer: Option<SocketAddr>,
         reach: Reach,
+        counted_as: Option<u32>,
         hostname: Arc<str>,
         interest: &Arc<AtomicU64>,
     ) -> Self {
@@ -72,7 +73,7 @@ impl Caller {
             exe: OnceLock::new(),
             host: OnceLock::new(),
             owner: OnceLock::new(),
-            counted_as: OnceLock::new(),
+            counted_as,
         }
     }
 
@@ -196,8 +197,7 @@ impl Caller {
             | Evidence::Container(_)
             | Evidence::None(_) => {}
         }
-        let counted_as = self.counted_as.get().copied();
-        match counted_as.or_else(|| self.evidence.uid()) {
+        match self.counted_as {
             Some(uid) if !forwards => CallerKey::new(uid, self.place().yes().map(AsRef::as_ref)),
             Some(_) | None => CallerKey::Nobody,
         }
