@@ -21,7 +21,6 @@ use super::process::PeerProcess;
 use super::process_id::ProcessId;
 use super::redirect::original_destination;
 use super::sock_diag::{Owner, SockDiag, is_overflow};
-use super::subordinates::Subordinates;
 use crate::clock::Clock;
 use crate::grants::{Fact, Known, Names, Person, Place, Placeholder, Way};
 use crate::runtime::Containers;
@@ -34,8 +33,7 @@ pub struct Desk {
     own_addresses: OwnAddresses,
     hostname: Arc<str>,
     places: Places,
-    users: Users,
-    pub(super) subordinates: Subordinates,
+    pub(super) users: Users,
     host_names: HostNames,
     /// Tells of containers, where there is a unit that does.
     pub(super) containers: Option<Containers>,
@@ -93,7 +91,6 @@ impl Desk {
             hostname: Arc::from(hostname.to_string_lossy()),
             places: Places::new(clock.clone()),
             users: Users::new(&clock),
-            subordinates: Subordinates::new(clock.clone()),
             host_names: HostNames::new(clock.clone()),
             containers: None,
             interest: Arc::default(),
@@ -251,7 +248,7 @@ impl Desk {
             evidence,
             peer,
             reach,
-            uid.map(|uid| self.subordinates.owner(uid)),
+            uid.map(|uid| self.users.subordinates.owner(uid)),
             Arc::clone(&self.hostname),
             &self.interest,
         );
@@ -346,16 +343,10 @@ impl Desk {
             return;
         }
         let membership = match caller.evidence().uid() {
-            Some(uid) if self.is_user(uid) => self.users.membership(uid).await,
-            Some(_) | None => Known::No,
+            Some(uid) => self.users.membership(uid).await,
+            None => Known::No,
         };
         caller.membership.get_or_init(|| membership);
-    }
-
-    /// Whether a uid may be one of the database's. A subordinate one is not, and its owner has
-    /// thousands of them to have it asked about.
-    fn is_user(&self, uid: u32) -> bool {
-        self.subordinates.owner(uid) == uid
     }
 
     async fn look_up_exe(&self, caller: &Caller) {
@@ -418,11 +409,7 @@ impl Desk {
         if let Some(uid) = caller.evidence().uid()
             && caller.user.get().is_none()
         {
-            let name = if self.is_user(uid) {
-                self.users.name(uid).await
-            } else {
-                Known::No
-            };
+            let name = self.users.name(uid).await;
             caller.user.get_or_init(|| name);
         }
         if let Some(owner) = caller.container_owner()

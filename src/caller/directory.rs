@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
+use super::subordinates::Subordinates;
 use crate::clock::Clock;
 use crate::grants::{Groups, Known};
 use crate::lookups::{Bounds, Lookups};
@@ -44,6 +45,7 @@ pub(super) struct Membership {
 /// The users of this host.
 #[derive(Debug)]
 pub(super) struct Users {
+    pub(super) subordinates: Subordinates,
     local_names: Answers<Arc<str>>,
     names: Answers<Arc<str>>,
     memberships: Answers<Membership>,
@@ -52,6 +54,7 @@ pub(super) struct Users {
 impl Users {
     pub(super) fn new(clock: &Clock) -> Self {
         Self {
+            subordinates: Subordinates::new(clock.clone()),
             local_names: Lookups::new(clock.clone(), BOUNDS),
             names: Lookups::new(clock.clone(), BOUNDS),
             memberships: Lookups::new(clock.clone(), BOUNDS),
@@ -72,6 +75,9 @@ impl Users {
     /// The user's name, where the database knows one. Name services, with the libraries that they
     /// bring into memory, are asked for those only whom this host's own file does not name.
     pub(super) async fn name(&self, uid: u32) -> Known<Arc<str>> {
+        if !self.may_have(uid) {
+            return Known::No;
+        }
         match ask(&self.local_names, uid, local_name).await {
             Known::Yes(name) => Known::Yes(name),
             Known::No | Known::NotYet => ask(&self.names, uid, name).await,
@@ -80,7 +86,16 @@ impl Users {
 
     /// The user's groups, where the database knows the user.
     pub(super) async fn membership(&self, uid: u32) -> Known<Membership> {
+        if !self.may_have(uid) {
+            return Known::No;
+        }
         ask(&self.memberships, uid, membership).await
+    }
+
+    /// Whether a uid may be one of the database's. A subordinate one is not, and its owner has
+    /// thousands of them to have it asked about.
+    fn may_have(&self, uid: u32) -> bool {
+        self.subordinates.owner(uid) == uid
     }
 }
 

@@ -61,7 +61,7 @@ fn what_a_user_does_under_its_subordinate_uids_is_counted_as_its_own() {
     std::fs::write(&users, "ann:x:12345:12345::/:/bin/sh\n").unwrap();
     std::fs::write(&ranges, format!("ann:{}:1\n", own_uid())).unwrap();
     let mut desk = desk();
-    desk.subordinates = Subordinates::of(Clock::System, &ranges, &users);
+    desk.users.subordinates = Subordinates::of(Clock::System, &ranges, &users);
     let (listener, address) = listener();
     let _client = TcpStream::connect(address).unwrap();
     let caller = identify(&desk, &listener);
@@ -77,19 +77,25 @@ async fn the_database_is_not_asked_about_subordinate_uids() {
     let known = other.of_uid(own_uid());
     other.look_up(&known, Fact::Groups).await;
     assert!(known.facts().groups.yes().is_some());
+    assert!(other.user(own_uid()).await.yes().is_some());
     let mut desk = desk();
     std::fs::write(&users, "").unwrap();
     std::fs::write(&ranges, format!("12345:{}:1\n", own_uid())).unwrap();
-    desk.subordinates = Subordinates::of(Clock::System, &ranges, &users);
+    desk.users.subordinates = Subordinates::of(Clock::System, &ranges, &users);
     let subordinate = desk.of_uid(own_uid());
     desk.look_up(&subordinate, Fact::Groups).await;
     assert_eq!(subordinate.facts().groups, Known::No);
-    let names = desk.names(&desk.of_uid(own_uid())).await;
     let number = own_uid().to_string();
-    assert_eq!(
-        names.get(Placeholder::User).map(AsRef::as_ref),
-        Some(number.as_str())
-    );
+    for names in [
+        desk.names(&desk.of_uid(own_uid())).await,
+        desk.names_of(Some(own_uid())).await,
+    ] {
+        assert_eq!(
+            names.get(Placeholder::User).map(AsRef::as_ref),
+            Some(number.as_str())
+        );
+    }
+    assert_eq!(desk.user(own_uid()).await, Known::No);
 }
 
 #[test]
