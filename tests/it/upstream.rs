@@ -34,25 +34,9 @@ impl Catalogue for NoLocalRoles {
 pub(crate) fn role(reference: &str) -> Role {
     let reference = RoleRef::parse(reference).unwrap();
     let id = AccountId::new("123456789012").unwrap();
-    Role {
-        arn: RoleArn::derived(&Partition::new("aws").unwrap(), Some(&id), &reference.role),
-        reference,
-        kind: RoleKind::AssumeRole,
-        duration: Duration::from_hours(1),
-        prefetch: false,
-        session_name: Template::caller(),
-        source_identity: None,
-        external_id: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        tags: Vec::new(),
-        transitive_tags: Vec::new(),
-        idle: Duration::from_hours(6),
-        max_duration: None,
-        display_name: None,
-        connector_id: None,
-        not_before: None,
-    }
+    let partition = Partition::new("aws").unwrap();
+    let arn = RoleArn::derived(&partition, Some(&id), &reference.role);
+    Role::plain(reference, arn, RoleKind::AssumeRole)
 }
 
 pub(crate) fn key(id: &str, secret: &str) -> BaseCredentials {
