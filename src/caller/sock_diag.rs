@@ -28,6 +28,7 @@ const MESSAGE: usize = 72;
 /// States of a connection whose owner still holds it open for reading and writing.
 const ESTABLISHED: u8 = 1;
 const CLOSE_WAIT: u8 = 8;
+const LISTEN: u8 = 10;
 /// Answers to other questions that may lie before the one that is awaited.
 const STRAY_ANSWERS: u32 = 64;
 
@@ -107,7 +108,12 @@ impl Answer {
     /// reads as uid 0.
     pub(super) fn owner(&self, own: SocketAddr, other: SocketAddr) -> Result<Owner, Doubt> {
         if canonical(self.own) != canonical(own) || canonical(self.other) != canonical(other) {
-            return Err(Doubt::OtherSocket);
+            // Where no connection is the one asked about, the kernel falls back to whoever listens
+            // at that port: a container may have taken any port to connect from.
+            return Err(match self.state {
+                LISTEN => Doubt::NoSocket,
+                _ => Doubt::OtherSocket,
+            });
         }
         if self.inode == 0 || !matches!(self.state, ESTABLISHED | CLOSE_WAIT) {
             return Err(Doubt::Closing);
@@ -363,6 +369,15 @@ mod tests {
         ] {
             assert_eq!(owner(&message, own, other), Err(Doubt::OtherSocket));
         }
+    }
+
+    #[test]
+    fn a_listener_at_the_same_port_is_no_connection() {
+        let message = message(LISTEN, 0, 123);
+        assert_eq!(
+            owner(&message, "172.17.0.2:40000", OTHER),
+            Err(Doubt::NoSocket)
+        );
     }
 
     #[test]

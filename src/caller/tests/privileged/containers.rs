@@ -172,6 +172,19 @@ async fn a_connection_from_a_containers_network_is_that_containers() {
 }
 
 #[tokio::test]
+async fn who_listens_on_the_host_at_a_containers_port_is_not_in_its_way() {
+    if !can_test(&PROGRAMS) {
+        return;
+    }
+    let scene = Scene::set().await;
+    let connection = scene.connect();
+    let port = connection.local_addr().unwrap().port();
+    let _listens = TcpListener::bind(("0.0.0.0", port)).unwrap();
+    let (_, container) = confirmed(&scene.desk, &scene.listener).await;
+    assert_eq!(container.unwrap().name(), "container aaaaaaaaaaaa");
+}
+
+#[tokio::test]
 async fn without_the_unit_other_networks_are_elsewhere() {
     if !can_test(&PROGRAMS) {
         return;
