@@ -44,7 +44,7 @@ def main():
     began = time.monotonic()
     host = Host(kinds)
     print(f"set up in {time.monotonic() - began:.1f} s", flush=True)
-    run = Run()
+    run = Run(host)
     if chosen.prove:
         prove(run, host)
     else:
@@ -89,14 +89,15 @@ def noticed(column, *arguments):
 
 
 class Run:
-    def __init__(self):
+    def __init__(self, host):
+        self._host = host
         self.passed = 0
         self.failed = 0
         self.words = {}
 
     def judge(self, name, cell, column, *arguments):
         """Runs one check and notes how it ended."""
-        began = time.monotonic()
+        began, told = time.monotonic(), self._host.daemon.said()
         try:
             words = column(*arguments)
         except Failed as failure:
@@ -107,6 +108,7 @@ class Run:
         if words is None:
             self.failed += 1
             print(f"FAIL  {name} ({seconds:.1f} s): {why}", flush=True)
+            print(*(f"      {line}" for line in self._host.daemon.said_after(told)), sep="\n", flush=True)
         else:
             self.passed += 1
             self.words[cell] = words

@@ -59,6 +59,7 @@ socket = "/run/user/1004/podman/podman.sock"
 kind = "cri"
 
 [log]
+level = "debug"
 to = ["file:{LOG}", "journald"]
 """
 

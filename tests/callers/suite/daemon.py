@@ -14,6 +14,7 @@ UNITS = ["rolecall-metadata.socket", "rolecall-metadata-ipv6.socket", "rolecall-
 TOKEN_FILES = "/etc/systemd/system/rolecall.service.d"
 LOG = "/var/log/rolecall/log.jsonl"
 AUDIT_SECONDS = 5
+WORDS = 40
 
 
 class Daemon:
@@ -80,6 +81,15 @@ class Daemon:
     def words(self):
         """What it last said to the journal."""
         return self._machine.run("journalctl", "--no-pager", "--output=cat", "--lines=20", "--unit=rolecall*")
+
+    def said(self):
+        """How much it has told so far."""
+        return len(self._records())
+
+    def said_after(self, before):
+        """The last it told after that, a line each: what a failed check is judged by."""
+        told = [record for record in self._records()[before:] if record.get("target") != "rolecall::audit"]
+        return [json.dumps(record) for record in told[-WORDS:]]
 
     def audit(self, event, **wanted):
         """The audit events of this kind that have these fields, oldest first; waits for the first."""
