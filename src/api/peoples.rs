@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Deps, Guest, accounts, connectors};
 use crate::config::{self, Api, Mount};
 use crate::grants::{Facts, Person, Place, Select};
-use crate::http::{Refused, Request, Response};
+use crate::http::{Local, Refused, Request, Response};
 use crate::people::{Asking, Gate, Proven, Unproven};
 use crate::vending::Visit;
 
@@ -97,6 +97,7 @@ impl Peoples {
         deps.vending.identify(connected).await;
         let asking = Asking {
             uid: uid_on_host(&connected.facts()),
+            over_unix: guest.connection.local == Local::Unix,
             subject: None,
             listener: &guest.connection.listener,
             headers: request.headers(),

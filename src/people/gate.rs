@@ -18,7 +18,9 @@ pub struct Gate {
 pub struct Asking<'a> {
     /// The uid of its process, where the kernel tells it.
     pub uid: Option<u32>,
-    /// The subject of the certificate that its peer showed.
+    /// Whether it came over a unix socket.
+    pub over_unix: bool,
+    /// The subject of the certificate that its peer showed, as RFC 4514 writes it.
     pub subject: Option<&'a str>,
     /// The listener that it came to.
     pub listener: &'a str,

@@ -6,6 +6,7 @@
 
 mod bearers;
 mod claims;
+mod directory;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;
@@ -14,7 +15,9 @@ mod jwt;
 mod key_set;
 mod keys;
 mod memory;
+mod oidc;
 mod origin;
+mod proxy;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +31,10 @@ use crate::clock::{BootTime, Clock};
 use crate::config;
 use crate::grants::WebIdentity;
 use crate::transport::Client;
+pub use directory::{Asked, Directory, Member, NotMember, is_name};
 pub use gate::{Asking, Gate, Proven, Unproven};
+pub use oidc::Tokens;
+pub use proxy::{NoWord, Proxy};
 
 use bearers::Bearers;
 use issuer::Issuer;
