@@ -1,12 +1,25 @@
 //! What must survive: accounts and connectors that administrators make through an API, and the
 //! bearer tokens of build servers.
 //!
-//! Everybody reads one [`Objects`], which never changes; a write makes the next one. Objects of the
-//! configuration are no business of the store.
+//! Everybody reads one [`Objects`], which never changes; a write makes the next one, on the store's
+//! own thread. Objects of the configuration are no business of the store, but for their names, which
+//! its own objects must not have ([`Reserved`]).
 
+mod backing;
+mod door;
+mod error;
 mod objects;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod work;
 
+pub use backing::{Backing, Change, InMemory, Kept};
+pub use door::Store;
+pub use error::{Fault, StoreError};
 pub use objects::{
-    Account, AccountDraft, Connector, ConnectorDraft, ConnectorKind, Objects, Token, TokenDraft,
-    Version,
+    Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, ConnectorKind, Objects, Token,
+    TokenDraft, Version,
 };
+pub use thread::Open;
+pub use work::Reserved;

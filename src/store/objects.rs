@@ -1,6 +1,6 @@
 //! The objects that are kept, and the whole of them at one moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,14 @@ use crate::types::{AccessKeyId, AccountAlias, ExternalId, Partition, RoleArn, Ro
 /// Grows with each write of an object: what a conditional write is held against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
+
+impl Version {
+    /// The version after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
 
 /// A long-term key of somebody's account.
 #[derive(Clone, Debug)]
@@ -26,7 +34,7 @@ pub struct Account {
     pub draft: AccountDraft,
 }
 
-/// What is said of an account when it is made or replaced.
+/// What is said of an account when it is made.
 #[derive(Clone, Debug)]
 pub struct AccountDraft {
     /// What people call it: unique.
@@ -35,6 +43,19 @@ pub struct AccountDraft {
     pub access_key_id: AccessKeyId,
     /// Its key.
     pub secret_access_key: SecretString,
+    /// Its partition.
+    pub partition: Partition,
+}
+
+/// What is said of an account when it is replaced.
+#[derive(Clone, Debug)]
+pub struct AccountEdit {
+    /// What people call it: unique.
+    pub name: Arc<str>,
+    /// Its key's id.
+    pub access_key_id: AccessKeyId,
+    /// Its key; the one that it has stays otherwise.
+    pub secret_access_key: Option<SecretString>,
     /// Its partition.
     pub partition: Partition,
 }
@@ -115,17 +136,75 @@ pub struct TokenDraft {
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     /// The accounts, by id.
-    pub accounts: BTreeMap<Uuid, Arc<Account>>,
+    pub accounts: Arc<BTreeMap<Uuid, Arc<Account>>>,
     /// The accounts, by alias.
-    pub aliases: HashMap<AccountAlias, Arc<Account>>,
+    pub aliases: Arc<HashMap<AccountAlias, Arc<Account>>>,
     /// The connectors, by id.
-    pub connectors: HashMap<Uuid, Arc<Connector>>,
+    pub connectors: Arc<HashMap<Uuid, Arc<Connector>>>,
     /// The connectors, by name: the order of lists.
-    pub names: BTreeMap<Arc<str>, Arc<Connector>>,
+    pub names: Arc<BTreeMap<Arc<str>, Arc<Connector>>>,
     /// The connectors, by role.
-    pub roles: HashMap<RoleRef, Arc<Connector>>,
+    pub roles: Arc<HashMap<RoleRef, Arc<Connector>>>,
     /// The names of the connectors of each group, in order.
-    pub groups: HashMap<Arc<str>, Arc<[Arc<str>]>>,
+    pub groups: Arc<HashMap<Arc<str>, Arc<BTreeSet<Arc<str>>>>>,
     /// The tokens, by the hash of what they show.
-    pub tokens: HashMap<[u8; 32], Arc<Token>>,
+    pub tokens: Arc<HashMap<[u8; 32], Arc<Token>>>,
+}
+
+impl Objects {
+    pub(super) fn put_account(&mut self, account: Arc<Account>) {
+        self.remove_account(&account.id);
+        Arc::make_mut(&mut self.aliases).insert(account.alias.clone(), Arc::clone(&account));
+        Arc::make_mut(&mut self.accounts).insert(account.id, account);
+    }
+
+    pub(super) fn remove_account(&mut self, id: &Uuid) {
+        if let Some(old) = Arc::make_mut(&mut self.accounts).remove(id) {
+            Arc::make_mut(&mut self.aliases).remove(&old.alias);
+        }
+    }
+
+    pub(super) fn put_connector(&mut self, connector: Arc<Connector>) {
+        self.remove_connector(&connector.id);
+        let name = &connector.draft.name;
+        for group in &connector.draft.groups {
+            let groups = Arc::make_mut(&mut self.groups);
+            let members = groups.entry(Arc::clone(group)).or_default();
+            Arc::make_mut(members).insert(Arc::clone(name));
+        }
+        Arc::make_mut(&mut self.names).insert(Arc::clone(name), Arc::clone(&connector));
+        Arc::make_mut(&mut self.roles).insert(connector.role.clone(), Arc::clone(&connector));
+        Arc::make_mut(&mut self.connectors).insert(connector.id, connector);
+    }
+
+    pub(super) fn remove_connector(&mut self, id: &Uuid) {
+        let Some(old) = Arc::make_mut(&mut self.connectors).remove(id) else {
+            return;
+        };
+        Arc::make_mut(&mut self.names).remove(&old.draft.name);
+        Arc::make_mut(&mut self.roles).remove(&old.role);
+        let groups = Arc::make_mut(&mut self.groups);
+        for group in &old.draft.groups {
+            if let Some(members) = groups.get_mut(group) {
+                let members = Arc::make_mut(members);
+                members.remove(&old.draft.name);
+                if members.is_empty() {
+                    groups.remove(group);
+                }
+            }
+        }
+    }
+
+    pub(super) fn put_token(&mut self, token: Arc<Token>) {
+        Arc::make_mut(&mut self.tokens).insert(token.draft.hash, token);
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove_token(&mut self, id: &Uuid) -> bool {
+        let Some(hash) = self.tokens.values().find(|token| token.id == *id) else {
+            return false;
+        };
+        let hash = hash.draft.hash;
+        Arc::make_mut(&mut self.tokens).remove(&hash).is_some()
+    }
 }

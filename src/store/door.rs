@@ -1,0 +1,169 @@
+//! What others see of the store: objects at once, writes that are waited for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use super::thread::{self, Desk, Job, Open};
+use super::work::Work;
+use super::{
+    Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, Fault, InMemory, Objects,
+    Reserved, StoreError, Token, TokenDraft, Version,
+};
+use crate::clock::Clock;
+
+/// The store. Clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    objects: watch::Receiver<Result<Arc<Objects>, Fault>>,
+    reserved: Arc<arc_swap::ArcSwap<Reserved>>,
+    desk: Mutex<Desk>,
+}
+
+impl Store {
+    /// A store that is opened with `open`, on a thread of its own: now, or with the first write where
+    /// nothing is kept yet (`is_new`).
+    pub fn new(open: Open, is_new: bool, clock: Clock) -> Self {
+        let first = if is_new {
+            Ok(Arc::default())
+        } else {
+            Err(Fault::Opening)
+        };
+        let (publish, objects) = watch::channel(first);
+        let reserved = Arc::default();
+        let mut desk = Desk::new(open, publish, Arc::clone(&reserved), clock);
+        if !is_new {
+            desk.start();
+        }
+        Self(Arc::new(Shared {
+            objects,
+            reserved,
+            desk: Mutex::new(desk),
+        }))
+    }
+
+    /// A store that ends with the process.
+    pub fn in_memory(clock: Clock) -> Self {
+        let open: Open = Box::new(|| Ok(Box::new(InMemory)));
+        Self::new(open, true, clock)
+    }
+
+    /// All objects at this moment; never waits.
+    pub fn objects(&self) -> Result<Arc<Objects>, Fault> {
+        self.0.objects.borrow().clone()
+    }
+
+    /// Is told of each next moment.
+    pub fn changes(&self) -> watch::Receiver<Result<Arc<Objects>, Fault>> {
+        self.0.objects.clone()
+    }
+
+    /// From now on no object is given these names.
+    pub fn reserve(&self, names: Reserved) {
+        self.0.reserved.store(Arc::new(names));
+    }
+
+    /// Makes an account. Errors: `NameTaken`.
+    pub async fn create_account(&self, draft: AccountDraft) -> Result<Arc<Account>, StoreError> {
+        self.write(|work| work.create_account(draft)).await
+    }
+
+    /// Replaces what is said of an account, if it is of the version expected (whatever version it is
+    /// of otherwise). Its alias stays. Errors: `Unknown`, `Changed`, `NameTaken`.
+    pub async fn replace_account(
+        &self,
+        id: Uuid,
+        edit: AccountEdit,
+        expected: Option<Version>,
+    ) -> Result<Arc<Account>, StoreError> {
+        self.write(move |work| work.replace_account(id, edit, expected))
+            .await
+    }
+
+    /// Deletes an account that no connector uses. Errors: `Unknown`, `Changed`, `InUse`.
+    pub async fn delete_account(
+        &self,
+        id: Uuid,
+        expected: Option<Version>,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| work.delete_account(id, expected))
+            .await
+    }
+
+    /// Makes a connector. Errors: `NameTaken`, `NoAccount`.
+    pub async fn create_connector(
+        &self,
+        draft: ConnectorDraft,
+    ) -> Result<Arc<Connector>, StoreError> {
+        self.write(|work| work.create_connector(draft)).await
+    }
+
+    /// Replaces what is said of a connector. Its role's name stays, as long as its account does.
+    /// Errors: `Unknown`, `Changed`, `NameTaken`, `NoAccount`.
+    pub async fn replace_connector(
+        &self,
+        id: Uuid,
+        draft: ConnectorDraft,
+        expected: Option<Version>,
+    ) -> Result<Arc<Connector>, StoreError> {
+        self.write(move |work| work.replace_connector(id, draft, expected))
+            .await
+    }
+
+    /// Deletes a connector. Errors: `Unknown`, `Changed`.
+    pub async fn delete_connector(
+        &self,
+        id: Uuid,
+        expected: Option<Version>,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| work.delete_connector(id, expected))
+            .await
+    }
+
+    /// Makes a token. Errors: `NameTaken` (the same hash).
+    pub async fn create_token(&self, draft: TokenDraft) -> Result<Arc<Token>, StoreError> {
+        self.write(|work| work.create_token(draft)).await
+    }
+
+    /// Revokes a token. Errors: `Unknown`.
+    pub async fn delete_token(&self, id: Uuid) -> Result<(), StoreError> {
+        self.write(move |work| work.delete_token(id)).await
+    }
+
+    /// Has the store's thread hold the rules and keep what they allow. The write goes on to its end
+    /// if nobody waits any more.
+    async fn write<T: Send + 'static>(
+        &self,
+        rules: impl FnOnce(&mut Work) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |work| {
+            let made = work.and_then(rules);
+            Box::new(move |kept| {
+                let result = match kept {
+                    Ok(()) => made,
+                    Err(fault) => made.and(Err(StoreError::Unavailable(fault))),
+                };
+                // Who asked may have gone.
+                drop(answer.send(result));
+            })
+        });
+        {
+            let mut desk = self.0.desk.lock().unwrap_or_else(PoisonError::into_inner);
+            desk.ask(job)?;
+        }
+        let ended = |_gone| StoreError::Unavailable(Fault::Ended);
+        answered.await.map_err(ended)?
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let desk = self.desk.get_mut();
+        thread::end(desk.unwrap_or_else(PoisonError::into_inner));
+    }
+}

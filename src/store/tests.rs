@@ -1,0 +1,155 @@
+//! The store through its door, whatever keeps it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::*;
+use crate::clock::Clock;
+use crate::types::{AccessKeyId, AccountAlias, Partition, RoleRef};
+
+fn account(name: &str) -> AccountDraft {
+    AccountDraft {
+        name: Arc::from(name),
+        access_key_id: AccessKeyId::new("AKIAEXAMPLE").unwrap(),
+        secret_access_key: SecretString::from(format!("secret of {name}")),
+        partition: Partition::new("aws").unwrap(),
+    }
+}
+
+fn connector(name: &str, account: &str, groups: &[&str]) -> ConnectorDraft {
+    ConnectorDraft {
+        name: Arc::from(name),
+        account: AccountAlias::new(account).unwrap(),
+        kind: ConnectorKind::FederationToken,
+        system: false,
+        groups: groups.iter().map(|group| Arc::from(*group)).collect(),
+        policy: None,
+        policy_arns: Vec::new(),
+        max_duration: None,
+    }
+}
+
+fn edit(name: &str, secret: Option<&str>) -> AccountEdit {
+    let AccountDraft {
+        name,
+        access_key_id,
+        partition,
+        ..
+    } = account(name);
+    AccountEdit {
+        name,
+        access_key_id,
+        secret_access_key: secret.map(SecretString::from),
+        partition,
+    }
+}
+
+fn names(objects: &Objects) -> Vec<String> {
+    objects.names.keys().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn what_is_made_is_seen_at_once() {
+    let store = Store::in_memory(Clock::System);
+    let made = store.create_account(account("Team A")).await.unwrap();
+    assert_eq!(made.alias.as_str(), "team-a");
+    let web = connector("Web console", "team-a", &["devs", "ops"]);
+    let web = store.create_connector(web).await.unwrap();
+    assert_eq!(web.role, RoleRef::parse("team-a/web-console").unwrap());
+    let objects = store.objects().unwrap();
+    assert_eq!(names(&objects), ["Web console"]);
+    assert!(objects.groups["devs"].contains("Web console"));
+    assert!(Arc::ptr_eq(&objects.roles[&web.role], &web));
+    let nobody = connector("x", "nowhere", &[]);
+    let refused = store.create_connector(nobody).await.unwrap_err();
+    let nowhere = AccountAlias::new("nowhere").unwrap();
+    assert_eq!(refused, StoreError::NoAccount(nowhere));
+}
+
+#[tokio::test]
+async fn names_are_unique_and_slugs_are_made_so() {
+    let store = Store::in_memory(Clock::System);
+    store.create_account(account("team a")).await.unwrap();
+    let again = store.create_account(account("team a")).await;
+    assert_eq!(again.unwrap_err(), StoreError::NameTaken);
+    let alike = store.create_account(account("Team  A!")).await.unwrap();
+    assert_eq!(alike.alias.as_str(), "team-a-2");
+    let other = store.create_account(account("東京")).await.unwrap();
+    assert_eq!(other.alias.as_str(), "account");
+    store.reserve(Reserved {
+        aliases: [AccountAlias::new("prod").unwrap()].into(),
+        roles: [RoleRef::parse("prod/web").unwrap()].into(),
+        connectors: [Arc::from("The web")].into(),
+    });
+    let taken = store.create_account(account("prod")).await;
+    assert_eq!(taken.unwrap_err(), StoreError::NameTaken);
+    let slug = store.create_account(account("Prod!")).await.unwrap();
+    assert_eq!(slug.alias.as_str(), "prod-2");
+    let shown = connector("The web", "prod", &[]);
+    let shown = store.create_connector(shown).await;
+    assert_eq!(shown.unwrap_err(), StoreError::NameTaken);
+    let web = store.create_connector(connector("web", "prod", &[])).await;
+    assert_eq!(web.unwrap().role.role.as_str(), "web-2");
+}
+
+#[tokio::test]
+async fn a_write_that_expects_another_version_changes_nothing() {
+    let store = Store::in_memory(Clock::System);
+    let first = store.create_account(account("a1")).await.unwrap();
+    let id = first.id;
+    let second = store
+        .replace_account(id, edit("a2", None), Some(first.version))
+        .await
+        .unwrap();
+    assert!(second.version > first.version);
+    assert_eq!(second.alias, first.alias, "paths stay");
+    assert_eq!(
+        second.draft.secret_access_key.expose_secret(),
+        "secret of a1"
+    );
+    let stale = Some(first.version);
+    let late = store.replace_account(id, edit("a3", Some("s")), stale);
+    assert_eq!(late.await.unwrap_err(), StoreError::Changed);
+    let late = store.delete_account(id, stale).await;
+    assert_eq!(late.unwrap_err(), StoreError::Changed);
+    assert_eq!(*store.objects().unwrap().accounts[&id].draft.name, *"a2");
+}
+
+#[tokio::test]
+async fn an_account_in_use_stays() {
+    let store = Store::in_memory(Clock::System);
+    let made = store.create_account(account("a1")).await.unwrap();
+    let user = store.create_connector(connector("c1", "a1", &["g"])).await;
+    let user = user.unwrap();
+    let refused = store.delete_account(made.id, None).await.unwrap_err();
+    let by = Arc::from("c1");
+    assert_eq!(refused, StoreError::InUse { by });
+    store.delete_connector(user.id, None).await.unwrap();
+    store.delete_account(made.id, None).await.unwrap();
+    let objects = store.objects().unwrap();
+    assert!(objects.groups.is_empty() && objects.aliases.is_empty());
+    let gone = store.delete_account(made.id, None).await.unwrap_err();
+    assert_eq!(gone, StoreError::Unknown);
+}
+
+#[tokio::test]
+async fn tokens_that_have_ended_go_with_the_next_one() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let store = Store::in_memory(Clock::simulated(now));
+    let token = |hash: u8, expires: SystemTime| TokenDraft {
+        user: Arc::from("ci"),
+        hash: [hash; 32],
+        expires,
+    };
+    let kept = now + Duration::from_hours(1);
+    let first = store.create_token(token(1, now)).await.unwrap();
+    assert!(store.objects().unwrap().tokens.contains_key(&[1; 32]));
+    let second = store.create_token(token(2, kept)).await.unwrap();
+    assert_eq!(store.objects().unwrap().tokens.len(), 1);
+    let gone = store.delete_token(first.id).await.unwrap_err();
+    assert_eq!(gone, StoreError::Unknown);
+    store.delete_token(second.id).await.unwrap();
+    assert!(store.objects().unwrap().tokens.is_empty());
+}

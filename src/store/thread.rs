@@ -1,0 +1,208 @@
+//! The store's thread: it alone writes, and publishes what it has written.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::backing::Backing;
+use super::work::{Reserved, Work};
+use super::{Fault, Kept, Objects, StoreError};
+use crate::clock::Clock;
+
+/// Opens what is kept.
+pub type Open = Box<dyn FnMut() -> Result<Box<dyn Backing>, Fault> + Send>;
+
+/// A write: its rules are held first, then it is told whether what they allow was kept.
+pub(super) type Job = Box<dyn FnOnce(Result<&mut Work, StoreError>) -> Told + Send>;
+
+/// Tells who asked.
+type Told = Box<dyn FnOnce(Result<(), Fault>) + Send>;
+
+/// How many writes are kept at once: one costs a copy of all that they touch, and a wait for the disk.
+const BATCH: usize = 1024;
+
+/// How often a store that could not be opened is tried again, and past moments are looked at.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Where writes are asked for. The thread is started with the first one.
+pub(super) struct Desk {
+    asked: Option<Sender<Job>>,
+    waiting: Option<Thread>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    pub(super) const fn new(
+        open: Open,
+        publish: watch::Sender<Result<Arc<Objects>, Fault>>,
+        reserved: Arc<ArcSwap<Reserved>>,
+        clock: Clock,
+    ) -> Self {
+        let thread = Thread {
+            open,
+            backing: None,
+            publish,
+            past: Vec::new(),
+            reserved,
+            clock,
+        };
+        Self {
+            asked: None,
+            waiting: Some(thread),
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        let Some(mut thread) = self.waiting.take() else {
+            return;
+        };
+        let (ask, asked) = channel();
+        let started = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || thread.run(&asked));
+        match started {
+            Ok(_detached) => self.asked = Some(ask),
+            Err(error) => tracing::error!(%error, "the store's thread could not be started"),
+        }
+    }
+
+    pub(super) fn ask(&mut self, job: Job) -> Result<(), Fault> {
+        self.start();
+        let asked = self.asked.as_ref().ok_or(Fault::Ended)?;
+        asked.send(job).ok().ok_or(Fault::Ended)
+    }
+}
+
+/// The thread ends when it has done what was asked of it.
+pub(super) fn end(desk: &mut Desk) {
+    desk.asked = None;
+}
+
+struct Thread {
+    open: Open,
+    backing: Option<Box<dyn Backing>>,
+    publish: watch::Sender<Result<Arc<Objects>, Fault>>,
+    /// Past moments that somebody still reads. The last one to let go of a hundred thousand objects
+    /// takes a while: that is never who serves.
+    past: Vec<Arc<Objects>>,
+    reserved: Arc<ArcSwap<Reserved>>,
+    clock: Clock,
+}
+
+impl Thread {
+    fn run(&mut self, asked: &Receiver<Job>) {
+        if let Err(fault) = self.opened() {
+            tracing::error!(error = %fault, "what was made through APIs is not served");
+        }
+        loop {
+            match self.next(asked) {
+                Ok(first) => {
+                    let further = asked.try_iter().take(BATCH);
+                    let jobs: Vec<Job> = std::iter::once(first).chain(further).collect();
+                    self.work(jobs);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    // It was told when it failed first.
+                    drop(self.opened());
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.past.retain(|past| Arc::strong_count(past) > 1);
+        }
+    }
+
+    fn next(&self, asked: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
+        if self.backing.is_some() && self.past.is_empty() {
+            return asked.recv().map_err(RecvTimeoutError::from);
+        }
+        asked.recv_timeout(AGAIN)
+    }
+
+    /// Opens it where it is not open.
+    fn opened(&mut self) -> Result<(), Fault> {
+        if self.backing.is_some() {
+            return Ok(());
+        }
+        let opened = (self.open)().and_then(|mut backing| {
+            let kept = backing.read()?;
+            Ok((backing, Objects::from(kept)))
+        });
+        match opened {
+            Ok((backing, objects)) => {
+                self.backing = Some(backing);
+                self.publish(objects);
+                Ok(())
+            }
+            Err(fault) => {
+                drop(self.publish.send_replace(Err(fault.clone())));
+                Err(fault)
+            }
+        }
+    }
+
+    fn work(&mut self, jobs: Vec<Job>) {
+        let objects = match (self.opened(), self.published()) {
+            (Ok(()), Ok(objects)) => objects,
+            (Err(fault), _) | (Ok(()), Err(fault)) => {
+                for job in jobs {
+                    job(Err(StoreError::Unavailable(fault.clone())))(Err(fault.clone()));
+                }
+                return;
+            }
+        };
+        let mut work = Work {
+            objects: Objects::clone(&objects),
+            changes: Vec::new(),
+            reserved: self.reserved.load_full(),
+            now: self.clock.now(),
+        };
+        let told: Vec<Told> = jobs.into_iter().map(|job| job(Ok(&mut work))).collect();
+        let kept = match &mut self.backing {
+            Some(backing) if !work.changes.is_empty() => backing.write(&work.changes),
+            Some(_) => Ok(()),
+            None => Err(Fault::Ended),
+        };
+        match &kept {
+            Ok(()) if work.changes.is_empty() => {}
+            Ok(()) => self.publish(work.objects),
+            Err(fault) => tracing::error!(error = %fault, "the store could not be written"),
+        }
+        for told in told {
+            told(kept.clone());
+        }
+    }
+
+    fn published(&self) -> Result<Arc<Objects>, Fault> {
+        self.publish.borrow().clone()
+    }
+
+    fn publish(&mut self, objects: Objects) {
+        let past = self.publish.send_replace(Ok(Arc::new(objects)));
+        self.past.extend(past);
+    }
+}
+
+impl From<Kept> for Objects {
+    fn from(kept: Kept) -> Self {
+        let mut objects = Self::default();
+        for account in kept.accounts {
+            objects.put_account(Arc::new(account));
+        }
+        for connector in kept.connectors {
+            objects.put_connector(Arc::new(connector));
+        }
+        for token in kept.tokens {
+            objects.put_token(Arc::new(token));
+        }
+        objects
+    }
+}
