@@ -18,8 +18,8 @@ pub use backing::{Backing, Change, InMemory, Kept};
 pub use door::Store;
 pub use error::{Fault, StoreError};
 pub use objects::{
-    Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, ConnectorKind, Objects, Token,
-    TokenDraft, Version,
+    Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, ConnectorKind, ConnectorNames,
+    Objects, Token, TokenDraft, Version,
 };
 pub use thread::Open;
 pub use work::Reserved;

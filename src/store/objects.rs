@@ -132,6 +132,9 @@ pub struct TokenDraft {
     pub expires: SystemTime,
 }
 
+/// Names of connectors, in order.
+pub type ConnectorNames = BTreeSet<Arc<str>>;
+
 /// All objects at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
@@ -146,7 +149,7 @@ pub struct Objects {
     /// The connectors, by role.
     pub roles: Arc<HashMap<RoleRef, Arc<Connector>>>,
     /// The names of the connectors of each group, in order.
-    pub groups: Arc<HashMap<Arc<str>, Arc<BTreeSet<Arc<str>>>>>,
+    pub groups: Arc<HashMap<Arc<str>, Arc<ConnectorNames>>>,
     /// The tokens, by the hash of what they show.
     pub tokens: Arc<HashMap<[u8; 32], Arc<Token>>>,
 }

@@ -112,8 +112,8 @@ async fn a_write_that_expects_another_version_changes_nothing() {
     let stale = Some(first.version);
     let late = store.replace_account(id, edit("a3", Some("s")), stale);
     assert_eq!(late.await.unwrap_err(), StoreError::Changed);
-    let late = store.delete_account(id, stale).await;
-    assert_eq!(late.unwrap_err(), StoreError::Changed);
+    let too_late = store.delete_account(id, stale).await;
+    assert_eq!(too_late.unwrap_err(), StoreError::Changed);
     assert_eq!(*store.objects().unwrap().accounts[&id].draft.name, *"a2");
 }
 

@@ -176,8 +176,8 @@ impl Thread {
             Ok(()) => self.publish(work.objects),
             Err(fault) => tracing::error!(error = %fault, "the store could not be written"),
         }
-        for told in told {
-            told(kept.clone());
+        for tell in told {
+            tell(kept.clone());
         }
     }
 
