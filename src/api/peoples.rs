@@ -3,6 +3,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+
 use super::{Deps, Guest, accounts, connectors};
 use crate::config::{self, Api, Mount};
 use crate::grants::{Facts, Person, Place, Select};
@@ -18,6 +21,8 @@ const REMEMBERED: usize = 32;
 pub struct Peoples {
     mounts: Vec<Mounted>,
     gate: Arc<Gate>,
+    /// Whether people's clients speak TLS to it, or to who stands before it.
+    secure: bool,
 }
 
 /// One mount with what is served there.
@@ -37,6 +42,10 @@ pub struct Asker {
     pub name: Arc<str>,
     /// Whether it may manage accounts and connectors.
     pub administrator: bool,
+    /// What its session may be called in public: it proves nothing.
+    pub session: Option<Arc<str>>,
+    /// The cookie that proves its name from now on.
+    cookie: Option<HeaderValue>,
 }
 
 /// What a connection remembers of the people who asked over it.
@@ -63,6 +72,7 @@ impl Peoples {
         (!mounts.is_empty()).then(|| Self {
             mounts,
             gate: Arc::clone(gate),
+            secure: is_secure(listener),
         })
     }
 
@@ -79,11 +89,29 @@ impl Peoples {
             let below = mount.below(path)?;
             mount.serves(below).then_some((mount, below))
         })?;
-        let asker = match guarded {
+        let mut asker = match guarded {
             Ok(()) => self.prove(deps, mount, guest, request).await,
             Err(refused) => return Some(mount.refuse(below, refused)),
         };
-        Some(mount.answer(deps, guest, below, asker, request).await)
+        let failed = asker.as_ref().err().and_then(Unproven::retry_after);
+        let cookie = asker.as_mut().ok().and_then(|asker| asker.cookie.take());
+        let mut response = mount.answer(deps, guest, below, asker, request).await;
+        let headers = response.headers_mut();
+        if let Some(cookie) = cookie {
+            headers.append(SET_COOKIE, cookie);
+        }
+        if let Some(wait) = failed {
+            let seconds = wait.as_secs().max(1);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let headers = response.headers_mut();
+            headers.remove(WWW_AUTHENTICATE);
+            for challenge in Gate::challenges(&mount.rules) {
+                headers.append(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        Some(response)
     }
 
     async fn prove(
@@ -99,21 +127,28 @@ impl Peoples {
             uid: uid_on_host(&connected.facts()),
             over_unix: guest.connection.local == Local::Unix,
             subject: None,
+            address: connected.facts().address,
             listener: &guest.connection.listener,
+            secure: self.secure,
+            method: request.method(),
             headers: request.headers(),
         };
-        match self.gate.prove(&mount.rules, asking).await? {
-            Proven::Peer { administrator } => Ok(Asker {
-                person: None,
-                name: Arc::from(connected.name()),
-                administrator,
-            }),
-            Proven::Person(person) => Ok(Asker {
-                person: Some(guest.people.visit(deps, &person, guest)),
-                name: Arc::clone(&person.name),
-                administrator: person.administrator,
-            }),
-        }
+        let admitted = self.gate.prove(&mount.rules, asking).await?;
+        let (person, name, administrator) = match admitted.who {
+            Proven::Peer { administrator } => (None, Arc::from(connected.name()), administrator),
+            Proven::Person(person) => (
+                Some(guest.people.visit(deps, &person, guest)),
+                Arc::clone(&person.name),
+                person.administrator,
+            ),
+        };
+        Ok(Asker {
+            person,
+            name,
+            administrator,
+            session: admitted.session,
+            cookie: admitted.cookie,
+        })
     }
 }
 
@@ -161,6 +196,11 @@ impl Mounted {
             None => super::metrics::not_found(),
         }
     }
+}
+
+fn is_secure(listener: &config::Listener) -> bool {
+    let public = listener.public_url.as_deref();
+    listener.tls.is_some() || public.is_some_and(|url| url.starts_with("https://"))
 }
 
 /// Users in containers are not those of the host.

@@ -1,11 +1,18 @@
 //! The gate before people's APIs: what a request shows is held against what its mount takes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hyper::HeaderMap;
+use hyper::header::HeaderValue;
+use hyper::{HeaderMap, Method};
 
 use crate::config::{self, Administrator, Mount};
 use crate::grants::{Person, Way};
+
+/// The challenges of a mount.
+const BASIC: &str = "Basic realm=\"rolecall\", charset=\"UTF-8\"";
+const BEARER: &str = "Bearer realm=\"rolecall\"";
 
 /// Who may pass.
 #[derive(Debug)]
@@ -22,8 +29,14 @@ pub struct Asking<'a> {
     pub over_unix: bool,
     /// The subject of the certificate that its peer showed, as RFC 4514 writes it.
     pub subject: Option<&'a str>,
+    /// The address of its peer, where it came over the network.
+    pub address: Option<IpAddr>,
     /// The listener that it came to.
     pub listener: &'a str,
+    /// Whether nobody on the way could read it.
+    pub secure: bool,
+    /// What it wants to do.
+    pub method: &'a Method,
     /// Its headers.
     pub headers: &'a HeaderMap,
 }
@@ -40,15 +53,68 @@ pub enum Proven {
     Person(Arc<Person>),
 }
 
+/// Who was let in, and what it takes along.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Who it is.
+    pub who: Proven,
+    /// The cookie that proves it from now on, where one was made.
+    pub cookie: Option<HeaderValue>,
+    /// What this visitor's session may be called in public: it proves nothing.
+    pub session: Option<Arc<str>>,
+}
+
 /// Nobody may pass with this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unproven {
-    /// Nothing that the mount takes is shown.
+    /// Nothing that the mount takes is shown: 401.
     #[error("the request proves no name")]
     Missing,
-    /// What is shown is wrong.
+    /// What is shown is wrong, or no longer counts: 401.
     #[error("the name or its proof is wrong")]
     Wrong,
+    /// Too much was wrong lately; nothing is looked at for so long: 429 with `Retry-After`.
+    #[error("too much was wrong lately")]
+    Throttled(Duration),
+    /// This person is in none of the groups that the mount asks for: 403.
+    #[error("the mount is for members of other groups")]
+    NotMember(Arc<str>),
+    /// A proxy's header in the request of somebody who is not that proxy: 403.
+    #[error("the proxy's header does not come from the proxy")]
+    ForeignProxy,
+    /// Only a cookie proves this person, and the request could be another site's: 403.
+    #[error("a cookie alone changes nothing")]
+    CrossSite(Arc<str>),
+    /// Who could tell does not answer, or too many ask: 503 with `Retry-After`.
+    #[error("what would prove the name cannot be asked now")]
+    NotReady,
+}
+
+impl Unproven {
+    /// Who asks, where that is known all the same.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::NotMember(name) | Self::CrossSite(name) => Some(name),
+            Self::Missing
+            | Self::Wrong
+            | Self::Throttled(_)
+            | Self::ForeignProxy
+            | Self::NotReady => None,
+        }
+    }
+
+    /// When to ask again, where asking again may help.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled(wait) => Some(*wait),
+            Self::NotReady => Some(Duration::from_secs(1)),
+            Self::Missing
+            | Self::Wrong
+            | Self::NotMember(_)
+            | Self::ForeignProxy
+            | Self::CrossSite(_) => None,
+        }
+    }
 }
 
 impl Gate {
@@ -64,13 +130,29 @@ impl Gate {
         clippy::unused_async,
         reason = "what proves a name is looked up off the path"
     )]
-    pub async fn prove(&self, mount: &Mount, asking: Asking<'_>) -> Result<Proven, Unproven> {
+    pub async fn prove(&self, mount: &Mount, asking: Asking<'_>) -> Result<Admitted, Unproven> {
         let by_peer = mount.authenticate.contains(&Way::Peer);
         match asking.uid.filter(|_| by_peer) {
-            Some(uid) => Ok(Proven::Peer {
-                administrator: self.administrators.contains(&Administrator::Uid(uid)),
+            Some(uid) => Ok(Admitted {
+                who: Proven::Peer {
+                    administrator: self.administrators.contains(&Administrator::Uid(uid)),
+                },
+                cookie: None,
+                session: None,
             }),
             None => Err(Unproven::Missing),
         }
+    }
+
+    /// What a request that proved nothing is told to show.
+    pub fn challenges(mount: &Mount) -> impl Iterator<Item = HeaderValue> {
+        let takes = |ways: &[Way]| mount.authenticate.iter().any(|way| ways.contains(way));
+        let bearer = takes(&[Way::Oidc, Way::Token]);
+        // Where nothing can be shown a challenge is due all the same (RFC 9110, 15.5.2).
+        let basic = takes(&[Way::Basic, Way::Pam, Way::Ldap]) || !bearer;
+        let basic = basic.then(|| HeaderValue::from_static(BASIC));
+        basic
+            .into_iter()
+            .chain(bearer.then(|| HeaderValue::from_static(BEARER)))
     }
 }

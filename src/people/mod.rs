@@ -32,7 +32,7 @@ use crate::config;
 use crate::grants::WebIdentity;
 use crate::transport::Client;
 pub use directory::{Asked, Directory, Member, NotMember, is_name};
-pub use gate::{Asking, Gate, Proven, Unproven};
+pub use gate::{Admitted, Asking, Gate, Proven, Unproven};
 pub use oidc::Tokens;
 pub use proxy::{NoWord, Proxy};
 
