@@ -96,16 +96,15 @@ impl Peoples {
         let failed = asker.as_ref().err().and_then(Unproven::retry_after);
         let cookie = asker.as_mut().ok().and_then(|asker| asker.cookie.take());
         let mut response = mount.answer(deps, guest, below, asker, request).await;
+        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
         if let Some(cookie) = cookie {
             headers.append(SET_COOKIE, cookie);
         }
         if let Some(wait) = failed {
-            let seconds = wait.as_secs().max(1);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let headers = response.headers_mut();
+        if unauthorized {
             headers.remove(WWW_AUTHENTICATE);
             for challenge in Gate::challenges(&mount.rules) {
                 headers.append(WWW_AUTHENTICATE, challenge);

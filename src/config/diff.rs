@@ -6,7 +6,8 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Account, BaseCredentials, Config, GrantSource, Issuer, Limits, Listener, Role, RolesFrom,
+    Account, BaseCredentials, Config, GrantSource, Issuer, Ldap, Limits, Listener, People, Role,
+    RolesFrom,
 };
 use crate::grants::{Grant, GrantId};
 use crate::secret::same_secret;
@@ -109,6 +110,7 @@ fn fixed_at_start(old: &Config, new: &Config, restart: &mut Vec<String>) {
             old.runtime.as_ref().map(|one| &one.socket)
                 != new.runtime.as_ref().map(|one| &one.socket),
         ),
+        ("people", !same_people(&old.people, &new.people)),
         ("admin.socket", old.admin_socket != new.admin_socket),
         ("limits.connections", was.connections != is.connections),
         (
@@ -284,6 +286,37 @@ fn same_source(a: &RolesFrom, b: &RolesFrom) -> bool {
         (RolesFrom::Command(_), RolesFrom::Service(_))
         | (RolesFrom::Service(_), RolesFrom::Command(_)) => false,
     }
+}
+
+fn same_people(was: &People, is: &People) -> bool {
+    let directory = match (&was.ldap, &is.ldap) {
+        (Some(was), Some(is)) => same_directory(was, is),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    directory
+        && was.users_file == is.users_file
+        && was.groups_file == is.groups_file
+        && was.administrators == is.administrators
+        && was.pam == is.pam
+        && was.oidc == is.oidc
+        && was.proxy_header == is.proxy_header
+}
+
+fn same_directory(was: &Ldap, is: &Ldap) -> bool {
+    let bind = match (&was.bind, &is.bind) {
+        (Some((a, a_password)), Some((b, b_password))) => {
+            a == b && same(Some(a_password), Some(b_password))
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    bind && was.url == is.url
+        && was.base_users == is.base_users
+        && was.base_groups == is.base_groups
+        && was.user_attribute == is.user_attribute
+        && was.group_attribute == is.group_attribute
+        && was.ca_file == is.ca_file
 }
 
 fn same_base(a: &BaseCredentials, b: &BaseCredentials) -> bool {

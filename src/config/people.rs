@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::Api;
+use super::{Api, Config};
 use crate::grants::Way;
 
 /// `[people]`.
@@ -122,6 +122,33 @@ pub struct Console {
     pub destination: Option<String>,
     /// The console's region.
     pub region: Option<String>,
+}
+
+impl People {
+    /// What it says proves a name, in the order in which a mount tries it that names none.
+    pub fn ways(&self) -> Vec<Way> {
+        let said = [
+            (Way::ProxyHeader, self.proxy_header.is_some()),
+            (Way::Oidc, self.oidc.is_some()),
+            (Way::Basic, self.users_file.is_some()),
+            (Way::Ldap, self.ldap.is_some()),
+            (Way::Pam, self.pam.is_some()),
+        ];
+        let said = said.into_iter().filter(|(_, said)| *said);
+        said.map(|(way, _)| way).collect()
+    }
+}
+
+impl Config {
+    /// Mounts that name no way take all that are there, and the daemon's own tokens.
+    pub(super) fn take_usual_ways(&mut self) {
+        let mut usual = self.people.ways();
+        usual.push(Way::Token);
+        let mounts = self.listeners.iter_mut().flat_map(|one| &mut one.mounts);
+        for mount in mounts.filter(|mount| mount.authenticate.is_empty()) {
+            mount.authenticate.clone_from(&usual);
+        }
+    }
 }
 
 impl Mount {

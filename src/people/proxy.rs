@@ -62,8 +62,8 @@ impl Proxy {
 
 #[cfg(test)]
 mod tests {
-    use hyper::HeaderMap;
     use hyper::header::HeaderValue;
+    use hyper::{HeaderMap, Method};
 
     use super::*;
 
@@ -89,7 +89,10 @@ mod tests {
             uid,
             over_unix: true,
             subject: None,
+            address: None,
             listener: "proxy",
+            secure: false,
+            method: &Method::GET,
             headers,
         }
     }

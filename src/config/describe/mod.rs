@@ -6,6 +6,7 @@ mod daemon;
 mod grant;
 mod issuer;
 mod listener;
+mod people;
 mod reference;
 mod runtime;
 mod schema;
@@ -178,6 +179,11 @@ pub(super) const ROOT: Shape = Shape::new(
             "whose web identities are believed",
         ),
         Key::new(
+            "people",
+            Kind::Table(&people::PEOPLE),
+            "how people and build servers prove a name",
+        ),
+        Key::new(
             "grant-source",
             Kind::Tables(&source::GRANT_SOURCE),
             "who else is asked which roles a name has",
@@ -199,7 +205,6 @@ pub(super) const ROOT: Shape = Shape::new(
             Kind::Table(&daemon::ADMIN),
             "the command line's way to the daemon",
         ),
-        Key::later("people"),
         Key::later("authority"),
     ],
 );

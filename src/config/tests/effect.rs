@@ -138,6 +138,15 @@ tags = true
 url = "kubernetes/serviceaccount"
 keys = "/etc/keys.json"
 
+[people]
+users-file = "/etc/users"
+groups-file = "/etc/groups"
+administrators = ["admin", "@rolecall-admins"]
+ldap = { url = "ldap://ldap.example", base-users = "ou=people", base-groups = "ou=groups", bind-dn = "cn=us", bind-password = "env:SECRET", user-attribute = "sAMAccountName", group-attribute = "name", ca-file = "/etc/ldap.pem" }
+pam = { service = "rolecall" }
+oidc = { issuer = "https://issuer.example", name-claim = "email", groups-claim = "groups" }
+proxy-header = { name = "X-User", listener = "metadata", uid = ["www-data", 7] }
+
 [[grant-source]]
 command = ["/bin/roles", "argument"]
 

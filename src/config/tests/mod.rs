@@ -10,6 +10,7 @@ mod files;
 mod grants;
 mod issuers;
 mod narrowing;
+mod people;
 mod prefetch;
 mod refused;
 mod serving;

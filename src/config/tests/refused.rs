@@ -26,8 +26,8 @@ session-name = "{unti}"
 role = "prod/wbe"
 when = { user = "nobody-here" }
 
-[people]
-users-file = "/etc/rolecall/users"
+[authority]
+signature-age = "15m"
 
 [limits]
 drain = "soon"
@@ -63,8 +63,8 @@ drain = "soon"
             "there is no user `nobody-here`",
         ),
         (
-            "23:2 (people)",
-            "`[people]` is not served by this version of rolecall",
+            "23:2 (authority)",
+            "`[authority]` is not served by this version of rolecall",
         ),
         ("27:1 (limits.drain)", "`soon` is no length of time"),
     ] {

@@ -1,5 +1,5 @@
 //! From a tree to the validated types: what each key means by itself (`listener`, `account`,
-//! `role`, `grant`, `source`, `daemon`), then what they mean together (`chains`, `sockets`, `reach`).
+//! `role`, `grant`, `source`, `people`, `daemon`), then what they mean together (`chains`, `sockets`, `reach`).
 
 mod account;
 mod chains;
@@ -8,6 +8,7 @@ mod daemon;
 mod grant;
 mod issuer;
 mod listener;
+mod people;
 mod policy;
 mod reach;
 mod reader;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use super::problem::Problems;
 use super::raw::Table;
 use super::surroundings::Surroundings;
-use super::{Account, Config, Origin, People};
+use super::{Account, Config, Origin};
 use reader::{Context, Reader};
 
 /// Validates a tree that the walker has seen. `incomplete` says that a file of it is missing, so
@@ -65,13 +66,13 @@ pub(super) fn validate(
         .filter_map(|(alias, table)| account::account(table, alias))
         .map(|account| (account.alias.clone(), account))
         .collect();
-    let config = Config {
+    let mut config = Config {
         origin,
         listeners: listeners.iter().filter_map(listener::listener).collect(),
         accounts,
         grants,
         issuers: issuer::issuers(&root),
-        people: People::default(),
+        people: people::people(&root),
         sources,
         state: daemon::state(&root),
         log: daemon::log(&root),
@@ -79,6 +80,8 @@ pub(super) fn validate(
         runtime: runtime::runtime(&root),
         admin_socket: daemon::admin_socket(&root),
     };
+    config.take_usual_ways();
+    people::check(&root, &config);
     chains::check(&root, &config);
     issuer::check(&root, &config);
     sockets::check(&root, &config);
