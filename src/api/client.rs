@@ -13,6 +13,9 @@ const A_SECOND: Duration = Duration::from_millis(850);
 /// For clients that wait half a second, and for the unknown.
 const HALF_A_SECOND: Duration = Duration::from_millis(400);
 
+/// For people: longer than any call upstream with its retries.
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+
 /// Its product may stand beside one of those that wait a second.
 const WAITS_HALF_A_SECOND: &str = "aws-sdk-go-v2/";
 
@@ -54,6 +57,16 @@ pub enum Patience {
     Known,
     /// The same for everybody: the configuration says so.
     Fixed(Duration),
+}
+
+impl Patience {
+    /// How long people and build servers are let wait: their clients have no deadline of their own.
+    pub const fn of_people(self) -> Duration {
+        match self {
+            Self::Known => TEN_SECONDS,
+            Self::Fixed(patience) => patience,
+        }
+    }
 }
 
 /// Which answer a client takes where credentials are refused or not there yet.

@@ -12,6 +12,7 @@ pub mod container;
 mod document;
 pub mod imds;
 pub mod metrics;
+pub mod operations;
 pub mod peoples;
 
 use std::sync::{Arc, OnceLock};
@@ -44,6 +45,8 @@ pub(crate) mod slots {
     pub(crate) const CONTAINER_MINIO_JS: Slot = Slot::new(4);
     /// The container document of ECS's relative form.
     pub(crate) const ECS: Slot = Slot::new(3);
+    /// AFP's document without a console.
+    pub(crate) const ACCOUNTS: Slot = Slot::new(5);
 }
 
 /// What all protocols are given.

@@ -3,20 +3,22 @@
 
 use std::sync::Arc;
 
-use super::{Handout, MAX_FACTS, Refusal, Vending, Visit, Want};
+use super::{Handout, MAX_FACTS, Policy, Refusal, Vending, Visit, Want};
 use crate::caller::Caller;
 use crate::grants::{Fact, Facts, Granted, Known, Person, every};
 use crate::sessions::{
     CallerIdentity, Exchange, FailureKind, FetchError, Offers, RegistryAsk, RegistryLogin,
     SigninAsk, SigninUrl,
 };
-use crate::types::RoleRef;
+use crate::types::{AccountId, RoleRef};
 
 /// One of a caller's roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
     /// The role.
     pub role: RoleRef,
+    /// Its account's id, where the account has one.
+    pub account_id: Option<AccountId>,
     /// Why it is the caller's, for the operator.
     pub reason: Arc<str>,
 }
@@ -40,7 +42,10 @@ impl Vending {
                 Ok(granted) if granted.is_empty() && !facts.is_identified() => {
                     return Err(self.refused(visit, want, Refusal::NotIdentified));
                 }
-                Ok(granted) => return Ok(granted.into_iter().map(Offered::from).collect()),
+                Ok(granted) => {
+                    let granted = granted.into_iter();
+                    return Ok(granted.map(|granted| Offered::of(&granted, &policy)).collect());
+                }
                 Err(Fact::Provided) => {
                     provided = self.provided(&policy, visit, want).await;
                     if provided == Known::NotYet {
@@ -115,10 +120,13 @@ impl Handout {
     }
 }
 
-impl From<Granted> for Offered {
-    fn from(granted: Granted) -> Self {
+impl Offered {
+    fn of(granted: &Granted, policy: &Policy) -> Self {
+        let role = granted.role();
+        let account = policy.accounts.get(&role.account);
         Self {
-            role: granted.role().clone(),
+            role: role.clone(),
+            account_id: account.and_then(|account| account.id.clone()),
             reason: Arc::clone(granted.reason()),
         }
     }

@@ -1,38 +1,58 @@
 //! AWS Federation Proxy's API: the accounts and roles that are a person's, their credentials, and a
-//! console URL.
+//! console URL; and the only role of a machine.
 //!
-//! Source: the API document of afp-core, and what afp-cli and afp-web read of its answers.
+//! Source: the API document of afp-core, and what afp-cli, afp-web and afp-alppaca read of its
+//! answers.
+
+mod answer;
+mod document;
+mod query;
+mod route;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::peoples::Asker;
-use super::{Client, Deps, Guest};
+use super::{Client, Deps, Guest, slots};
 use crate::config::Mount;
 use crate::grants::Wanted;
-use crate::http::{Refused, Request, Response};
+use crate::http::{Refused, Request, Response, Segments};
 use crate::people::Unproven;
-use crate::vending::{Proof, Refusal, Want};
+use crate::secret::ExposeSecret as _;
+use crate::sessions::SigninAsk;
+use crate::telemetry::metrics::RequestCounters;
+use crate::types::{AccountAlias, RoleName, RoleRef};
+use crate::vending::{Handout, Offered, Proof, Refusal, Want};
+use answer::{Fault, UNKNOWN, fail};
+use route::{NoRoute, Part, Route};
+
+pub use route::{MACHINES, PEOPLES};
 
 /// The protocol's name, in audit and metrics.
 const API: &str = "accounts";
 
-/// Who is answered.
-const X_USERNAME: HeaderName = HeaderName::from_static("x-username");
+/// How long exchanging a session for a sign-in may hold its credentials up.
+const SIGNIN: Duration = Duration::from_secs(2);
 
 /// AFP's API on one mount.
 #[derive(Debug)]
-pub struct Accounts {}
+pub struct Accounts {
+    machine: bool,
+    console: bool,
+    counters: RequestCounters,
+}
 
 impl Accounts {
     /// Serves what this mount's configuration says.
-    pub fn new(_rules: &Mount, _deps: &Deps) -> Self {
-        Self {}
+    pub fn new(rules: &Mount, deps: &Deps) -> Self {
+        Self {
+            machine: rules.machine,
+            console: rules.console,
+            counters: deps.metrics.requests(API, route::LABELS),
+        }
     }
 
     /// Answers one request for this path below the mount.
@@ -44,86 +64,221 @@ impl Accounts {
         asker: Result<Asker, Unproven>,
         request: &Request,
     ) -> Response {
-        let Ok(asker) = asker else {
-            return fail(StatusCode::UNAUTHORIZED, "Unknown User", "Unauthorized");
-        };
-        if below != "/account" {
-            let message = format!("Not found: '{below}'");
-            return fail(StatusCode::NOT_FOUND, &asker.name, &message);
-        }
-        let want = Want {
-            role: Wanted::First,
-            proof: Proof::Shown,
-            identity: None,
-            patience: Client::of(request.headers(), deps.patience).patience,
-            api: API,
-        };
-        match deps.vending.roles(asker.visit(guest), &want).await {
-            Ok(roles) => {
-                let mut accounts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-                for offered in roles {
-                    let account = accounts.entry(offered.role.account.to_string());
-                    account.or_default().push(offered.role.role.to_string());
-                }
-                answer(StatusCode::OK, &asker.name, &accounts)
+        let segments = Segments::parse(below).map_err(|error| NoRoute::of(error, below));
+        let route = segments
+            .as_ref()
+            .map_err(|none| *none)
+            .and_then(|segments| Route::parse(request.method(), segments, self.machine));
+        let label = route.map_or(route::NO_ROUTE, Route::label);
+        let response = match (route, &asker) {
+            (Ok(Route::Status), _) => status(deps),
+            (_, Err(unproven)) => {
+                let name = unproven.name().unwrap_or(UNKNOWN);
+                fail(Fault::from(unproven), name)
             }
-            Err(refusal) => refused(refusal, &asker.name),
+            (Err(none), Ok(asker)) => fail(no_route(none, below), &asker.name),
+            (Ok(route), Ok(asker)) => {
+                let served = self.serve(deps, guest, asker, route, request).await;
+                served.unwrap_or_else(|fault| fail(fault, &asker.name))
+            }
+        };
+        self.counters.count(label, response.status().as_u16());
+        response
+    }
+
+    async fn serve(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        asker: &Asker,
+        route: Route<'_>,
+        request: &Request,
+    ) -> Result<Response, Fault<'static>> {
+        match route {
+            Route::Status => Ok(status(deps)),
+            Route::List => list(deps, guest, asker, request).await,
+            Route::Role(part, account, role) => {
+                let role = named(account, role)?;
+                self.role(deps, guest, asker, part, role, request).await
+            }
+            Route::RoleName => role_name(deps, guest, asker, request).await,
+            Route::Document(role) => machine_document(deps, guest, asker, role, request).await,
         }
     }
-}
 
-fn refused(refusal: Refusal, name: &str) -> Response {
-    match refusal {
-        Refusal::NotReady => fail(StatusCode::BAD_GATEWAY, name, "Call to AWS failed"),
-        Refusal::Misconfigured | Refusal::NotOffered => {
-            fail(StatusCode::NOT_FOUND, name, "ConfigurationError")
+    /// Credentials, a console URL, or both.
+    async fn role(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        asker: &Asker,
+        part: Part,
+        role: RoleRef,
+        request: &Request,
+    ) -> Result<Response, Fault<'static>> {
+        let callback = match part {
+            Part::Whole | Part::ConsoleUrl => callback(request)?,
+            Part::Credentials => None,
+        };
+        let want = want(Wanted::Chosen(role), deps.patience.of_people());
+        let handout = deps.vending.ask_fresh(asker.visit(guest), &want).await?;
+        let ask = SigninAsk {
+            callback,
+            patience: Some(SIGNIN),
+        };
+        let offers = self.console && handout.offers().signin;
+        match part {
+            Part::ConsoleUrl if !offers => Err(Fault::Configuration),
+            Part::ConsoleUrl => {
+                let url = handout.signin(&ask).await?;
+                let url = Bytes::copy_from_slice(url.0.expose_secret().as_bytes());
+                Ok(answer::text(url))
+            }
+            Part::Whole if offers => {
+                let url = handout.signin(&ask).await?;
+                let body = document::render(&handout.session, Some(url.0.expose_secret()));
+                Ok(answer::json(body, &asker.name))
+            }
+            Part::Whole | Part::Credentials => Ok(answer::json(credentials(&handout), &asker.name)),
         }
-        Refusal::NotIdentified
-        | Refusal::NoGrant
-        | Refusal::SeveralRoles
-        | Refusal::NoSuchRole
-        | Refusal::ProofMissing
-        | Refusal::DeniedUpstream => fail(StatusCode::FORBIDDEN, name, "Permission Denied"),
     }
 }
 
 /// What the guard refuses.
-pub(super) fn refuse(_refused: Refused) -> Response {
-    fail(StatusCode::FORBIDDEN, "Unknown User", "Permission Denied")
+pub(super) fn refuse(refused: Refused) -> Response {
+    fail(Fault::from(refused), UNKNOWN)
 }
 
-/// AFP's error document.
-#[derive(Serialize)]
-struct Failure<'a> {
-    status: u16,
-    error: String,
-    exception: Option<()>,
-    message: &'a str,
-    traceback: Option<()>,
-}
-
-fn fail(status: StatusCode, name: &str, message: &str) -> Response {
-    let reason = status.canonical_reason().unwrap_or_default();
-    let failure = Failure {
-        status: status.as_u16(),
-        error: format!("{} {reason}", status.as_u16()),
-        exception: None,
-        message,
-        traceback: None,
-    };
-    answer(status, name, &failure)
-}
-
-fn answer(status: StatusCode, name: &str, body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    headers.insert(CONTENT_TYPE, json);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(name) = HeaderValue::from_str(name) {
-        headers.insert(X_USERNAME, name);
+const fn want(role: Wanted, patience: Duration) -> Want {
+    Want {
+        role,
+        proof: Proof::Shown,
+        identity: None,
+        patience,
+        api: API,
     }
-    response
+}
+
+const fn no_route(none: NoRoute, below: &str) -> Fault<'_> {
+    match none {
+        NoRoute::BadPath => Fault::BadRequest,
+        NoRoute::NotFound => Fault::NotFound(below),
+        NoRoute::Method => Fault::Method,
+    }
+}
+
+/// A role by names from a path: what can be no name is nobody's.
+fn named(account: &str, role: &str) -> Result<RoleRef, Fault<'static>> {
+    match (AccountAlias::new(account), RoleName::new(role)) {
+        (Ok(account), Ok(role)) => Ok(RoleRef { account, role }),
+        (Err(_), _) | (_, Err(_)) => Err(Fault::Denied),
+    }
+}
+
+/// Whither the console is to send a browser in the end.
+fn callback(request: &Request) -> Result<Option<String>, Fault<'static>> {
+    query::value(request.uri().query(), "callbackurl").map_err(|query::Unreadable| Fault::Callback)
+}
+
+fn credentials(handout: &Handout) -> Bytes {
+    let session = &handout.session;
+    session.rendered(slots::ACCOUNTS, |session| document::render(session, None))
+}
+
+/// The daemon serves what it was told to.
+fn status(_deps: &Deps) -> Response {
+    answer::open(Bytes::from_static(b"{\"status\": \"200\", \"message\": \"OK\"}"))
+}
+
+/// All accounts with their roles, in order; with their ids where they are asked for.
+async fn list(
+    deps: &Deps,
+    guest: &Guest,
+    asker: &Asker,
+    request: &Request,
+) -> Result<Response, Fault<'static>> {
+    let want = want(Wanted::First, deps.patience.of_people());
+    let offered = deps.vending.roles(asker.visit(guest), &want).await?;
+    let accounts = by_account(&offered);
+    let body = if query::has(request.uri().query(), "withid") {
+        serde_json::to_vec(&accounts)
+    } else {
+        let names = accounts.into_iter().map(|(alias, told)| (alias, told.roles));
+        serde_json::to_vec(&names.collect::<BTreeMap<_, _>>())
+    };
+    Ok(answer::json(Bytes::from(body.unwrap_or_default()), &asker.name))
+}
+
+/// An account as `?withid` tells it.
+#[derive(Debug, Default, Serialize)]
+struct Told<'a> {
+    id: Option<&'a str>,
+    roles: Vec<&'a str>,
+}
+
+fn by_account(offered: &[Offered]) -> BTreeMap<&str, Told<'_>> {
+    let mut accounts: BTreeMap<&str, Told<'_>> = BTreeMap::new();
+    for Offered {
+        role, account_id, ..
+    } in offered
+    {
+        let told = accounts.entry(role.account.as_str()).or_default();
+        told.id = account_id.as_ref().map(crate::types::AccountId::as_str);
+        told.roles.push(role.role.as_str());
+    }
+    for told in accounts.values_mut() {
+        told.roles.sort_unstable();
+    }
+    accounts
+}
+
+/// The name of a machine's only role, once it can be had: nothing else, and no newline.
+async fn role_name(
+    deps: &Deps,
+    guest: &Guest,
+    asker: &Asker,
+    request: &Request,
+) -> Result<Response, Fault<'static>> {
+    let patience = Client::of(request.headers(), deps.patience).patience;
+    let want = want(Wanted::First, patience);
+    let role = deps.vending.name(asker.visit(guest), &want).await;
+    let role = role.map_err(|refusal| machine_fault(refusal, Fault::Configuration))?;
+    let name = Bytes::copy_from_slice(role.role.as_str().as_bytes());
+    Ok(answer::text(name))
+}
+
+/// The credentials of a machine's only role, as the metadata service has them.
+async fn machine_document(
+    deps: &Deps,
+    guest: &Guest,
+    asker: &Asker,
+    role: &str,
+    request: &Request,
+) -> Result<Response, Fault<'static>> {
+    let patience = Client::of(request.headers(), deps.patience).patience;
+    let want = want(Wanted::First, patience);
+    let visit = asker.visit(guest);
+    let own = deps.vending.role(visit, &want).await;
+    if let Ok((own, _)) = &own
+        && own.role.as_str() != role
+    {
+        return Err(Fault::Denied);
+    }
+    let handout = deps.vending.ask(visit, &want).await;
+    let handout = handout.map_err(|refusal| machine_fault(refusal, Fault::Denied))?;
+    let body = super::imds::flat_document(&handout.session);
+    Ok(answer::json(body, &asker.name))
+}
+
+/// Why a machine has no role: it has none of its own, or upstream denies what it has.
+fn machine_fault(refusal: Refusal, denied_upstream: Fault<'static>) -> Fault<'static> {
+    match refusal {
+        Refusal::NotIdentified
+        | Refusal::NoGrant
+        | Refusal::SeveralRoles
+        | Refusal::NoSuchRole
+        | Refusal::ProofMissing => Fault::Configuration,
+        Refusal::DeniedUpstream => denied_upstream,
+        Refusal::Misconfigured | Refusal::NotOffered | Refusal::NotReady => Fault::from(refusal),
+    }
 }

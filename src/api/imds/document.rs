@@ -10,6 +10,11 @@ use crate::api::document::{Document, Layout, date};
 use crate::sessions::Session;
 use crate::types::AccountId;
 
+/// The document as AFP's machine mounts have it: seven keys, none of them the account's.
+pub(in crate::api) fn flat(session: &Session) -> Bytes {
+    render(session, None, false)
+}
+
 /// Renders the document of a session.
 pub(super) fn render(session: &Session, account: Option<&AccountId>, minio_js: bool) -> Bytes {
     let credentials = &session.credentials;

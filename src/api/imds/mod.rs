@@ -35,6 +35,8 @@ use leaves::Leaves;
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 
+pub(super) use document::flat as flat_document;
+
 /// The protocol's name, in audit and metrics.
 const API: &str = "imds";
 
