@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod operations;
 pub mod peoples;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hyper::header::{HOST, HeaderValue};
@@ -62,6 +63,26 @@ pub struct Deps {
     pub patience: Patience,
     /// How the daemon's own requests are known.
     pub own: LoopMark,
+    /// Whether the configuration in force is the one that is written.
+    pub in_force: InForce,
+}
+
+/// Whether the configuration in force is the one that is written.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    refused: Arc<AtomicBool>,
+}
+
+impl InForce {
+    /// The one that is written was refused, or is in force again.
+    pub fn set(&self, in_force: bool) {
+        self.refused.store(!in_force, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn is_in_force(&self) -> bool {
+        !self.refused.load(Ordering::Relaxed)
+    }
 }
 
 /// The protocols of one listener.

@@ -1,10 +1,10 @@
 //! People's APIs at their paths: which mount a request is for, who it comes from, and what vending
 //! remembers of that person on this connection.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 
 use super::{Deps, Guest, accounts, connectors};
 use crate::config::{self, Api, Mount};
@@ -50,7 +50,11 @@ pub struct Asker {
 
 /// What a connection remembers of the people who asked over it.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Vec<(Arc<Person>, Arc<Visit>)>>);
+pub struct Memory {
+    people: Mutex<Vec<(Arc<Person>, Arc<Visit>)>>,
+    /// Its own caller, where that is a machine.
+    machine: OnceLock<Arc<Visit>>,
+}
 
 impl Asker {
     /// What vending knows of it.
@@ -132,6 +136,9 @@ impl Peoples {
             method: request.method(),
             headers: request.headers(),
         };
+        if mount.rules.machine {
+            return machine(guest, request);
+        }
         let admitted = self.gate.prove(&mount.rules, asking).await?;
         let (person, name, administrator) = match admitted.who {
             Proven::Peer { administrator } => (None, Arc::from(connected.name()), administrator),
@@ -210,10 +217,35 @@ fn uid_on_host(facts: &Facts) -> Option<u32> {
     }
 }
 
+/// A machine is whoever is connected, and has one role or none. What would prove a person's name is
+/// never held against anything weaker.
+fn machine(guest: &Guest, request: &Request) -> Result<Asker, Unproven> {
+    if request.headers().contains_key(AUTHORIZATION) {
+        return Err(Unproven::Wrong);
+    }
+    let connected = &guest.connection;
+    let visit = guest.people.machine.get_or_init(|| {
+        let listener = Arc::clone(&connected.listener);
+        let caller = Arc::clone(&connected.caller);
+        Arc::new(Visit::new(listener, caller, Select::Only))
+    });
+    let name = match connected.caller.address() {
+        Some(address) => Arc::from(address.to_string()),
+        None => Arc::from(connected.caller.name()),
+    };
+    Ok(Asker {
+        person: Some(Arc::clone(visit)),
+        name,
+        administrator: false,
+        session: None,
+        cookie: None,
+    })
+}
+
 impl Memory {
     /// What vending knows of this person on this connection.
     fn visit(&self, deps: &Deps, person: &Arc<Person>, guest: &Guest) -> Arc<Visit> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, visit)) = known.iter().find(|(known, _)| Arc::ptr_eq(known, person)) {
             return Arc::clone(visit);
         }

@@ -23,7 +23,7 @@ pub use unit::{TellError, tell_containers};
 use crate::api::container::AuthorizationTokens;
 use crate::api::imds::{Imds, Tokens};
 use crate::api::metrics::{Exposition, Readiness};
-use crate::api::{Deps, Mounted, Patience, Peoples, container};
+use crate::api::{Deps, InForce, Mounted, Patience, Peoples, container};
 use crate::authority::Authority;
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
@@ -109,6 +109,8 @@ pub struct Daemon {
     pub metrics: Arc<Metrics>,
     /// Whether it is ready.
     pub readiness: Readiness,
+    /// Whether the configuration in force is the one that is written.
+    pub in_force: InForce,
     /// Issues what `exec` hands to programs.
     pub authorization: AuthorizationTokens,
     /// Where it listens.
@@ -180,6 +182,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         vending: Arc::new(vending),
         metrics: outside.metrics,
         readiness: Readiness::default(),
+        in_force: InForce::default(),
         authorization: keyed.authorization,
         addresses,
         clock: clock.clone(),
@@ -334,6 +337,7 @@ impl Daemon {
             clock: self.clock.clone(),
             patience: patience.map_or(Patience::Known, Patience::Fixed),
             own: LoopMark::new(LOOP_HEADER, Arc::clone(self.engine.mark())),
+            in_force: self.in_force.clone(),
         };
         let since = self.clock.now();
         let metadata =

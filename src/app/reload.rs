@@ -92,6 +92,7 @@ impl Reloader {
     async fn reload(&self, daemon: &Daemon) -> Reloaded {
         systemd::reloading();
         let reloaded = self.apply(daemon).await;
+        daemon.in_force.set(reloaded.is_ok());
         match &reloaded {
             Ok(changes) if changes.is_empty() => tracing::info!("reloaded: nothing changed"),
             Ok(changes) => tracing::info!("reloaded: {}", changes.join("; ")),

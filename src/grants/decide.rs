@@ -1,5 +1,6 @@
 //! The decision.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::grant::{GrantId, GrantedRole};
@@ -159,16 +160,14 @@ fn may_give(grant: &Grant, wanted: &Wanted) -> bool {
 /// Every role that this caller gets, each by the first grant that gives it; people's APIs show all.
 pub fn every(facts: &Facts, grants: &[Arc<Grant>]) -> Result<Vec<Granted>, Fact> {
     let mut all: Vec<Granted> = Vec::new();
+    let mut known = HashSet::new();
     for grant in grants {
         match given(grant, facts) {
             Err(Miss::Needs(fact)) => return Err(fact),
             Err(Miss::Key(_)) => {}
             Ok(given) => {
-                for granted in given {
-                    if !all.iter().any(|known| known.role == granted.role) {
-                        all.push(granted);
-                    }
-                }
+                let new = given.into_iter();
+                all.extend(new.filter(|granted| known.insert(granted.role.clone())));
             }
         }
     }

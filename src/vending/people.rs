@@ -44,7 +44,9 @@ impl Vending {
                 }
                 Ok(granted) => {
                     let granted = granted.into_iter();
-                    return Ok(granted.map(|granted| Offered::of(&granted, &policy)).collect());
+                    return Ok(granted
+                        .map(|granted| Offered::of(&granted, &policy))
+                        .collect());
                 }
                 Err(Fact::Provided) => {
                     provided = self.provided(&policy, visit, want).await;

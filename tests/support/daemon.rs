@@ -44,11 +44,24 @@ impl TestDaemon {
 
     /// The same in this directory, with sockets that were handed over.
     pub(crate) fn start_in(directory: TempDir, text: &str, clock: Clock, passed: Passed) -> Self {
+        Self::start_altered(directory, text, clock, passed, |_| {})
+    }
+
+    /// The same with what is done to each configuration that is read.
+    pub(crate) fn start_altered(
+        directory: TempDir,
+        text: &str,
+        clock: Clock,
+        passed: Passed,
+        alter: fn(&mut Config),
+    ) -> Self {
         write(&directory, text);
         let file = directory.path().join("rolecall.toml");
         let load = Arc::new(move || {
             let surroundings = Surroundings::process(Purpose::Serve);
-            Config::load(Some(&file), &surroundings).map(|(config, _)| config)
+            let (mut config, _) = Config::load(Some(&file), &surroundings)?;
+            alter(&mut config);
+            Ok(config)
         });
         let config = load().unwrap_or_else(|error| panic!("{error}"));
         let metrics = Arc::new(Metrics::new(Counter::default()));

@@ -120,7 +120,11 @@ impl Accounts {
             Part::Whole | Part::ConsoleUrl => callback(request)?,
             Part::Credentials => None,
         };
-        let want = want(Wanted::Chosen(role), deps.patience.of_people());
+        let want = want(
+            Wanted::Chosen(role),
+            Proof::Shown,
+            deps.patience.of_people(),
+        );
         let handout = deps.vending.ask_fresh(asker.visit(guest), &want).await?;
         let ask = SigninAsk {
             callback,
@@ -149,10 +153,10 @@ pub(super) fn refuse(refused: Refused) -> Response {
     fail(Fault::from(refused), UNKNOWN)
 }
 
-const fn want(role: Wanted, patience: Duration) -> Want {
+const fn want(role: Wanted, proof: Proof, patience: Duration) -> Want {
     Want {
         role,
-        proof: Proof::Shown,
+        proof,
         identity: None,
         patience,
         api: API,
@@ -185,9 +189,14 @@ fn credentials(handout: &Handout) -> Bytes {
     session.rendered(slots::ACCOUNTS, |session| document::render(session, None))
 }
 
-/// The daemon serves what it was told to.
-fn status(_deps: &Deps) -> Response {
-    answer::open(Bytes::from_static(b"{\"status\": \"200\", \"message\": \"OK\"}"))
+/// Whether the daemon serves what it was told to. Nobody has to prove a name for it.
+fn status(deps: &Deps) -> Response {
+    if !deps.in_force.is_in_force() {
+        return fail(Fault::Configuration, UNKNOWN);
+    }
+    answer::open(Bytes::from_static(
+        b"{\"status\": \"200\", \"message\": \"OK\"}",
+    ))
 }
 
 /// All accounts with their roles, in order; with their ids where they are asked for.
@@ -197,16 +206,21 @@ async fn list(
     asker: &Asker,
     request: &Request,
 ) -> Result<Response, Fault<'static>> {
-    let want = want(Wanted::First, deps.patience.of_people());
+    let want = want(Wanted::First, Proof::Shown, deps.patience.of_people());
     let offered = deps.vending.roles(asker.visit(guest), &want).await?;
     let accounts = by_account(&offered);
     let body = if query::has(request.uri().query(), "withid") {
         serde_json::to_vec(&accounts)
     } else {
-        let names = accounts.into_iter().map(|(alias, told)| (alias, told.roles));
+        let names = accounts
+            .into_iter()
+            .map(|(alias, told)| (alias, told.roles));
         serde_json::to_vec(&names.collect::<BTreeMap<_, _>>())
     };
-    Ok(answer::json(Bytes::from(body.unwrap_or_default()), &asker.name))
+    Ok(answer::json(
+        Bytes::from(body.unwrap_or_default()),
+        &asker.name,
+    ))
 }
 
 /// An account as `?withid` tells it.
@@ -240,7 +254,7 @@ async fn role_name(
     request: &Request,
 ) -> Result<Response, Fault<'static>> {
     let patience = Client::of(request.headers(), deps.patience).patience;
-    let want = want(Wanted::First, patience);
+    let want = want(Wanted::First, Proof::NotAsked, patience);
     let role = deps.vending.name(asker.visit(guest), &want).await;
     let role = role.map_err(|refusal| machine_fault(refusal, Fault::Configuration))?;
     let name = Bytes::copy_from_slice(role.role.as_str().as_bytes());
@@ -256,7 +270,7 @@ async fn machine_document(
     request: &Request,
 ) -> Result<Response, Fault<'static>> {
     let patience = Client::of(request.headers(), deps.patience).patience;
-    let want = want(Wanted::First, patience);
+    let want = want(Wanted::First, Proof::NotAsked, patience);
     let visit = asker.visit(guest);
     let own = deps.vending.role(visit, &want).await;
     if let Ok((own, _)) = &own

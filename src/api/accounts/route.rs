@@ -235,9 +235,7 @@ fn is_version(segment: &str) -> bool {
     match segment {
         "latest" | "1.0" => true,
         _ => {
-            let date = [
-                true, true, true, true, false, true, true, false, true, true,
-            ];
+            let date = [true, true, true, true, false, true, true, false, true, true];
             shape == date && segment.bytes().filter(|byte| *byte == b'-').count() == 2
         }
     }
