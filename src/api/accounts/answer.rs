@@ -189,7 +189,12 @@ fn quoted(below: &str) -> String {
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
             c if c == quote => shown.extend(['\\', c]),
-            c if c.is_control() => shown.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_control() => {
+                shown.push_str("\\x");
+                let digits = [u32::from(c) >> 4 & 15, u32::from(c) & 15];
+                let digits = digits.into_iter();
+                shown.extend(digits.filter_map(|digit| char::from_digit(digit, 16)));
+            }
             c => shown.push(c),
         }
     }
