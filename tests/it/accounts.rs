@@ -56,9 +56,18 @@ when = { group = { regex = "(?<account>r)oot" } }
 
 /// Everybody is known by the kernel on all mounts.
 fn by_peer(config: &mut Config) {
+    by(config, Way::Peer);
+}
+
+/// Everybody shows a password on all mounts.
+fn by_password(config: &mut Config) {
+    by(config, Way::Basic);
+}
+
+fn by(config: &mut Config, way: Way) {
     for listener in &mut config.listeners {
         for mount in &mut listener.mounts {
-            mount.authenticate = vec![Way::Peer];
+            mount.authenticate = vec![way];
         }
     }
 }
@@ -128,7 +137,7 @@ async fn accounts_list_is_every_role_of_the_caller() {
             "application/json; charset=utf-8"
         );
         assert_eq!(answer.header("cache-control"), "no-store");
-        assert!(answer.header("x-username").starts_with("u"), "{answer:?}");
+        assert!(answer.header("x-username").starts_with('u'), "{answer:?}");
         let expected = json!({
             "local": ["admin", "demo"],
             "other": ["web"],
@@ -151,7 +160,7 @@ async fn accounts_credentials_are_the_union_of_both_documents() {
     let at = address(&daemon);
     let whole = get(at, "/account/local/demo").await;
     assert_eq!(whole.status, 200);
-    assert!(whole.header("x-username").starts_with("u"));
+    assert!(whole.header("x-username").starts_with('u'));
     let document = whole.json();
     let keys: Vec<&str> = document
         .as_object()
@@ -213,7 +222,7 @@ async fn accounts_errors_are_those_of_afp() {
             (403, &*denied),
             "{path}"
         );
-        assert!(answer.header("x-username").starts_with("u"), "{path}");
+        assert!(answer.header("x-username").starts_with('u'), "{path}");
     }
     let answer = get(at, "/account/local/demo/consoleurl").await;
     let expected = error(404, "Not Found", "ConfigurationError");
@@ -264,7 +273,7 @@ async fn accounts_that_only_a_group_names_are_listed_and_cannot_be_used() {
 
 #[tokio::test]
 async fn accounts_without_a_name_are_told_to_prove_one() {
-    let daemon = start(PEOPLES, |_| {});
+    let daemon = start(PEOPLES, by_password);
     let at = address(&daemon);
     let expected = error(401, "Unauthorized", "Unauthorized");
     for path in [
@@ -308,7 +317,7 @@ async fn accounts_have_head_wherever_they_have_get() {
 
 #[tokio::test]
 async fn accounts_status_is_open_and_tells_of_a_refused_configuration() {
-    let daemon = start(PEOPLES, |_| {});
+    let daemon = start(PEOPLES, by_password);
     let at = address(&daemon);
     for path in ["/status", "/afp-api/latest/status"] {
         let answer = get(at, path).await;
