@@ -69,7 +69,7 @@ impl Peoples {
         let mut mounts: Vec<Mounted> = listener
             .mounts
             .iter()
-            .map(|mount| Mounted::new(mount.clone(), deps))
+            .map(|mount| Mounted::new(mount.clone(), listener, deps))
             .collect();
         // The longest prefix is tried first.
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.rules.prefix.len()));
@@ -95,7 +95,7 @@ impl Peoples {
         })?;
         let mut asker = match guarded {
             Ok(()) => self.prove(deps, mount, guest, request).await,
-            Err(refused) => return Some(mount.refuse(below, refused)),
+            Err(refused) => return Some(mount.refuse(deps, below, refused, request)),
         };
         let failed = asker.as_ref().err().and_then(Unproven::retry_after);
         let cookie = asker.as_mut().ok().and_then(|asker| asker.cookie.take());
@@ -159,11 +159,12 @@ impl Peoples {
 }
 
 impl Mounted {
-    fn new(rules: Mount, deps: &Deps) -> Self {
+    fn new(rules: Mount, listener: &config::Listener, deps: &Deps) -> Self {
         let serves = |api: Api| rules.apis.contains(&api);
         Self {
             accounts: serves(Api::Accounts).then(|| accounts::Accounts::new(&rules, deps)),
-            connectors: serves(Api::Connectors).then(|| connectors::Connectors::new(&rules, deps)),
+            connectors: serves(Api::Connectors)
+                .then(|| connectors::Connectors::new(&rules, listener)),
             rules,
         }
     }
@@ -178,11 +179,10 @@ impl Mounted {
         (self.connectors.is_some() && connectors::owns(below)) || self.accounts.is_some()
     }
 
-    fn refuse(&self, below: &str, refused: Refused) -> Response {
-        if self.connectors.is_some() && connectors::owns(below) {
-            connectors::refuse(refused)
-        } else {
-            accounts::refuse(refused)
+    fn refuse(&self, deps: &Deps, below: &str, refused: Refused, request: &Request) -> Response {
+        match self.connectors.as_ref().filter(|_| connectors::owns(below)) {
+            Some(connectors) => connectors.refuse(deps, refused, request),
+            None => accounts::refuse(refused),
         }
     }
 

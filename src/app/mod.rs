@@ -44,7 +44,7 @@ use crate::systemd;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::{LOOP_HEADER, OwnAddresses};
-use crate::vending::{AccountFacts, Policy, Vending};
+use crate::vending::{AccountFacts, Declared, Policy, Vending};
 
 /// What a daemon is given from outside.
 #[derive(Debug)]
@@ -324,6 +324,7 @@ fn policy(
         providers: Providers::new(&config.sources, &engine.client(), engine.clock(), observer),
         catalogue: Arc::new(plans),
         accounts,
+        declared: Declared::of(config),
     })
 }
 

@@ -48,6 +48,21 @@ pub struct When {
 }
 
 impl When {
+    /// Whether only people are meant: who proved a name, or the members of a group, whatever they
+    /// run.
+    pub const fn is_for_people(&self) -> bool {
+        let of_programs = self.users.is_some()
+            || self.gids.is_some()
+            || self.unit.is_some()
+            || self.user_unit.is_some()
+            || self.slice.is_some()
+            || self.exe.is_some()
+            || self.container.is_some()
+            || self.pod.is_some()
+            || self.token.is_some();
+        self.principal.is_some() || (self.groups.is_some() && !of_programs)
+    }
+
     /// The patterns of its keys, each under the name by which placeholders know what it matched.
     pub fn texts(&self) -> Vec<(&str, &Patterns)> {
         let keys = [

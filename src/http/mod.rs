@@ -3,6 +3,7 @@
 
 mod guard;
 mod path;
+mod query;
 mod response;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ use crate::caller::Caller;
 
 pub use guard::{Guard, LoopMark, Refused};
 pub use path::{PathError, Segments};
+pub use query::Query;
 pub use response::{CachedHeaders, json_error, not_allowed, text};
 
 /// A request, its body read whole.

@@ -2,6 +2,7 @@
 //! (sessions) and recorded (audit).
 
 mod asker;
+mod declared;
 mod explain;
 mod people;
 mod policy;
@@ -15,8 +16,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+pub use declared::{Declared, DeclaredAccount, DeclaredRole};
 pub use explain::{Explanation, NoCaller, Subject};
-pub use people::Offered;
+pub use people::{Delay, Offered};
 pub use policy::{AccountFacts, Policy};
 pub use refusal::Refusal;
 pub use visit::Visit;

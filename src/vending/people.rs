@@ -74,6 +74,37 @@ impl Vending {
     }
 }
 
+/// Why a session was not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delay {
+    /// Who asks could not be told in time.
+    Evidence,
+    /// Its flight goes on.
+    Flight,
+    /// Its flight failed.
+    Failed(FailureKind),
+}
+
+impl Vending {
+    /// What there is for sessions of the role that is asked for, without obtaining one.
+    pub async fn offers(&self, visit: &Visit, want: &Want) -> Result<Offers, Refusal> {
+        let (decided, _) = self.decided(visit, want).await?;
+        let exchange = decided.request().source.exchange();
+        Ok(exchange.map(Exchange::offers).unwrap_or_default())
+    }
+
+    /// Why it is that this was refused as not ready just now.
+    pub fn delay(&self, visit: &Visit, want: &Want) -> Delay {
+        match self.recall(visit, &self.policy.load(), want) {
+            None => Delay::Evidence,
+            Some(decided) => match decided.lease().failure() {
+                None => Delay::Flight,
+                Some(error) => Delay::Failed(error.kind),
+            },
+        }
+    }
+}
+
 impl Handout {
     /// What the session can be exchanged for.
     pub fn offers(&self) -> Offers {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Declared;
 use crate::grants::Grants;
 use crate::providers::Providers;
 use crate::sessions::Catalogue;
@@ -19,6 +20,8 @@ pub struct Policy {
     pub catalogue: Arc<dyn Catalogue>,
     /// What answers tell of accounts.
     pub accounts: HashMap<AccountAlias, AccountFacts>,
+    /// What people are shown of the configuration.
+    pub declared: Declared,
 }
 
 /// What answers tell of an account.

@@ -64,6 +64,30 @@ impl TestDaemon {
             Ok(config)
         });
         let config = load().unwrap_or_else(|error| panic!("{error}"));
+        Self::run(directory, config, Reloader::new(load, None), clock, passed)
+    }
+
+    /// Starts with a configuration that was made, which cannot be reloaded.
+    pub(crate) fn start_with(directory: TempDir, config: Config) -> Self {
+        let again = config.clone();
+        let load = Arc::new(move || Ok(again.clone()));
+        let reloader = Reloader::new(load, None);
+        Self::run(
+            directory,
+            config,
+            reloader,
+            Clock::System,
+            Passed::default(),
+        )
+    }
+
+    fn run(
+        directory: TempDir,
+        config: Config,
+        reloader: Reloader,
+        clock: Clock,
+        passed: Passed,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new(Counter::default()));
         let outside = Outside {
             clock,
@@ -74,7 +98,6 @@ impl TestDaemon {
             descriptors: 4096,
         };
         let bound = app::bind(config, outside).unwrap();
-        let reloader = Reloader::new(load, None);
         let (ask, asked) = mpsc::channel(4);
         Self {
             daemon: Arc::clone(bound.daemon()),

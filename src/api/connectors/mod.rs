@@ -3,17 +3,30 @@
 //! Source: the REST API document of Identity Federation for AWS, version 2, and the vendor's
 //! published scripts.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use serde_json::json;
+mod give;
+mod problem;
+mod reply;
+mod route;
+mod shown;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use problem::Problem;
+use reply::{Login, Reply, Stamps};
+pub use route::{COMMON, ROWS, Row, VERSIONS, What};
+use route::{NoRoute, Route};
 
 use super::peoples::Asker;
-use super::{Deps, Guest};
-use crate::config::Mount;
-use crate::http::{Refused, Request, Response};
+use super::{Deps, Guest, Patience};
+use crate::config::{self, Mount};
+use crate::grants::Wanted;
+use crate::http::{Local, Query, Refused, Request, Response, Segments};
 use crate::people::Unproven;
+use crate::vending::{Proof, Refusal, Visit, Want};
+
+/// The protocol's name, in audit and metrics.
+const API: &str = "connectors";
 
 /// Where the API lies below its mount.
 const REST: &str = "/rest/identity-federation-for-aws/";
@@ -21,9 +34,41 @@ const REST: &str = "/rest/identity-federation-for-aws/";
 /// Where the console servlet lies.
 const SERVLET: &str = "/plugins/servlet/identity-federation-for-aws/";
 
+/// Where it signs browsers in.
+const SIGNIN: &str = "/plugins/servlet/identity-federation-for-aws/aws-console-login/";
+
+/// What answers, and that it does.
+const STATUS: &str = concat!(
+    r#"{"name":"rolecall","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#"","status":"OK"}"#
+);
+
+/// How long a request waits for upstream: its clients are people and build servers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After so many objects of a list others have their turn.
+const OFTEN: usize = 512;
+
 /// The connectors API on one mount.
 #[derive(Debug)]
-pub struct Connectors {}
+pub struct Connectors {
+    rules: Mount,
+    /// Where people's clients find the listener, where the configuration says it.
+    public_url: Option<String>,
+    tls: bool,
+    stamps: Arc<Stamps>,
+}
+
+/// One request of somebody who proved a name.
+struct Call<'a> {
+    mount: &'a Connectors,
+    deps: &'a Deps,
+    guest: &'a Guest,
+    asker: &'a Asker,
+    route: Route<'a>,
+    request: &'a Request,
+}
 
 /// Whether this path below a mount is this protocol's.
 pub(super) fn owns(below: &str) -> bool {
@@ -32,47 +77,126 @@ pub(super) fn owns(below: &str) -> bool {
 
 impl Connectors {
     /// Serves what this mount's configuration says.
-    pub fn new(_rules: &Mount, _deps: &Deps) -> Self {
-        Self {}
+    pub fn new(rules: &Mount, listener: &config::Listener) -> Self {
+        Self {
+            rules: rules.clone(),
+            public_url: listener.public_url.clone(),
+            tls: listener.tls.is_some(),
+            stamps: Arc::default(),
+        }
     }
 
     /// Answers one request for this path below the mount.
-    #[expect(clippy::unused_async, reason = "routes ask vending")]
     pub async fn answer(
         &self,
-        _deps: &Deps,
-        _guest: &Guest,
-        _below: &str,
+        deps: &Deps,
+        guest: &Guest,
+        below: &str,
         asker: Result<Asker, Unproven>,
-        _request: &Request,
+        request: &Request,
     ) -> Response {
-        match asker {
-            Ok(_) => fail(StatusCode::NOT_FOUND, "not found"),
-            Err(_) => fail(StatusCode::UNAUTHORIZED, "log in first"),
+        let stamp = self.stamps.stamp(&deps.clock);
+        let served = match &asker {
+            Ok(asker) => self.serve(deps, guest, below, asker, request).await,
+            Err(unproven) => Err(Problem::from(*unproven)),
+        };
+        let (reply, login) = match served {
+            Ok(reply) => (reply, Login::Ok),
+            Err(problem) => {
+                let login = problem.login();
+                (problem.into_reply(), login)
+            }
+        };
+        let name = asker.as_ref().ok().map(|asker| &*asker.name);
+        stamp.answer(reply, name, login, request.headers())
+    }
+
+    /// What the guard refuses.
+    pub(super) fn refuse(&self, deps: &Deps, refused: Refused, request: &Request) -> Response {
+        let problem = Problem::from(refused);
+        let login = problem.login();
+        let stamp = self.stamps.stamp(&deps.clock);
+        stamp.answer(problem.into_reply(), None, login, request.headers())
+    }
+
+    async fn serve(
+        &self,
+        deps: &Deps,
+        guest: &Guest,
+        below: &str,
+        asker: &Asker,
+        request: &Request,
+    ) -> Result<Reply, Problem> {
+        let segments = Segments::parse(below).map_err(|_hostile| NoRoute::NotFound)?;
+        let route = Route::parse(request.method().as_str(), &segments)?;
+        let call = Call {
+            mount: self,
+            deps,
+            guest,
+            asker,
+            route,
+            request,
+        };
+        match route.row.what {
+            What::List => shown::list(&call).await,
+            What::Show => shown::show(&call).await,
+            What::Identity => give::identity(&call).await,
+            What::Credentials => give::credentials(&call).await,
+            What::ConsoleUrl => give::console_url(&call).await,
+            What::Registry => give::registry(&call).await,
+            What::Signin => give::signin(&call).await,
+            What::Status => Ok(Reply::text(STATUS.into())),
         }
     }
 }
 
-/// What the guard refuses.
-pub(super) fn refuse(_refused: Refused) -> Response {
-    fail(StatusCode::FORBIDDEN, "refused")
+impl Call<'_> {
+    /// What vending knows of who asks.
+    fn visit(&self) -> &Visit {
+        self.asker.visit(self.guest)
+    }
+
+    fn query(&self) -> Query<'_> {
+        Query::parse(self.request.uri().query())
+    }
+
+    fn want(&self, role: Wanted) -> Want {
+        let patience = match self.deps.patience {
+            Patience::Known => PATIENCE,
+            Patience::Fixed(patience) => patience,
+        };
+        Want {
+            role,
+            proof: Proof::Shown,
+            identity: None,
+            patience,
+            api: API,
+        }
+    }
+
+    /// Vending refused this.
+    fn refused(&self, refusal: Refusal, wanted: Wanted) -> Problem {
+        let vending = &self.deps.vending;
+        Problem::of(refusal, || vending.delay(self.visit(), &self.want(wanted)))
+    }
+
+    /// Where people's clients find this mount: never what a request's `Host` says.
+    fn base_url(&self) -> String {
+        let prefix = &self.mount.rules.prefix;
+        if let Some(url) = &self.mount.public_url {
+            return format!("{}{prefix}", url.trim_end_matches('/'));
+        }
+        let scheme = if self.mount.tls { "https" } else { "http" };
+        match self.guest.connection.local {
+            Local::Tcp { address, .. } => format!("{scheme}://{address}{prefix}"),
+            Local::Unix => prefix.clone(),
+        }
+    }
 }
 
-fn fail(status: StatusCode, message: &str) -> Response {
-    let body = json!({
-        "message": message,
-        "status-code": status.as_u16(),
-        "errorMessages": [message],
-        "errors": {},
-    });
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let json = HeaderValue::from_static("application/json;charset=UTF-8");
-    headers.insert(CONTENT_TYPE, json);
-    headers.insert(
-        CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, no-store, no-transform"),
-    );
-    response
+/// Lists may be long, and the thread is everybody's.
+async fn yield_often(done: usize) {
+    if done.is_multiple_of(OFTEN) {
+        tokio::task::yield_now().await;
+    }
 }

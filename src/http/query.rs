@@ -1,0 +1,59 @@
+//! The query of a request target.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// The pairs of a query, decoded, in the order in which they were sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    /// Splits and decodes the query of a request target.
+    pub fn parse(query: Option<&'a str>) -> Self {
+        let pairs = query.unwrap_or_default().split('&');
+        let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        });
+        Self(pairs.collect())
+    }
+
+    /// The first value of this name; empty where the name stands alone.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        let own = self.0.iter().find(|(known, _)| *known == name);
+        own.map(|(_, value)| value.as_ref())
+    }
+
+    /// All values of this name.
+    pub fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        let own = self.0.iter().filter(move |(known, _)| *known == name);
+        own.map(|(_, value)| value.as_ref())
+    }
+}
+
+/// As forms are encoded: `+` is a space. What is no UTF-8 can be no value of ours.
+fn decode(raw: &str) -> Cow<'_, str> {
+    if !raw.contains(['%', '+']) {
+        return Cow::Borrowed(raw);
+    }
+    let spaced = raw.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+    Cow::Owned(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_decoded_in_order() {
+        let query = Query::parse(Some("a=1&b=x%20y+z&a=2&withid&c=%ff&=v&"));
+        assert_eq!(query.all("a").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(query.first("b"), Some("x y z"));
+        assert_eq!(query.first("withid"), Some(""));
+        assert_eq!(query.first("c"), Some("\u{fffd}"));
+        assert_eq!(query.first("d"), None);
+        assert_eq!(Query::parse(None).first("a"), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! What people are shown of the configuration's roles and accounts: ids that stay, names, and
+//! whether programs may use them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::config::{BaseCredentials, Config, RoleKind};
+use crate::grants::{Grant, GrantedRole};
+use crate::types::{AccessKeyId, AccountAlias, Partition, RoleRef};
+
+/// What is shown of one configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    roles: HashMap<RoleRef, Arc<DeclaredRole>>,
+    ids: HashMap<Uuid, Arc<DeclaredRole>>,
+    accounts: BTreeMap<Uuid, Arc<DeclaredAccount>>,
+    /// What roles are that only a grant names, by account.
+    undeclared: HashMap<AccountAlias, RoleKind>,
+    /// Grants to programs that name their roles by a template.
+    templates: Vec<Arc<Grant>>,
+}
+
+/// What is shown of a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredRole {
+    /// Its id.
+    pub id: Uuid,
+    /// The role.
+    pub role: RoleRef,
+    /// What people call it.
+    pub name: Arc<str>,
+    /// The STS call behind it.
+    pub kind: RoleKind,
+    /// Whether a grant that is not for people names it.
+    pub system: bool,
+}
+
+/// What is shown of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredAccount {
+    /// Its id.
+    pub id: Uuid,
+    /// Its alias.
+    pub alias: AccountAlias,
+    /// The id of its key, where the configuration says one.
+    pub access_key_id: Option<AccessKeyId>,
+    /// Its partition.
+    pub partition: Partition,
+}
+
+impl Declared {
+    /// What this configuration shows.
+    pub fn of(config: &Config) -> Self {
+        let for_programs = || {
+            let grants = config.grants.iter();
+            grants.filter(|grant| !grant.when.is_for_people())
+        };
+        let named: HashSet<&RoleRef> = for_programs()
+            .filter_map(|grant| grant.role.fixed())
+            .collect();
+        let templates = for_programs()
+            .filter(|grant| matches!(grant.role, GrantedRole::Template { .. }))
+            .cloned()
+            .collect();
+        let mut declared = Self {
+            templates,
+            ..Self::default()
+        };
+        for (alias, account) in &config.accounts {
+            declared.add_account(alias, account);
+            for role in account.roles.values() {
+                let reference = &role.reference;
+                let name = role.display_name.as_deref();
+                let shown = Arc::new(DeclaredRole {
+                    id: role.connector_id.unwrap_or_else(|| id_of(reference)),
+                    role: reference.clone(),
+                    name: Arc::from(name.unwrap_or(reference.role.as_str())),
+                    kind: role.kind,
+                    system: named.contains(reference) || declared.by_template(reference),
+                });
+                declared.ids.insert(shown.id, Arc::clone(&shown));
+                declared.roles.insert(reference.clone(), shown);
+            }
+        }
+        declared
+    }
+
+    /// The declared role of this id.
+    pub fn by_id(&self, id: &Uuid) -> Option<&Arc<DeclaredRole>> {
+        self.ids.get(id)
+    }
+
+    /// What is shown of a role, declared or not.
+    pub fn role(&self, role: &RoleRef) -> Arc<DeclaredRole> {
+        if let Some(declared) = self.roles.get(role) {
+            return Arc::clone(declared);
+        }
+        let kind = self.undeclared.get(&role.account).copied();
+        Arc::new(DeclaredRole {
+            id: id_of(role),
+            role: role.clone(),
+            name: Arc::from(role.role.as_str()),
+            kind: kind.unwrap_or_default(),
+            system: self.by_template(role),
+        })
+    }
+
+    /// The declared roles.
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<DeclaredRole>> {
+        self.roles.values()
+    }
+
+    /// The accounts, by id.
+    pub const fn accounts(&self) -> &BTreeMap<Uuid, Arc<DeclaredAccount>> {
+        &self.accounts
+    }
+
+    fn add_account(&mut self, alias: &AccountAlias, account: &crate::config::Account) {
+        let access_key_id = match &account.base {
+            BaseCredentials::Key { id, .. } => Some(id.clone()),
+            BaseCredentials::Environment
+            | BaseCredentials::Profile(_)
+            | BaseCredentials::WebIdentity { .. }
+            | BaseCredentials::Process(_)
+            | BaseCredentials::Endpoint { .. }
+            | BaseCredentials::Imds
+            | BaseCredentials::Role(_)
+            | BaseCredentials::CallerToken
+            | BaseCredentials::Local => None,
+        };
+        if let Some(defaults) = &account.defaults {
+            self.undeclared.insert(alias.clone(), defaults.kind);
+        }
+        let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, alias.as_str().as_bytes());
+        let shown = DeclaredAccount {
+            id,
+            alias: alias.clone(),
+            access_key_id,
+            partition: account.partition.clone(),
+        };
+        self.accounts.insert(id, Arc::new(shown));
+    }
+
+    fn by_template(&self, role: &RoleRef) -> bool {
+        let mut templates = self.templates.iter();
+        templates.any(|grant| grant.role.may_be(role))
+    }
+}
+
+/// The id of a role that is given none: the same on every host and after every restart.
+fn id_of(role: &RoleRef) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, role.to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::embedded;
+    use crate::grants::{GrantId, GroupWhen, Patterns, Template, When};
+
+    fn config() -> Config {
+        embedded(1000, "/nowhere".into()).unwrap()
+    }
+
+    fn demo(config: &Config) -> Arc<DeclaredRole> {
+        let role = RoleRef::parse("local/demo").unwrap();
+        Declared::of(config).role(&role)
+    }
+
+    #[test]
+    fn connectors_ids_are_those_of_their_names() {
+        let shown = demo(&config());
+        // uuidgen --sha1 --namespace @url --name local/demo
+        assert_eq!(shown.id.to_string(), "18e9efa7-5638-54ff-a213-3202591f7f21");
+        assert_eq!((&*shown.name, shown.kind), ("demo", RoleKind::AssumeRole));
+        let other = RoleRef::parse("local/other").unwrap();
+        let declared = Declared::of(&config());
+        assert_ne!(declared.role(&other).id, shown.id);
+        assert_eq!(declared.by_id(&shown.id), Some(&shown));
+        assert_eq!(declared.by_id(&declared.role(&other).id), None);
+    }
+
+    #[test]
+    fn connectors_are_of_the_system_where_a_program_has_them() {
+        let role = RoleRef::parse("local/demo").unwrap();
+        let grant = |when| Grant::of(GrantId::Grant(1), role.clone(), when, Template::text("x"));
+        let system = |grants: Vec<Grant>| {
+            let mut config = config();
+            config.grants = grants.into_iter().map(Arc::new).collect();
+            demo(&config).system
+        };
+        assert!(demo(&config()).system, "a user's programs");
+        assert!(!system(vec![]));
+        let anyone = When {
+            anyone: true,
+            ..When::default()
+        };
+        assert!(system(vec![grant(anyone)]));
+        let principal = When {
+            principal: Some(Patterns::default()),
+            ..When::default()
+        };
+        let group = When {
+            groups: Some(GroupWhen::default()),
+            ..When::default()
+        };
+        assert!(!system(vec![
+            grant(principal.clone()),
+            grant(group.clone())
+        ]));
+        let unit = When {
+            unit: Some(Patterns::default()),
+            ..group
+        };
+        assert!(system(vec![grant(principal), grant(unit)]));
+    }
+}
