@@ -95,7 +95,7 @@ impl Peoples {
         })?;
         let mut asker = match guarded {
             Ok(()) => self.prove(deps, mount, guest, request).await,
-            Err(refused) => return Some(mount.refuse(deps, below, refused, request)),
+            Err(refused) => return Some(mount.refuse(deps, below, refused)),
         };
         let failed = asker.as_ref().err().and_then(Unproven::retry_after);
         let cookie = asker.as_mut().ok().and_then(|asker| asker.cookie.take());
@@ -179,9 +179,9 @@ impl Mounted {
         (self.connectors.is_some() && connectors::owns(below)) || self.accounts.is_some()
     }
 
-    fn refuse(&self, deps: &Deps, below: &str, refused: Refused, request: &Request) -> Response {
+    fn refuse(&self, deps: &Deps, below: &str, refused: Refused) -> Response {
         match self.connectors.as_ref().filter(|_| connectors::owns(below)) {
-            Some(connectors) => connectors.refuse(deps, refused, request),
+            Some(connectors) => connectors.refuse(deps, refused),
             None => accounts::refuse(refused),
         }
     }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use rolecall::config::{Bind, Config, embedded};
+use rolecall::grants::Way;
 use tempfile::TempDir;
 
 use crate::support::client::{Answer, Connection, ask, request};
@@ -237,7 +238,7 @@ async fn connectors_are_nobodys_who_is_not_known() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = own_config(&directory);
     for mount in &mut config.listeners[1].mounts {
-        mount.authenticate.clear();
+        mount.authenticate = vec![Way::Basic];
     }
     let daemon = TestDaemon::start_with(directory, config);
     for path in ["/connectors", "/status/info", "/connectors/x/credentials"] {

@@ -105,7 +105,8 @@ impl Connection {
             headers,
             body: String::new(),
         };
-        if status >= 200 && with_body {
+        let has_body = status >= 200 && !matches!(status, 204 | 304);
+        if has_body && with_body {
             let length = answer
                 .header("content-length")
                 .parse()

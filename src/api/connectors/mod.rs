@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use problem::Problem;
-use reply::{Login, Reply, Stamps};
+use reply::{Login, Reply, Stamps, Who};
 pub use route::{COMMON, ROWS, Row, VERSIONS, What};
 use route::{NoRoute, Route};
 
@@ -98,7 +98,7 @@ impl Connectors {
         let stamp = self.stamps.stamp(&deps.clock);
         let served = match &asker {
             Ok(asker) => self.serve(deps, guest, below, asker, request).await,
-            Err(unproven) => Err(Problem::from(*unproven)),
+            Err(unproven) => Err(Problem::from(unproven)),
         };
         let (reply, login) = match served {
             Ok(reply) => (reply, Login::Ok),
@@ -107,16 +107,25 @@ impl Connectors {
                 (problem.into_reply(), login)
             }
         };
-        let name = asker.as_ref().ok().map(|asker| &*asker.name);
-        stamp.answer(reply, name, login, request.headers())
+        let who = match &asker {
+            Ok(asker) => Some(Who {
+                name: &asker.name,
+                session: asker.session.as_deref(),
+            }),
+            Err(unproven) => unproven.name().map(|name| Who {
+                name,
+                session: None,
+            }),
+        };
+        stamp.answer(reply, who, login)
     }
 
     /// What the guard refuses.
-    pub(super) fn refuse(&self, deps: &Deps, refused: Refused, request: &Request) -> Response {
+    pub(super) fn refuse(&self, deps: &Deps, refused: Refused) -> Response {
         let problem = Problem::from(refused);
         let login = problem.login();
         let stamp = self.stamps.stamp(&deps.clock);
-        stamp.answer(problem.into_reply(), None, login, request.headers())
+        stamp.answer(problem.into_reply(), None, login)
     }
 
     async fn serve(

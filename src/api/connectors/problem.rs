@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::reply::{Login, Reply};
@@ -86,7 +86,7 @@ impl Problem {
     /// A session or what it was to be exchanged for was refused.
     pub(super) fn of(refusal: Refusal, delay: impl FnOnce() -> Delay) -> Self {
         match refusal {
-            Refusal::NotIdentified => Self::from(Unproven::Missing),
+            Refusal::NotIdentified => Self::from(&Unproven::Missing),
             Refusal::NoGrant | Refusal::SeveralRoles | Refusal::NoSuchRole => {
                 Self::new(StatusCode::FORBIDDEN, "you may not use this connector")
             }
@@ -149,19 +149,44 @@ impl Problem {
     }
 }
 
-impl From<Unproven> for Problem {
-    fn from(unproven: Unproven) -> Self {
-        let (login, message) = match unproven {
-            Unproven::Missing => (Login::Out, "log in first"),
-            Unproven::Wrong => (Login::Failed, "the name or its password or token is wrong"),
+impl From<&Unproven> for Problem {
+    fn from(unproven: &Unproven) -> Self {
+        let (status, login, message) = match unproven {
+            Unproven::Missing => (StatusCode::UNAUTHORIZED, Login::Out, "log in first"),
+            Unproven::Wrong => (
+                StatusCode::UNAUTHORIZED,
+                Login::Failed,
+                "the name or its password or token is wrong",
+            ),
+            Unproven::Throttled(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                Login::Denied,
+                "too many passwords or tokens were wrong; try again later",
+            ),
+            Unproven::NotMember(_) => (
+                StatusCode::FORBIDDEN,
+                Login::Unauthorised,
+                "you are in none of the groups that may use this",
+            ),
+            Unproven::ForeignProxy => (
+                StatusCode::FORBIDDEN,
+                Login::Failed,
+                "only the proxy may say who asks",
+            ),
+            Unproven::CrossSite(_) => (
+                StatusCode::FORBIDDEN,
+                Login::Ok,
+                "XSRF check failed: send X-Atlassian-Token: no-check",
+            ),
+            Unproven::NotReady => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Login::Out,
+                "who you are cannot be looked up now; try again",
+            ),
         };
-        let problem = Self::new(StatusCode::UNAUTHORIZED, message);
         Self {
             login,
-            ..problem.with(
-                WWW_AUTHENTICATE,
-                "Basic realm=\"rolecall\", charset=\"UTF-8\"",
-            )
+            ..Self::new(status, message)
         }
     }
 }
@@ -236,6 +261,32 @@ mod tests {
                 r#"{{"message":"{message}","status-code":400,"errorMessages":["{message}"],"errors":{{"name":"is empty","type":"is missing"}}}}"#
             )
         );
+    }
+
+    #[test]
+    fn connectors_proofs_that_fail_are_told_in_seraphs_words() {
+        let name = std::sync::Arc::from("jane");
+        for (unproven, status, reason) in [
+            (Unproven::Missing, 401, "OUT"),
+            (Unproven::Wrong, 401, "AUTHENTICATED_FAILED"),
+            (
+                Unproven::Throttled(std::time::Duration::from_secs(5)),
+                429,
+                "AUTHENTICATION_DENIED",
+            ),
+            (
+                Unproven::NotMember(std::sync::Arc::clone(&name)),
+                403,
+                "AUTHORISATION_FAILED",
+            ),
+            (Unproven::ForeignProxy, 403, "AUTHENTICATED_FAILED"),
+            (Unproven::CrossSite(name), 403, "OK"),
+            (Unproven::NotReady, 503, "OUT"),
+        ] {
+            let problem = Problem::from(&unproven);
+            assert_eq!(problem.login().as_str(), reason, "{unproven}");
+            assert_eq!(told(problem).0, status, "{unproven}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
@@ -36,16 +36,31 @@ pub(super) enum Login {
     Out,
     /// What was shown is wrong.
     Failed,
+    /// What was shown was not looked at.
+    Denied,
+    /// Who asks may not come in.
+    Unauthorised,
 }
 
 impl Login {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "OK",
             Self::Out => "OUT",
             Self::Failed => "AUTHENTICATED_FAILED",
+            Self::Denied => "AUTHENTICATION_DENIED",
+            Self::Unauthorised => "AUTHORISATION_FAILED",
         }
     }
+}
+
+/// Who is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// What its session may be called, where it has one.
+    pub(super) session: Option<&'a str>,
 }
 
 /// An answer under way.
@@ -155,10 +170,9 @@ impl Stamps {
         }
     }
 
-    /// The same for the same person and cookie.
-    fn session(&self, name: &str, request: &HeaderMap) -> String {
-        let cookie = request.get(COOKIE).map(HeaderValue::as_bytes);
-        let mut hash = self.key.hash_one((name, cookie));
+    /// The same for the same person and session.
+    fn session(&self, who: &Who<'_>) -> String {
+        let mut hash = self.key.hash_one((who.name, who.session));
         let mut id = String::with_capacity(7);
         for _ in 0..7 {
             let digit = usize::try_from(hash % 36).unwrap_or_default();
@@ -177,13 +191,7 @@ impl Drop for Stamp<'_> {
 
 impl Stamp<'_> {
     /// The answer to the request, for whom it is of.
-    pub(super) fn answer(
-        &self,
-        reply: Reply,
-        name: Option<&str>,
-        login: Login,
-        request: &HeaderMap,
-    ) -> Response {
+    pub(super) fn answer(&self, reply: Reply, who: Option<Who<'_>>, login: Login) -> Response {
         let Reply {
             status,
             body,
@@ -200,8 +208,9 @@ impl Stamp<'_> {
             CACHE_CONTROL,
             HeaderValue::from_static("no-cache, no-store, no-transform"),
         );
-        let session = name.map(|name| self.stamps.session(name, request));
-        let name = utf8_percent_encode(name.unwrap_or("anonymous"), UNSAFE).to_string();
+        let session = who.map(|who| self.stamps.session(&who));
+        let name = who.map_or("anonymous", |who| who.name);
+        let name = utf8_percent_encode(name, UNSAFE).to_string();
         let texts = [
             (X_AREQUESTID, Some(self.id.as_str())),
             (X_ASESSIONID, session.as_deref()),
@@ -225,7 +234,11 @@ mod tests {
     fn answer(name: Option<&str>) -> Response {
         let stamps = Stamps::default();
         let stamp = stamps.stamp(&Clock::System);
-        stamp.answer(Reply::json(&"x"), name, Login::Ok, &HeaderMap::new())
+        let who = name.map(|name| Who {
+            name,
+            session: None,
+        });
+        stamp.answer(Reply::json(&"x"), who, Login::Ok)
     }
 
     #[test]
