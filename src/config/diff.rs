@@ -85,6 +85,10 @@ fn listeners(old: &[Listener], new: &[Listener], restart: &mut Vec<String>) {
             ("tokenless", was.tokenless != is.tokenless),
             ("select", was.select != is.select),
             ("token", was.tokens != is.tokens),
+            ("mount", was.mounts != is.mounts),
+            ("peers", was.peers != is.peers),
+            ("public-url", was.public_url != is.public_url),
+            ("tls", was.tls != is.tls),
         ];
         restart.extend(changed(&keys).map(|key| format!("[[listener]] {name}: {key}")));
     }

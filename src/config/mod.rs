@@ -26,6 +26,7 @@ pub use people::{Administrator, Console, Ldap, Mount, Oidc, People, ProxyHeader,
 pub use prefetch::Ahead;
 pub use problem::{Problem, Severity};
 pub use raw::Position;
+pub use secret_source::{SecretError, SecretPlace};
 pub use surroundings::{Purpose, Surroundings};
 
 use std::collections::BTreeMap;
@@ -108,7 +109,8 @@ pub struct Listener {
     pub mounts: Vec<Mount>,
     /// Which other hosts may connect.
     pub peers: Vec<IpNet>,
-    /// Where people's clients find it: answers name this, never the `Host` of a request.
+    /// Where people's clients find it, without a slash at its end: answers name this, never the
+    /// `Host` of a request.
     pub public_url: Option<String>,
     /// Its certificate.
     pub tls: Option<Tls>,
@@ -493,6 +495,14 @@ impl Listener {
         self.apis
             .iter()
             .any(|api| matches!(api, Api::Imds | Api::Container))
+    }
+
+    /// The origin of its public URL, as browsers write it, and the path below that.
+    pub fn public(&self) -> Option<(&str, &str)> {
+        let url = self.public_url.as_deref()?;
+        let (_, rest) = url.split_once("://")?;
+        let path = rest.find('/').map_or(0, |at| rest.len() - at);
+        url.split_at_checked(url.len() - path)
     }
 }
 

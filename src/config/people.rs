@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Api, Config};
+use super::{Api, SecretPlace};
 use crate::grants::Way;
 
 /// `[people]`.
@@ -99,12 +99,12 @@ pub struct Mount {
 }
 
 /// `listener.tls`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// The certificate chain, PEM.
     pub certificate: PathBuf,
     /// Its key, PEM.
-    pub key: SecretString,
+    pub key: SecretPlace,
     /// Whose certificates clients may show.
     pub client_ca: Option<PathBuf>,
 }
@@ -137,17 +137,18 @@ impl People {
         let said = said.into_iter().filter(|(_, said)| *said);
         said.map(|(way, _)| way).collect()
     }
-}
 
-impl Config {
-    /// Mounts that name no way take all that are there, and the daemon's own tokens.
-    pub(super) fn take_usual_ways(&mut self) {
-        let mut usual = self.people.ways();
-        usual.push(Way::Token);
-        let mounts = self.listeners.iter_mut().flat_map(|one| &mut one.mounts);
-        for mount in mounts.filter(|mount| mount.authenticate.is_empty()) {
-            mount.authenticate.clone_from(&usual);
+    /// The same on this listener, with the daemon's own tokens: a proxy's header counts on the
+    /// proxy's listener, and nothing else does there.
+    pub fn ways_on(&self, listener: &str) -> Vec<Way> {
+        let proxy = self.proxy_header.as_ref();
+        if proxy.is_some_and(|proxy| &*proxy.listener == listener) {
+            return vec![Way::ProxyHeader];
         }
+        let mut ways = self.ways();
+        ways.retain(|way| *way != Way::ProxyHeader);
+        ways.push(Way::Token);
+        ways
     }
 }
 

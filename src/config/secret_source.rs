@@ -140,6 +140,59 @@ impl SecretSource {
     }
 }
 
+/// A secret that may be replaced while the daemon runs: it is read where it is used, each time by
+/// the rules for secrets.
+#[derive(Clone)]
+pub struct SecretPlace {
+    source: SecretSource,
+    surroundings: Surroundings,
+}
+
+/// A secret cannot be read any more.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SecretError(#[from] Unreadable);
+
+impl SecretPlace {
+    pub(super) const fn new(source: SecretSource, surroundings: Surroundings) -> Self {
+        Self {
+            source,
+            surroundings,
+        }
+    }
+
+    /// Reads it now.
+    pub fn read(&self) -> Result<SecretString, SecretError> {
+        Ok(self.source.try_read(&self.surroundings)?)
+    }
+
+    /// The file that holds it, where one does.
+    pub fn file(&self) -> Option<PathBuf> {
+        match &self.source {
+            SecretSource::Credential(name) => {
+                let directory = self.surroundings.variable("CREDENTIALS_DIRECTORY")?;
+                Some(self.surroundings.path(&Path::new(&directory).join(name)))
+            }
+            SecretSource::File(path) => Some(self.surroundings.path(path)),
+            SecretSource::Environment(_) => None,
+        }
+    }
+}
+
+impl PartialEq for SecretPlace {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for SecretPlace {}
+
+impl std::fmt::Debug for SecretPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
 impl Unreadable {
     /// Whether the service may well see what this process does not.
     fn is_only_ours(&self) -> bool {

@@ -56,10 +56,85 @@ pub(super) const LISTENER: Shape = Shape::new(
             "who has several roles gets the `first`; `only`: none, unless it asks for one by name",
         )
         .default("\"first\""),
-        Key::later("peers"),
-        Key::later("public-url"),
-        Key::later("tls"),
-        Key::later("mount"),
+        Key::new(
+            "peers",
+            Kind::Many(&Kind::Text),
+            "networks that may connect from elsewhere; who proves a name from there needs `tls`",
+        )
+        .default("this host and its containers; anybody where only `metrics` is served"),
+        Key::new(
+            "public-url",
+            Kind::Text,
+            "where people find it, through a proxy for example: its host is accepted, people's APIs answer below its path too, and links are made of it",
+        ),
+        Key::new(
+            "tls",
+            Kind::Table(&TLS),
+            "the certificate of its TCP sockets; unix sockets stay plain",
+        ),
+        Key::new(
+            "mount",
+            Kind::Tables(&MOUNT),
+            "where people's APIs are served, each place with rules of its own",
+        )
+        .default("`/`, and `/afp-api/latest` for `accounts`"),
+    ],
+);
+
+const TLS: Shape = Shape::new(
+    "A certificate. All its files are read again when they change.",
+    &[
+        Key::new(
+            "certificate",
+            Kind::Path,
+            "the certificate and those between it and its authority, PEM",
+        )
+        .required(),
+        Key::new("key", Kind::Secret, "its key, PEM").required(),
+        Key::new(
+            "client-ca",
+            Kind::Path,
+            "authorities whose certificates clients may show, PEM; a trusted proxy is known by its own",
+        ),
+    ],
+);
+
+const MOUNT: Shape = Shape::new(
+    "A path where APIs for people are served. The longest prefix that fits is the one that counts.",
+    &[
+        Key::new("prefix", Kind::Text, "how paths there begin; `/` for all").required(),
+        Key::new(
+            "apis",
+            Kind::Many(&Kind::Word(&[now("accounts"), now("connectors")])),
+            "what is served there; what no mount names is served where it is by default",
+        )
+        .default("those of the listener; `accounts` on a machine mount"),
+        Key::new(
+            "authenticate",
+            Kind::Many(&Kind::Word(&[
+                now("basic"),
+                now("pam"),
+                now("ldap"),
+                now("oidc"),
+                now("token"),
+                now("proxy-header"),
+                now("peer"),
+            ])),
+            "what proves a name, in the order in which it is tried; `peer`: the kernel says who is connected",
+        )
+        .default("what `[people]` names, and `token`; `peer` on a machine mount"),
+        Key::new(
+            "require-group",
+            Kind::Many(&Kind::Text),
+            "who is in none of these groups is refused before any grant is looked at",
+        ),
+        Key::new("console", Kind::Flag, "whether console URLs are made").default("true"),
+        Key::new(
+            "machine",
+            Kind::Flag,
+            "serve instance metadata, without ImdsTokens, to hosts that are known by their address: who has exactly one role gets it",
+        )
+        .default("false"),
     ],
 );
 

@@ -32,6 +32,25 @@ uri-file = "/run/uri"
 owner = 33
 bearer = true
 
+[[listener]]
+name = "api"
+bind = "0.0.0.0:8169"
+apis = ["accounts", "connectors"]
+peers = ["10.0.0.0/8", "2001:db8::/32"]
+public-url = "https://aws.example/context"
+tls = { certificate = "/etc/tls.crt", key = "env:SECRET", client-ca = "/etc/proxies.crt" }
+
+[[listener.mount]]
+prefix = "/people"
+apis = ["connectors"]
+authenticate = ["peer", "token"]
+require-group = ["aws-users", "others"]
+console = false
+
+[[listener.mount]]
+prefix = "/machine"
+machine = true
+
 [account.prod]
 id = "123456789012"
 partition = "aws-cn"

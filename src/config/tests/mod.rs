@@ -9,6 +9,7 @@ mod examples;
 mod files;
 mod grants;
 mod issuers;
+mod mounts;
 mod narrowing;
 mod people;
 mod prefetch;

@@ -4,8 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::reader::{Reader, Spot};
-use crate::config::{Api, Bind, Instance, Listener, Mount, TokenFile};
+use super::url::Url;
+use crate::config::{Api, Bind, Instance, Listener, Tls, TokenFile};
 use crate::grants::Select;
 
 /// A bind that is none.
@@ -57,11 +60,6 @@ pub(super) fn listener(reader: &Reader<'_>) -> Option<Listener> {
         .iter()
         .filter_map(|spot| spot.parse(reader.problems(), host))
         .collect();
-    let peoples: Vec<Api> = apis
-        .iter()
-        .copied()
-        .filter(|api| api.is_for_people())
-        .collect();
     let listener = Listener {
         name: name?,
         binds,
@@ -80,13 +78,14 @@ pub(super) fn listener(reader: &Reader<'_>) -> Option<Listener> {
         },
         tokenless: reader.flag("tokenless").unwrap_or_default(),
         tokens: reader.tables("token").iter().filter_map(token).collect(),
-        mounts: Mount::defaults(&peoples, &[]),
-        peers: Vec::new(),
-        public_url: None,
-        tls: None,
+        mounts: Vec::new(),
+        peers: peers(reader),
+        public_url: public_url(reader),
+        tls: reader.table("tls").as_ref().and_then(tls),
     };
     check_apis(reader, &listener);
     check_reach(reader, &listener);
+    check_doors(reader, &listener);
     Some(listener)
 }
 
@@ -99,7 +98,7 @@ fn listener_name(text: &str) -> Result<Arc<str>, &'static str> {
     }
 }
 
-fn api(name: &str) -> Option<Api> {
+pub(super) fn api(name: &str) -> Option<Api> {
     match name {
         "imds" => Some(Api::Imds),
         "container" => Some(Api::Container),
@@ -163,6 +162,31 @@ fn leaf(reader: &Reader<'_>, key: &str) -> Option<String> {
         } else {
             Err("it is letters, digits, `-`, `.` and `_`")
         }
+    })
+}
+
+fn peers(reader: &Reader<'_>) -> Vec<IpNet> {
+    let spots = reader.texts("peers");
+    let networks = spots.iter();
+    networks
+        .filter_map(|spot| super::grant::network(reader, spot))
+        .collect()
+}
+
+fn public_url(reader: &Reader<'_>) -> Option<String> {
+    reader.parsed("public-url", |text| {
+        let url = Url::parse(text).map_err(|error| error.to_string())?;
+        let path = super::mount::prefix(&url.path).map_err(|error| error.to_string())?;
+        Ok::<_, String>(url.origin() + &path)
+    })
+}
+
+fn tls(reader: &Reader<'_>) -> Option<Tls> {
+    let key = reader.secret_place("key");
+    Some(Tls {
+        certificate: reader.path("certificate")?.value,
+        key: key?,
+        client_ca: reader.path("client-ca").map(|spot| spot.value),
     })
 }
 
@@ -232,6 +256,30 @@ fn check_apis(reader: &Reader<'_>, listener: &Listener) {
             .problems()
             .warning(&reader.place("tokenless"), "any request of a granted process is served without a token, also one that somebody else made it send")
             .hint("leave `tokenless` out where clients can send `Authorization`");
+    }
+}
+
+/// What lets people in would let others in to what is for programs of this host.
+fn check_doors(reader: &Reader<'_>, listener: &Listener) {
+    if listener.is_for_this_host() {
+        for key in ["tls", "peers", "public-url", "mount"] {
+            if let Some(at) = reader.own(key) {
+                let message =
+                    format!("`{key}` has no place on a listener of `imds` or `container`");
+                reader.problems().error(&at, message).hint(
+                    "they answer programs of this host alone; serve people on a listener of its own",
+                );
+            }
+        }
+        if listener.apis.iter().any(|api| api.is_for_people()) {
+            reader
+                .problems()
+                .error(
+                    &reader.place("apis"),
+                    "`imds` and `container` share no listener with APIs for people",
+                )
+                .hint("who may connect and what a request proves are told otherwise there; write a listener of its own");
+        }
     }
 }
 

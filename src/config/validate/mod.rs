@@ -8,6 +8,7 @@ mod daemon;
 mod grant;
 mod issuer;
 mod listener;
+mod mount;
 mod people;
 mod policy;
 mod reach;
@@ -80,7 +81,7 @@ pub(super) fn validate(
         runtime: runtime::runtime(&root),
         admin_socket: daemon::admin_socket(&root),
     };
-    config.take_usual_ways();
+    mount::settle(&root, &mut config);
     people::check(&root, &config);
     chains::check(&root, &config);
     issuer::check(&root, &config);

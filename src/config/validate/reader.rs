@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use crate::config::duration;
 use crate::config::problem::{At, Problems};
 use crate::config::raw::{Data, Entry, Table, Value};
-use crate::config::secret_source::SecretSource;
+use crate::config::secret_source::{SecretPlace, SecretSource};
 use crate::config::suggest;
 use crate::config::surroundings::Surroundings;
 use crate::grants::{Pattern, Patterns};
@@ -191,6 +191,13 @@ impl<'a> Reader<'a> {
         source
             .value
             .read(self.cx.surroundings, &source.at, self.cx.problems)
+    }
+
+    /// A secret that is read where it is used, if it can be read now.
+    pub(super) fn secret_place(&self, key: &str) -> Option<SecretPlace> {
+        self.secret(key)?;
+        let source = SecretSource::parse(self.text(key)?.value).ok()?;
+        Some(SecretPlace::new(source, self.cx.surroundings.clone()))
     }
 
     /// One text or a list of them.

@@ -24,6 +24,7 @@ pub(super) struct Url {
     pub(super) text: String,
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) path: String,
     pub(super) is_plain: bool,
 }
 
@@ -67,8 +68,28 @@ impl Url {
             text: text.to_owned(),
             host,
             port,
+            path: uri.path().to_owned(),
             is_plain,
         })
+    }
+
+    /// Its scheme, host, and port where it is not the scheme's own: as browsers write it.
+    pub(super) fn origin(&self) -> String {
+        let (scheme, usual) = if self.is_plain {
+            ("http", 80)
+        } else {
+            ("https", 443)
+        };
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        if self.port == usual {
+            format!("{scheme}://{host}")
+        } else {
+            format!("{scheme}://{host}:{}", self.port)
+        }
     }
 
     /// Its host, where it is an address.

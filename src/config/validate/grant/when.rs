@@ -164,7 +164,8 @@ fn addresses(keys: &Reader<'_>) -> Read<Vec<IpNet>> {
     networks.map(Some).ok_or(Wrong)
 }
 
-fn network(keys: &Reader<'_>, spot: &Spot<&str>) -> Option<IpNet> {
+/// A network, or the one address.
+pub(in crate::config::validate) fn network(keys: &Reader<'_>, spot: &Spot<&str>) -> Option<IpNet> {
     let problems = keys.problems();
     let address = || spot.value.parse::<IpAddr>().map(IpNet::from);
     let Ok(written) = spot.value.parse::<IpNet>().or_else(|_no_network| address()) else {
