@@ -134,6 +134,7 @@ mod tests {
         ),
         ("prometheus_client", &["telemetry"]),
         ("clap", &["cli"]),
+        ("rusqlite", &["store"]),
     ];
 
     #[test]

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::private_file::{self, PrivateFileError};
-use crate::secret::{ExposeSecret, SEAL_KEY_LEN, Seal, SecretBox, SecretString, random};
+use crate::secret::{ExposeSecret, NotOurs, SEAL_KEY_LEN, Seal, SecretBox, SecretString, random};
 
 /// Names a key of a ring; stands in clear before everything that the key made.
 pub(super) type KeyId = [u8; 4];
@@ -84,6 +84,17 @@ impl StateKey {
         let key = SecretBox::new(Box::new(*bytes));
         Seal::new(&key).ok().map(Self).ok_or(StateKeyError)
     }
+
+    /// Seals a small text at rest. `context` must be the same when it is opened.
+    pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyRingError> {
+        let sealed = self.0.seal(context, plain);
+        sealed.map_err(|_unspecified| KeyRingError::Random)
+    }
+
+    /// Opens in place what [`Self::seal`] made; returns the plain text's part of `sealed`.
+    pub fn open<'a>(&self, context: &[u8], sealed: &'a mut [u8]) -> Result<&'a [u8], NotOurs> {
+        self.0.open(context, sealed)
+    }
 }
 
 impl KeyRing {
@@ -130,6 +141,25 @@ impl KeyRing {
         };
         ring.keep(state_key)?;
         Ok(ring)
+    }
+
+    /// Seals the ring of this name with `new` from now on; whether there is one. One that is sealed
+    /// with it already stays as it is.
+    pub fn seal_again(
+        directory: &Path,
+        name: &str,
+        old: Option<&StateKey>,
+        new: &StateKey,
+    ) -> Result<bool, KeyRingError> {
+        let path = directory.join(format!("{name}.keys"));
+        let read = match Self::read(&path, old) {
+            Err(KeyRingError::OtherStateKey(_)) => Self::read(&path, Some(new)),
+            read => read,
+        };
+        let Some(ring) = read? else {
+            return Ok(false);
+        };
+        ring.keep(Some(new)).map(|()| true)
     }
 
     fn read(path: &Path, state_key: Option<&StateKey>) -> Result<Option<Self>, KeyRingError> {

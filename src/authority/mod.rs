@@ -17,6 +17,6 @@ mod tests;
 
 pub use issuer::{Authority, IssueError, IssueRequest, Issued};
 pub use keys::{Kept, KeyRing, KeyRingError, StateKey, StateKeyError};
-pub use private_file::PrivateFileError;
+pub use private_file::{PrivateFileError, check_directory};
 pub use seals::{SEALED_OVERHEAD, Seals};
 pub use token::{SessionClaims, TokenError};

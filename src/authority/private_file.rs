@@ -39,7 +39,7 @@ pub enum PrivateFileError {
 }
 
 /// Makes the directory where there is none, and refuses one where others may replace files.
-pub(super) fn check_directory(directory: &Path) -> Result<(), PrivateFileError> {
+pub fn check_directory(directory: &Path) -> Result<(), PrivateFileError> {
     let io = |action| io_error(action, directory);
     if !directory.exists() {
         let mut builder = DirBuilder::new();

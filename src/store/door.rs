@@ -1,16 +1,19 @@
 //! What others see of the store: objects at once, writes that are waited for.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+use super::sqlite::Sqlite;
 use super::thread::{self, Desk, Job, Open};
 use super::work::Work;
 use super::{
     Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, Fault, InMemory, Objects,
     Reserved, StoreError, Token, TokenDraft, Version,
 };
+use crate::authority::StateKey;
 use crate::clock::Clock;
 
 /// The store. Clones are the same store.
@@ -44,6 +47,17 @@ impl Store {
             reserved,
             desk: Mutex::new(desk),
         }))
+    }
+
+    /// The store of this state directory, sealed with this key, else with a generated one.
+    pub fn at(directory: &Path, key: Option<StateKey>, clock: Clock) -> Self {
+        let is_new = Sqlite::is_new(directory);
+        let directory = directory.to_owned();
+        let open: Open = Box::new(move || {
+            let opened = Sqlite::open(&directory, key.as_ref())?;
+            Ok(Box::new(opened))
+        });
+        Self::new(open, is_new, clock)
     }
 
     /// A store that ends with the process.

@@ -9,6 +9,7 @@ mod backing;
 mod door;
 mod error;
 mod objects;
+mod sqlite;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -16,10 +17,11 @@ mod work;
 
 pub use backing::{Backing, Change, InMemory, Kept};
 pub use door::Store;
-pub use error::{Fault, StoreError};
+pub use error::{Cause, Fault, StoreError};
 pub use objects::{
     Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, ConnectorKind, ConnectorNames,
     Objects, Token, TokenDraft, Version,
 };
+pub use sqlite::{Backup, Rotated, backup, restore, rotate_key};
 pub use thread::Open;
 pub use work::Reserved;

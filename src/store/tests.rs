@@ -1,6 +1,7 @@
 //! The store through its door, whatever keeps it.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -152,4 +153,94 @@ async fn tokens_that_have_ended_go_with_the_next_one() {
     assert_eq!(gone, StoreError::Unknown);
     store.delete_token(second.id).await.unwrap();
     assert!(store.objects().unwrap().tokens.is_empty());
+}
+
+/// Keeps what it is given, and says of the first write that it failed.
+#[derive(Debug)]
+struct Shaky {
+    fault: Option<Fault>,
+    kept: Arc<Mutex<Vec<Account>>>,
+}
+
+impl Backing for Shaky {
+    fn read(&mut self) -> Result<Kept, Fault> {
+        let accounts = self.kept.lock().unwrap().clone();
+        Ok(Kept {
+            accounts,
+            ..Kept::default()
+        })
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Result<(), Fault> {
+        let accounts = changes.iter().filter_map(|change| match change {
+            Change::Account(account) => Some(Account::clone(account)),
+            Change::NoAccount(_)
+            | Change::Connector(_)
+            | Change::NoConnector(_)
+            | Change::Token(_)
+            | Change::NoToken(_) => None,
+        });
+        self.kept.lock().unwrap().extend(accounts);
+        self.fault.take().map_or(Ok(()), Err)
+    }
+}
+
+fn fault(cause: Cause) -> Fault {
+    let path = Arc::from(Path::new("/there"));
+    Fault::Kept { path, cause }
+}
+
+#[tokio::test]
+async fn a_store_that_could_not_be_opened_is_tried_again() {
+    let mut faults = vec![fault(Cause::Locked)];
+    let open: Open = Box::new(move || match faults.pop() {
+        Some(fault) => Err(fault),
+        None => Ok(Box::new(InMemory)),
+    });
+    let store = Store::new(open, false, Clock::System);
+    let mut changes = store.changes();
+    let locked = fault(Cause::Locked);
+    let told = changes.wait_for(|now| now.as_ref().err() == Some(&locked));
+    drop(told.await.unwrap());
+    store.create_account(account("a1")).await.unwrap();
+    assert_eq!(store.objects().unwrap().accounts.len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_write_of_which_nobody_knows_what_was_kept_it_is_read_again() {
+    let lost = fault(Cause::Failed(Arc::from("disk I/O error")));
+    let kept = Arc::default();
+    let mut faults = vec![lost.clone()];
+    let open: Open = Box::new(move || {
+        Ok(Box::new(Shaky {
+            fault: faults.pop(),
+            kept: Arc::clone(&kept),
+        }))
+    });
+    let store = Store::new(open, true, Clock::System);
+    let failed = store.create_account(account("a1")).await.unwrap_err();
+    assert_eq!(failed, StoreError::Unavailable(lost));
+    let again = store.create_account(account("a1")).await.unwrap_err();
+    assert_eq!(again, StoreError::NameTaken, "it was kept all the same");
+    assert_eq!(store.objects().unwrap().accounts.len(), 1);
+}
+
+#[tokio::test]
+async fn writers_at_once_are_all_held_to_the_rules() {
+    let store = Store::in_memory(Clock::System);
+    store.create_account(account("a1")).await.unwrap();
+    let same = || store.create_connector(connector("same", "a1", &["g"]));
+    let (first, second, third) = tokio::join!(same(), same(), same());
+    let made = [first, second, third].into_iter().flatten();
+    assert_eq!(made.count(), 1);
+    let id = store.objects().unwrap().names["same"].id;
+    let read = Some(Version(1));
+    let edit = |name| store.replace_connector(id, connector(name, "a1", &["h"]), read);
+    let (one, other) = tokio::join!(edit("x"), edit("y"));
+    let errors = [one.err(), other.err()];
+    let errors: Vec<_> = errors.into_iter().flatten().collect();
+    assert_eq!(errors, [StoreError::Changed]);
+    let objects = store.objects().unwrap();
+    let groups: Vec<_> = objects.groups.keys().map(AsRef::as_ref).collect();
+    assert_eq!(groups, ["h"]);
 }

@@ -143,7 +143,10 @@ impl Thread {
                 Ok(())
             }
             Err(fault) => {
-                drop(self.publish.send_replace(Err(fault.clone())));
+                // What was read once is served on.
+                if self.published().is_err() {
+                    drop(self.publish.send_replace(Err(fault.clone())));
+                }
                 Err(fault)
             }
         }
@@ -174,7 +177,13 @@ impl Thread {
         match &kept {
             Ok(()) if work.changes.is_empty() => {}
             Ok(()) => self.publish(work.objects),
-            Err(fault) => tracing::error!(error = %fault, "the store could not be written"),
+            Err(fault) => {
+                tracing::error!(error = %fault, "the store could not be written");
+                if !fault.is_passing() {
+                    // What is kept now is what is read when it is opened again.
+                    self.backing = None;
+                }
+            }
         }
         for tell in told {
             tell(kept.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -160,8 +160,11 @@ impl Work {
         }
         let token = Arc::new(Token {
             id: Uuid::new_v4(),
-            made: self.now,
-            draft,
+            made: whole_seconds(self.now),
+            draft: TokenDraft {
+                expires: whole_seconds(draft.expires),
+                ..draft
+            },
         });
         self.objects.put_token(Arc::clone(&token));
         self.changes.push(Change::Token(Arc::clone(&token)));
@@ -246,6 +249,12 @@ fn check_version(version: Version, expected: Option<Version>) -> Result<(), Stor
         Some(expected) if expected != version => Err(StoreError::Changed),
         Some(_) | None => Ok(()),
     }
+}
+
+/// As times are kept.
+fn whole_seconds(at: SystemTime) -> SystemTime {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 /// What an object may be called in paths: lower-case letters, digits and single dashes of its name,

@@ -1,0 +1,168 @@
+//! Copies of the store: backups, and what is brought back from them.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags, backup};
+
+use super::sealing::Keys;
+use super::{FILE, connect, fault, files, rows, schema};
+use crate::authority::StateKey;
+use crate::store::{Cause, Fault};
+
+/// Where a copy is made ready to take the store's place.
+const COMING: &str = "store.db.coming";
+/// The name of a store that could not be opened when a backup took its place.
+const DAMAGED: &str = "store.db.damaged";
+
+/// What a copy holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// How many accounts.
+    pub accounts: i64,
+    /// How many connectors.
+    pub connectors: i64,
+    /// How many tokens.
+    pub tokens: i64,
+    /// Whether it opens only together with `store.keys` of the state directory.
+    pub needs_ring: bool,
+}
+
+/// Copies the store of this directory, which a daemon may be using, to a new file. Its secrets stay
+/// sealed.
+pub fn backup(directory: &Path, to: &Path) -> Result<Backup, Fault> {
+    let file: Arc<Path> = Arc::from(directory.join(FILE));
+    if !file.exists() {
+        return Err(fault(&file, Cause::Missing));
+    }
+    let opened = connect(&file, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let from = opened.map_err(|cause| fault(&file, cause))?;
+    copy(&from, to).map_err(|cause| fault(&Arc::from(to), cause))
+}
+
+/// Puts a backup in the place of the store of this directory, which no daemon may be using. It is
+/// read whole first: one that is damaged or sealed with another key changes nothing.
+pub fn restore(directory: &Path, from: &Path, key: Option<&StateKey>) -> Result<Backup, Fault> {
+    let file: Arc<Path> = Arc::from(directory.join(FILE));
+    let only = files::only(directory).map_err(|cause| fault(&file, cause))?;
+    let coming = directory.join(COMING);
+    // What an interrupted one has left.
+    drop(fs::remove_file(&coming));
+    let checked = checked(directory, from, &coming, key);
+    let backup = checked.map_err(|cause| {
+        drop(fs::remove_file(&coming));
+        fault(&Arc::from(from), cause)
+    })?;
+    let replaced = settle(directory, &file)
+        .and_then(|()| Ok(fs::rename(&coming, &file)?))
+        .and_then(|()| Ok(File::open(directory)?.sync_all()?));
+    drop(only);
+    replaced.map_err(|cause| fault(&file, cause))?;
+    Ok(backup)
+}
+
+/// A copy that is surely whole, of this program's version, and opens with this key.
+fn checked(
+    directory: &Path,
+    from: &Path,
+    coming: &Path,
+    key: Option<&StateKey>,
+) -> Result<Backup, Cause> {
+    if !from.exists() {
+        return Err(Cause::Missing);
+    }
+    let backup = copy(&connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?, coming)?;
+    let mut connection = connect(coming, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let keys = schema::bring_up(&mut connection, |transaction, is_new| {
+        Keys::open(transaction, is_new, directory, key)
+    })?;
+    rows::read(&connection, &keys)?;
+    alone(&connection)?;
+    Ok(backup)
+}
+
+/// A copy in a file of its own, checked.
+fn copy(from: &Connection, to: &Path) -> Result<Backup, Cause> {
+    if schema::version(from)? == 0 {
+        return Err(Cause::Damaged(Arc::from("nothing is in it")));
+    }
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)?;
+    let copied = copy_into(from, to);
+    if copied.is_err() {
+        drop(fs::remove_file(to));
+    }
+    made.sync_all()?;
+    copied
+}
+
+fn copy_into(from: &Connection, to: &Path) -> Result<Backup, Cause> {
+    let mut into = connect(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // All at once: a reader of the store's log of writes keeps no writer waiting.
+    let step = backup::Backup::new(from, &mut into)?.step(-1)?;
+    if !matches!(step, backup::StepResult::Done) {
+        return Err(Cause::Locked);
+    }
+    alone(&into)?;
+    check(&into)?;
+    let count = |sql: &str| into.query_row(sql, [], |row| row.get::<_, i64>(0));
+    Ok(Backup {
+        accounts: count("SELECT count(*) FROM accounts")?,
+        connectors: count("SELECT count(*) FROM connectors")?,
+        tokens: count("SELECT count(*) FROM tokens")?,
+        needs_ring: count("SELECT count(*) FROM keys WHERE sealed_by = 'generated'")? > 0,
+    })
+}
+
+/// Everything is in the one file from now on, no log of writes beside it.
+fn alone(connection: &Connection) -> Result<(), Cause> {
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    Ok(())
+}
+
+/// Whether all of it is as the database left it.
+fn check(connection: &Connection) -> Result<(), Cause> {
+    let told: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if told != "ok" {
+        return Err(Cause::Damaged(Arc::from(told)));
+    }
+    let mut broken = connection.prepare("PRAGMA foreign_key_check")?;
+    if broken.exists([])? {
+        return Err(Cause::Damaged(Arc::from("a connector without its account")));
+    }
+    Ok(())
+}
+
+/// Leaves the old store without a log of writes beside it, which would be played into the new one.
+/// Whatever happens meanwhile, the old store is there. One that cannot be opened any more is kept
+/// under another name.
+fn settle(directory: &Path, file: &Path) -> Result<(), Cause> {
+    if !file.exists() {
+        return Ok(());
+    }
+    let opened = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    if opened.and_then(|old| alone(&old)).is_ok() {
+        return Ok(());
+    }
+    let aside = directory.join(DAMAGED);
+    drop(fs::remove_file(&aside));
+    fs::hard_link(file, &aside)?;
+    for beside in ["-wal", "-shm", "-journal"] {
+        let from = named(file, beside);
+        if from.exists() {
+            fs::rename(from, named(&aside, beside))?;
+        }
+    }
+    Ok(())
+}
+
+fn named(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
