@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::error::Unspecified;
 pub use secrecy::{ExposeSecret, SecretBox, SecretString};
-use subtle::ConstantTimeEq;
 
 /// Compares in a time that depends on the lengths only.
 pub fn same_secret(a: &[u8], b: &[u8]) -> bool {
-    a.ct_eq(b).into()
+    verify_slices_are_equal(a, b).is_ok()
 }
 
 /// A token that its bearer renews: the newest one that was seen.
