@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 pub use hyper::{Method, StatusCode};
 
 use crate::caller::Caller;
@@ -83,4 +84,11 @@ pub async fn read_body(body: Incoming) -> Result<Bytes, BodyError> {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(_broken) => Err(BodyError),
     }
+}
+
+/// The first header of this name. Where there are a handful, to look through them costs less than
+/// to hash the name.
+pub fn first_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut headers = headers.iter();
+    headers.find_map(|(each, value)| (each == name).then_some(value))
 }

@@ -25,10 +25,10 @@ impl CachedHeaders {
         Self(headers)
     }
 
-    /// With this header too, whose value answers replace: there is room for it.
+    /// With this header too: there is room for it.
     #[must_use]
-    pub fn with(mut self, name: HeaderName) -> Self {
-        self.0.insert(name, HeaderValue::from_static("0"));
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.insert(name, value);
         self
     }
 

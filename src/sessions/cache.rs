@@ -14,9 +14,7 @@ use super::observer::{Dropped, Observer};
 use super::pacing::{Class, Pacing};
 use super::registry::{Entry, Record, Registry};
 use super::report::Report;
-use super::{
-    Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, Session, SessionKey, Wish,
-};
+use super::{Catalogue, FailureKind, FetchError, Lease, Prefetch, Request, SessionKey, Wish};
 use crate::clock::Clock;
 use crate::grants::Granted;
 use crate::secret;
@@ -279,14 +277,6 @@ impl Sessions {
     pub(super) fn enter(&self, request: &Arc<Request>) -> Arc<Entry> {
         let now = self.clock().boot();
         self.lock().enter(request, now)
-    }
-
-    /// The session that this entry holds, which is used now.
-    pub(super) fn held_in(&self, entry: &Entry) -> Option<Arc<Session>> {
-        let now = self.clock().boot();
-        let session = entry.servable(now)?;
-        entry.touch(now);
-        Some(session)
     }
 
     /// The failure since this entry's last success.

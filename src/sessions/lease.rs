@@ -12,6 +12,7 @@ use super::pacing::Class;
 use super::registry::Entry;
 use super::traffic::Boarding;
 use super::{FetchError, Request, Session, Sessions};
+use crate::clock::BootTime;
 
 /// No sleep is longer without a look at the boot clock.
 pub(super) const LONGEST_SLEEP: Duration = Duration::from_mins(1);
@@ -60,7 +61,12 @@ impl Lease {
 
     /// The held session, while it may be handed out. Waits for nothing and takes no lock.
     pub fn held(&self) -> Option<Arc<Session>> {
-        self.sessions.held_in(&self.entry)
+        self.held_at(self.sessions.clock().boot())
+    }
+
+    /// The same for who knows what time it is.
+    pub fn held_at(&self, now: BootTime) -> Option<Arc<Session>> {
+        self.entry.hand_out(now)
     }
 
     /// The first sign of a caller: starts the flight if nothing is held and the caller has not
@@ -166,7 +172,7 @@ impl Prefetch {
 
     /// The held session.
     pub fn held(&self) -> Option<Arc<Session>> {
-        self.sessions.held_in(&self.entry)
+        self.entry.hand_out(self.sessions.clock().boot())
     }
 
     /// Why nothing is held yet: the last failure, even while the next try is under way.

@@ -56,6 +56,13 @@ impl Entry {
         }
     }
 
+    /// The held session, which is used now.
+    pub(super) fn hand_out(&self, now: BootTime) -> Option<Arc<Session>> {
+        let session = self.servable(now)?;
+        self.touch(now);
+        Some(session)
+    }
+
     /// Marks a use.
     pub(super) fn touch(&self, now: BootTime) {
         let now = now.since_boot().as_secs();

@@ -184,9 +184,15 @@ impl Vending {
 
     /// What [`Self::ask`] would hand out, where it was decided on this connection before and a
     /// session is held.
-    pub fn at_once(&self, visit: &Visit, role: &Wanted, proof: Proof) -> Option<Handout> {
+    pub fn at_once(
+        &self,
+        visit: &Visit,
+        role: &Wanted,
+        proof: Proof,
+        now: BootTime,
+    ) -> Option<Handout> {
         let decided = visit.recall(&self.policy.load(), role, proof, None, &self.clock)?;
-        let session = decided.lease().held()?;
+        let session = decided.lease().held_at(now)?;
         // The first hand-out of a session opens its line in the audit trail: that is `ask`'s.
         decided
             .count(&session)

@@ -6,11 +6,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
-use super::TOKEN_LEN;
+use super::{TOKEN_LEN, TOKEN_TTL};
 use crate::clock::BootTime;
 use crate::grants::Wanted;
+use crate::http::{CachedHeaders, Response};
 use crate::secret::same_secret;
 
 /// One connection's memory.
@@ -20,8 +23,8 @@ pub struct Memory(Mutex<Remembered>);
 #[derive(Default)]
 struct Remembered {
     asked: Option<Asked>,
-    /// The last remaining life that was told, in seconds, as a header.
-    life: Option<(u64, HeaderValue)>,
+    /// The last remaining life that was told, in seconds, and the headers that told it.
+    life: Option<(u64, CachedHeaders)>,
 }
 
 /// Not its token.
@@ -60,15 +63,16 @@ impl Memory {
         same.then(|| (asked.role.clone(), asked.end))
     }
 
-    /// A remaining life as a header; it changes once a second.
-    pub(super) fn life(&self, seconds: u64) -> HeaderValue {
+    /// An answer that tells the token's remaining life, too; it changes once a second.
+    pub(super) fn answer(&self, life: u64, headers: &CachedHeaders, body: Bytes) -> Response {
         let mut remembered = self.lock();
         match &remembered.life {
-            Some((told, header)) if *told == seconds => header.clone(),
+            Some((told, same)) if *told == life => same.answer(StatusCode::OK, body),
             Some(_) | None => {
-                let header = HeaderValue::from(seconds);
-                remembered.life = Some((seconds, header.clone()));
-                header
+                let telling = headers.clone().with(TOKEN_TTL, HeaderValue::from(life));
+                let response = telling.answer(StatusCode::OK, body);
+                remembered.life = Some((life, telling));
+                response
             }
         }
     }

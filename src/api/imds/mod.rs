@@ -26,7 +26,9 @@ use super::{Client, Deps, Guest, Temper, slots};
 use crate::clock::BootTime;
 use crate::config;
 use crate::grants::Wanted;
-use crate::http::{CachedHeaders, Refused, Request, Response, Segments, not_allowed, text};
+use crate::http::{
+    CachedHeaders, Refused, Request, Response, Segments, first_of, not_allowed, text,
+};
 use crate::telemetry::metrics::{Metrics, RequestCounters};
 use crate::types::RoleName;
 use crate::vending::{Handout, Proof, Refusal, Want};
@@ -48,8 +50,6 @@ pub struct Imds {
     v1: bool,
     minio_js: bool,
     headers: CachedHeaders,
-    /// The same with the token's remaining life.
-    token_headers: CachedHeaders,
     counters: RequestCounters,
 }
 
@@ -74,7 +74,6 @@ impl Imds {
             leaves: Leaves::new(listener.instance.clone(), since),
             v1: listener.imdsv1,
             minio_js: listener.minio_js_alias,
-            token_headers: CachedHeaders::new("text/plain", Some("EC2ws")).with(TOKEN_TTL),
             headers: CachedHeaders::new("text/plain", Some("EC2ws")),
             counters: metrics.requests(API, LABELS),
         }
@@ -86,19 +85,17 @@ impl Imds {
         if *request.method() != Method::GET {
             return None;
         }
-        let token = request.headers().get(TOKEN)?;
+        let token = first_of(request.headers(), &TOKEN)?;
         let memory = &guest.imds;
         let (role, end) = memory.recall(request.uri().path(), token.as_bytes())?;
         let now = deps.clock.boot();
         if now >= end {
             return None;
         }
-        let handout = deps.vending.at_once(&guest.visit, &role, Proof::Shown)?;
-        let mut response = self
-            .token_headers
-            .answer(StatusCode::OK, self.document(&handout));
-        let left = memory.life(end.since(now).as_secs());
-        response.headers_mut().insert(TOKEN_TTL, left);
+        let vending = &deps.vending;
+        let handout = vending.at_once(&guest.visit, &role, Proof::Shown, now)?;
+        let left = end.since(now).as_secs();
+        let response = memory.answer(left, &self.headers, self.document(&handout));
         self.counters.count(Route::Document("").label(), 200);
         Some(response)
     }
