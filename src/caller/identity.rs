@@ -57,7 +57,7 @@ impl Caller {
         let name = match (&evidence, evidence.uid()) {
             (Evidence::Person { person, .. }, _) => person.name.to_string(),
             (_, Some(uid)) => format!("uid {uid}"),
-            (_, None) => "not identified".to_owned(),
+            (_, None) => not_identified(),
         };
         Self {
             evidence,
@@ -217,12 +217,13 @@ impl Caller {
             (Known::No, Some(Place::Container(ContainerPlace { id, .. }))) => {
                 format!("container {}", id.short())
             }
-            (Known::No | Known::NotYet, _) => {
-                let person = self.person();
-                person
-                    .map_or("not identified", |person| &person.name)
-                    .to_owned()
-            }
+            (Known::No | Known::NotYet, _) => match (self.person(), self.reach) {
+                (Some(person), _) => person.name.to_string(),
+                (None, Reach::Elsewhere) => self
+                    .address()
+                    .map_or_else(not_identified, |address| format!("address {address}")),
+                (None, Reach::Here) => not_identified(),
+            },
             (Known::Yes(uid), Some(Place::Container(ContainerPlace { id, owner }))) => {
                 let owner = owner.map(|owner| format!(" of uid {owner}"));
                 let owner = owner.unwrap_or_default();
@@ -235,6 +236,15 @@ impl Caller {
             (Known::Yes(uid), None) => format!("uid {uid}"),
         };
         name.into_boxed_str()
+    }
+
+    /// The host that asks, where no process of this one does: its name, or its address.
+    fn elsewhere(&self) -> Option<Arc<str>> {
+        if self.reach == Reach::Here {
+            return None;
+        }
+        let name = self.host.get().and_then(Known::yes).cloned();
+        name.or_else(|| Some(Arc::from(self.address()?.to_string())))
     }
 
     /// What a token of this caller is bound to. `None` while it is not identified or it has not
@@ -276,6 +286,7 @@ impl Caller {
                 self.user.get().and_then(Known::yes).cloned(),
             );
         let names = names
+            .with_known(Placeholder::Caller, self.elsewhere())
             .with_known(Placeholder::Caller, principal.clone())
             .with_known(Placeholder::Principal, principal);
         match self.place().yes().map(AsRef::as_ref) {
@@ -303,6 +314,10 @@ impl Caller {
             }
         }
     }
+}
+
+fn not_identified() -> String {
+    "not identified".to_owned()
 }
 
 /// What a container's own facts say; without any it is its id.
@@ -373,5 +388,46 @@ impl fmt::Display for AllEvidence<'_> {
             Some(peer) => write!(f, " from {peer}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::Doubt;
+    use super::*;
+
+    #[test]
+    fn a_host_elsewhere_is_called_by_its_address_and_by_its_name_where_it_has_one() {
+        let peer = "[::ffff:192.0.2.1]:5000".parse().unwrap();
+        let called = |reach, host: Option<&str>| {
+            let nobody = Evidence::None(Doubt::NoSocket);
+            let caller = Caller::new(
+                nobody,
+                Some(peer),
+                reach,
+                None,
+                Arc::from("here"),
+                &Arc::default(),
+            );
+            let unknown = Arc::new(Whereabouts::UNKNOWN);
+            caller.whereabouts.set(unknown).unwrap();
+            if let Some(host) = host {
+                caller.host.set(Known::Yes(Arc::from(host))).unwrap();
+            }
+            let names = caller.names();
+            let session = names.get(Placeholder::Caller).map(ToString::to_string);
+            (caller.name().to_owned(), session)
+        };
+        let named =
+            |name: &str, session: Option<&str>| (name.to_owned(), session.map(str::to_owned));
+        assert_eq!(
+            called(Reach::Elsewhere, None),
+            named("address 192.0.2.1", Some("192.0.2.1"))
+        );
+        assert_eq!(
+            called(Reach::Elsewhere, Some("tuvfoo42.valid")),
+            named("address 192.0.2.1", Some("tuvfoo42.valid"))
+        );
+        assert_eq!(called(Reach::Here, None), named("not identified", None));
     }
 }
