@@ -27,7 +27,7 @@ pub(super) fn refused(error: &LoadError) -> Failure {
 }
 
 /// Writes problems on standard error, an empty line after each.
-fn tell(problems: &[Problem]) {
+pub(super) fn tell(problems: &[Problem]) {
     let mut err = io::stderr().lock();
     for problem in problems {
         // Nobody is left to be told when standard error is gone.

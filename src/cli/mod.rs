@@ -16,6 +16,7 @@ mod explain;
 mod failure;
 mod forget;
 mod healthcheck;
+mod import;
 mod live;
 mod man;
 mod output;
@@ -83,6 +84,7 @@ enum Command {
     Audit(audit::Options),
     Doctor(doctor::Options),
     Healthcheck(healthcheck::Options),
+    Import(import::Options),
     Runtime(runtime::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -130,6 +132,7 @@ impl Cli {
             Command::Audit(options) => options.run(socket),
             Command::Doctor(options) => options.run(socket),
             Command::Healthcheck(options) => options.run(socket),
+            Command::Import(options) => options.run(),
             Command::Runtime(options) => options.run(socket),
             Command::Completions(options) => options.run(Self::command()),
             Command::Man(options) => options.run(Self::command()),

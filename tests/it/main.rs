@@ -25,6 +25,7 @@ mod host;
 mod hostile;
 mod identities;
 mod imds;
+mod import;
 mod log_targets;
 mod pass_through;
 mod reload;
