@@ -29,6 +29,7 @@ use crate::config;
 use crate::grants::{Known, Select};
 use crate::http::{Connection, Guard, Handler, LoopMark, Refused, Request, Response};
 use crate::sessions::Slot;
+use crate::store::Store;
 use crate::telemetry::metrics::{Metrics, OpenConnection};
 use crate::vending::{Vending, Visit};
 
@@ -65,6 +66,8 @@ pub struct Deps {
     pub own: LoopMark,
     /// Whether the configuration in force is the one that is written.
     pub in_force: InForce,
+    /// What is made through APIs.
+    pub store: Store,
 }
 
 /// Whether the configuration in force is the one that is written.

@@ -6,6 +6,7 @@ mod reload;
 mod run;
 mod serve;
 mod state;
+mod stored;
 mod token_files;
 mod unit;
 
@@ -40,6 +41,7 @@ use crate::runtime::Containers;
 use crate::sessions::{Observer, Prefetch, Sessions};
 use crate::source::local::LocalPlans;
 use crate::source::{Engine, Environment, PlanError, Plans};
+use crate::store::Store;
 use crate::systemd;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
@@ -122,6 +124,7 @@ pub struct Daemon {
     engine: Engine,
     issuers: Arc<Issuers>,
     gate: Arc<Gate>,
+    store: Store,
     prefetched: Mutex<Vec<Prefetch>>,
 }
 
@@ -184,6 +187,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         readiness: Readiness::default(),
         in_force: InForce::default(),
         authorization: keyed.authorization,
+        store: keyed.store,
         addresses,
         clock: clock.clone(),
         desk: Arc::clone(&desk),
@@ -199,6 +203,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         prefetched: Mutex::default(),
         config: arc_swap::ArcSwap::from_pointee(config),
     });
+    daemon.reserve_names();
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
     let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));
     let shared = Arc::new(Shared::new(desk, limits, sockets.len() + 1));
@@ -339,6 +344,7 @@ impl Daemon {
             patience: patience.map_or(Patience::Known, Patience::Fixed),
             own: LoopMark::new(LOOP_HEADER, Arc::clone(self.engine.mark())),
             in_force: self.in_force.clone(),
+            store: self.store.clone(),
         };
         let since = self.clock.now();
         let metadata =
@@ -379,6 +385,7 @@ impl Daemon {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = wanted;
         self.config.store(Arc::new(config));
+        self.reserve_names();
     }
 
     /// Obtains the roles that the configuration wants held from the start, and is ready when they

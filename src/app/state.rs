@@ -1,4 +1,4 @@
-//! What survives a restart: the key rings in the state directory.
+//! What survives a restart: the key rings in the state directory, and the store.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use crate::authority::{
 };
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
+use crate::store::Store;
 
 /// The state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,7 @@ pub(super) struct Keyed {
     pub(super) authority: Authority,
     pub(super) imds: Seals,
     pub(super) authorization: AuthorizationTokens,
+    pub(super) store: Store,
 }
 
 /// Opens the key rings. Where nobody named a directory and the usual one cannot be had, they live
@@ -57,16 +59,19 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Keyed, StateError> 
     let key = || config.state.key.as_ref().map(StateKey::parse).transpose();
     let in_memory = || {
         tracing::warn!("no state directory: tokens and local sessions end with this process");
-        let keyed = keyed(clock, || None, |_, _| KeyRing::in_memory());
+        let store = Store::in_memory(clock.clone());
+        let keyed = keyed(clock, store, || None, |_, _| KeyRing::in_memory());
         keyed.map_err(StateError::NoKeys)
     };
     let Some(directory) = &config.state.directory else {
         return in_memory();
     };
     drop(key().map_err(StateError::Key)?);
+    let usable = || key().ok().flatten();
     let opened = keyed(
         clock,
-        || key().ok().flatten(),
+        Store::at(directory, usable(), clock.clone()),
+        usable,
         |name, key| KeyRing::open(directory, name, key),
     );
     match opened {
@@ -84,6 +89,7 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Keyed, StateError> 
 
 fn keyed(
     clock: &Clock,
+    store: Store,
     key: impl Fn() -> Option<StateKey>,
     ring: impl Fn(&str, Option<&StateKey>) -> Result<KeyRing, KeyRingError>,
 ) -> Result<Keyed, KeyRingError> {
@@ -93,5 +99,6 @@ fn keyed(
         authority: Authority::new(authority, key(), clock.clone())?,
         imds: seals("imds-tokens")?,
         authorization: AuthorizationTokens::new(seals("authorization-tokens")?),
+        store,
     })
 }
