@@ -72,7 +72,7 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Keyed, StateError> 
         clock,
         Store::at(directory, usable(), clock.clone()),
         usable,
-        |name, key| KeyRing::open(directory, name, key),
+        |name, with| KeyRing::open(directory, name, with),
     );
     match opened {
         Ok(keyed) => Ok(keyed),

@@ -1,5 +1,7 @@
 //! What is made through APIs beside what the configuration declares.
 
+use std::sync::Arc;
+
 use super::Daemon;
 use crate::store::Reserved;
 
@@ -11,7 +13,7 @@ impl Daemon {
         self.store.reserve(Reserved {
             aliases: self.config.load().accounts.keys().cloned().collect(),
             roles: roles().map(|shown| shown.role.clone()).collect(),
-            connectors: roles().map(|shown| shown.name.clone()).collect(),
+            connectors: roles().map(|shown| Arc::clone(&shown.name)).collect(),
         });
     }
 }
