@@ -14,9 +14,11 @@ mod issuer;
 mod jwt;
 mod key_set;
 mod keys;
+mod ldap;
 mod memory;
 mod oidc;
 mod origin;
+mod pam;
 mod proxy;
 #[cfg(test)]
 mod tests;
@@ -33,13 +35,27 @@ use crate::grants::WebIdentity;
 use crate::transport::Client;
 pub use directory::{Asked, Directory, Member, NotMember, is_name};
 pub use gate::{Admitted, Asking, Gate, Proven, Unproven};
+pub use ldap::Ldap;
 pub use oidc::Tokens;
+pub use pam::Pam;
 pub use proxy::{NoWord, Proxy};
 
 use bearers::Bearers;
 use issuer::Issuer;
 use jwt::Jwt;
 use memory::Marker;
+
+/// The directories that this configuration names. Nothing is opened or connected yet.
+pub fn directories(people: &config::People, clock: &Clock) -> Vec<Box<dyn Directory>> {
+    let mut directories: Vec<Box<dyn Directory>> = Vec::new();
+    if let Some(ldap) = people.ldap.clone() {
+        directories.push(Box::new(Ldap::new(ldap, clock.clone())));
+    }
+    if let Some(service) = people.pam.clone() {
+        directories.push(Box::new(Pam::new(service, clock.clone())));
+    }
+    directories
+}
 
 /// The same reason for a refusal is logged once in this time.
 const TOLD_AGAIN: Duration = Duration::from_mins(1);

@@ -1,0 +1,282 @@
+//! Passwords that the system's PAM takes.
+//!
+//! A stack may do what it likes, and takes as long as it likes: each verification has a thread of
+//! its own, few run at once, and none is waited for longer than a while. Its groups are those of
+//! the system, which the gate looks up for everybody.
+
+mod library;
+
+use std::ffi::CString;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+
+use super::directory::{Asked, Directory, Member, NotMember, is_name};
+use crate::clock::{BootTime, Clock};
+use crate::grants::Way;
+use crate::secret::SecretString;
+use crate::transport::causes;
+use library::{Code, Library, NoLibrary};
+
+/// How long an answer is waited for, one's turn included.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// So many stacks run at once. One that hangs keeps its turn.
+const AT_ONCE: usize = 4;
+
+/// So many run or wait; what comes above is told that there is no answer.
+const OPEN: usize = 64;
+
+/// The same trouble is logged once in this time.
+const TOLD_AGAIN: Duration = Duration::from_mins(1);
+
+/// PAM, as one service uses it.
+#[derive(Debug)]
+pub struct Pam {
+    service: String,
+    library: Arc<Opened>,
+    open: Semaphore,
+    turns: Arc<Semaphore>,
+    clock: Clock,
+    told: Mutex<Option<BootTime>>,
+}
+
+/// The library, once it was needed.
+struct Opened {
+    name: &'static str,
+    library: OnceLock<Library>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+/// Why PAM gives no answer. Who asks is told none of it.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    Library(#[from] NoLibrary),
+    #[error("no thread can be started")]
+    Thread(#[source] io::Error),
+    #[error("its stack fails with code {0}; the system's log may say why")]
+    Stack(i32),
+    #[error("it took too long")]
+    Late,
+    #[error("too many questions are open")]
+    Busy,
+    #[error("the question did not end by itself")]
+    Fault,
+}
+
+/// What a stack says of somebody.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Proved(String),
+    Not(NotMember),
+}
+
+impl Pam {
+    /// The stack of this service. Nothing is opened yet.
+    pub fn new(service: String, clock: Clock) -> Self {
+        Self::with(library::NAME, service, clock)
+    }
+
+    fn with(library: &'static str, service: String, clock: Clock) -> Self {
+        Self {
+            service,
+            library: Arc::new(Opened {
+                name: library,
+                library: OnceLock::new(),
+            }),
+            open: Semaphore::new(OPEN),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            clock,
+            told: Mutex::default(),
+        }
+    }
+
+    async fn ask(&self, name: &str, password: &SecretString) -> Result<Verdict, NoAnswer> {
+        let _place = self.open.try_acquire().map_err(|_full| NoAnswer::Busy)?;
+        let asked = async {
+            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            let turn = turn.map_err(|_closed| NoAnswer::Fault)?;
+            let (done, told) = oneshot::channel();
+            let (service, name) = (self.service.clone(), name.to_owned());
+            let (library, password) = (Arc::clone(&self.library), password.clone());
+            thread::Builder::new()
+                .name("pam".to_owned())
+                .spawn(move || {
+                    library::step_back();
+                    let verdict = library.verify(service, name, &password);
+                    drop(turn);
+                    let _gone = done.send(verdict);
+                })
+                .map_err(NoAnswer::Thread)?;
+            told.await.unwrap_or(Err(NoAnswer::Fault))
+        };
+        timeout(DEADLINE, asked)
+            .await
+            .unwrap_or(Err(NoAnswer::Late))
+    }
+
+    /// Tells the operator what is wrong with PAM.
+    fn tell(&self, why: &NoAnswer) {
+        let now = self.clock.boot();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| now.since(told) < TOLD_AGAIN) {
+            return;
+        }
+        *told = Some(now);
+        drop(told);
+        let service = self.service.as_str();
+        tracing::warn!(service, reason = %causes(why), "PAM gives no answer");
+    }
+}
+
+impl Opened {
+    fn verify(
+        &self,
+        service: String,
+        name: String,
+        password: &SecretString,
+    ) -> Result<Verdict, NoAnswer> {
+        let library = match self.library.get() {
+            Some(library) => library,
+            // Two may open it at once: the system counts.
+            None => self.library.get_or_init({
+                let opened = Library::open(self.name)?;
+                move || opened
+            }),
+        };
+        let (Ok(c_service), Ok(c_name)) = (CString::new(service), CString::new(name.as_str()))
+        else {
+            return Ok(Verdict::Not(NotMember::Unknown));
+        };
+        match library.verify(&c_service, &c_name, password) {
+            Ok(settled) => Ok(Verdict::Proved(settled.unwrap_or(name))),
+            Err(code) => verdict(code).map(Verdict::Not),
+        }
+    }
+}
+
+/// What a failure says of a person, if it does.
+fn verdict(code: Code) -> Result<NotMember, NoAnswer> {
+    match code.0 {
+        // PAM_USER_UNKNOWN
+        10 => Ok(NotMember::Unknown),
+        // PAM_PERM_DENIED, PAM_AUTH_ERR, PAM_CRED_INSUFFICIENT, PAM_MAXTRIES,
+        // PAM_NEW_AUTHTOK_REQD, PAM_ACCT_EXPIRED, PAM_CRED_EXPIRED, PAM_CONV_ERR,
+        // PAM_AUTHTOK_EXPIRED
+        6 | 7 | 8 | 11 | 12 | 13 | 16 | 19 | 27 => Ok(NotMember::Wrong),
+        code => Err(NoAnswer::Stack(code)),
+    }
+}
+
+impl Directory for Pam {
+    fn way(&self) -> Way {
+        Way::Pam
+    }
+
+    fn verify<'a>(&'a self, name: &'a str, password: &'a SecretString) -> Asked<'a, Member> {
+        Box::pin(async move {
+            if !is_name(name) {
+                return Err(NotMember::Unknown);
+            }
+            match self.ask(name, password).await {
+                Ok(Verdict::Proved(name)) if is_name(&name) => Ok(Member {
+                    name: Arc::from(name),
+                    groups: Vec::new(),
+                }),
+                Ok(Verdict::Proved(_)) => Err(NotMember::Wrong),
+                Ok(Verdict::Not(why)) => Err(why),
+                Err(why) => {
+                    self.tell(&why);
+                    Err(NotMember::NotReady)
+                }
+            }
+        })
+    }
+
+    fn groups<'a>(&'a self, _name: &'a str) -> Asked<'a, Vec<Arc<str>>> {
+        Box::pin(async { Err(NotMember::Unknown) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn clock() -> Clock {
+        Clock::simulated(SystemTime::UNIX_EPOCH)
+    }
+
+    #[tokio::test]
+    async fn without_the_library_nobody_is_proved_and_the_operator_is_told_why() {
+        let pam = Pam::with("libnosuchpam.so.0", "rolecall".to_owned(), clock());
+        let password = SecretString::from("p");
+        let asked = pam.ask("jane", &password).await;
+        assert!(matches!(asked, Err(NoAnswer::Library(_))), "{asked:?}");
+        assert_eq!(
+            pam.verify("jane", &password).await,
+            Err(NotMember::NotReady)
+        );
+        assert!(pam.told.lock().unwrap().is_some());
+        assert_eq!(pam.turns.available_permits(), AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn the_systems_own_stack_knows_no_such_password() {
+        // A service without a file gets the stack of those that have none, which lets nobody in.
+        let pam = Pam::new("rolecall-no-such-service".to_owned(), clock());
+        let password = SecretString::from("no such password");
+        for name in ["rolecall-no-such-user", "root"] {
+            assert!(pam.verify(name, &password).await.is_err(), "{name}");
+        }
+        let nul = SecretString::from("a\0b");
+        assert!(pam.verify("root", &nul).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stack_that_hangs_is_not_waited_for() {
+        let pam = Pam::new("rolecall".to_owned(), clock());
+        let held = Arc::clone(&pam.turns).acquire_many_owned(4).await.unwrap();
+        let password = SecretString::from("p");
+        let asked = pam.ask("jane", &password).await;
+        assert!(matches!(asked, Err(NoAnswer::Late)), "{asked:?}");
+        drop(held);
+        let _full = pam.open.acquire_many(64).await.unwrap();
+        let surplus = pam.ask("jane", &password).await;
+        assert!(matches!(surplus, Err(NoAnswer::Busy)), "{surplus:?}");
+    }
+
+    #[test]
+    fn codes_of_the_person_are_told_from_those_of_the_stack() {
+        assert!(matches!(verdict(Code(10)), Ok(NotMember::Unknown)));
+        for code in [6, 7, 8, 11, 12, 13, 16, 19, 27] {
+            assert!(
+                matches!(verdict(Code(code)), Ok(NotMember::Wrong)),
+                "{code}"
+            );
+        }
+        for code in [1, 2, 3, 4, 5, 9, 25, 26, 28] {
+            assert!(
+                matches!(verdict(Code(code)), Err(NoAnswer::Stack(_))),
+                "{code}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn it_tells_no_groups() {
+        let pam = Pam::new("rolecall".to_owned(), clock());
+        assert_eq!(pam.groups("jane").await, Err(NotMember::Unknown));
+    }
+}
