@@ -144,6 +144,26 @@ fn account(was: &Account, is: &Account, applied: &mut Vec<String>) {
         ("endpoint", was.endpoint != is.endpoint),
         ("credentials", !same_base(&was.base, &is.base)),
         ("rate-limit", was.rate_limit != is.rate_limit),
+        ("description", was.description != is.description),
+        (
+            "signin-endpoint",
+            was.console.signin_endpoint != is.console.signin_endpoint,
+        ),
+        (
+            "console-endpoint",
+            was.console.endpoint != is.console.endpoint,
+        ),
+        (
+            "callback-origins",
+            was.console.callback_origins != is.console.callback_origins,
+        ),
+        (
+            "console-destination",
+            was.console.destination != is.console.destination,
+        ),
+        ("console-region", was.console.region != is.console.region),
+        ("ecr-endpoint", was.ecr_endpoint != is.ecr_endpoint),
+        ("ecr-region", was.ecr_region != is.ecr_region),
     ];
     let keys: Vec<&str> = changed(&keys).collect();
     if !keys.is_empty() {

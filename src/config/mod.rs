@@ -16,6 +16,7 @@ mod secret_source;
 mod suggest;
 mod surroundings;
 mod validate;
+mod web_origin;
 
 pub use describe::{reference, schema};
 pub use diff::{Changes, diff};
@@ -28,6 +29,7 @@ pub use problem::{Problem, Severity};
 pub use raw::Position;
 pub use secret_source::{SecretError, SecretPlace};
 pub use surroundings::{Purpose, Surroundings};
+pub use web_origin::WebOrigin;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

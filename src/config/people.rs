@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Api, SecretPlace};
+use super::{Api, SecretPlace, WebOrigin};
 use crate::grants::Way;
+use crate::types::Region;
 
 /// `[people]`.
 #[derive(Clone, Debug, Default)]
@@ -117,11 +118,11 @@ pub struct Console {
     /// The console, instead of the partition's.
     pub endpoint: Option<String>,
     /// Whither people may be sent when their session ends; anywhere over http and https otherwise.
-    pub callback_origins: Vec<String>,
+    pub callback_origins: Vec<WebOrigin>,
     /// Where in the console a session begins.
     pub destination: Option<String>,
     /// The console's region.
-    pub region: Option<String>,
+    pub region: Option<Region>,
 }
 
 impl People {

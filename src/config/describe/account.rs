@@ -46,14 +46,41 @@ pub(super) const ACCOUNT: Shape = Shape::new(
             "what a role gets that says nothing",
         ),
         Key::new("role", Kind::Named(&ROLE), "its roles, by name"),
-        Key::later("description"),
-        Key::later("signin-endpoint"),
-        Key::later("console-endpoint"),
-        Key::later("ecr-endpoint"),
-        Key::later("callback-origins"),
-        Key::later("console-destination"),
-        Key::later("console-region"),
-        Key::later("ecr-region"),
+        Key::new("description", Kind::Text, "what it is for, in your words"),
+        Key::new(
+            "signin-endpoint",
+            Kind::Text,
+            "a URL where sign-in tokens for the console are asked for",
+        )
+        .default("the partition's"),
+        Key::new("console-endpoint", Kind::Text, "the console's URL").default("the partition's"),
+        Key::new(
+            "callback-origins",
+            Kind::Many(&Kind::Text),
+            "whither the console may send people when their session ends, as `https://wiki.example.org`",
+        )
+        .default("any site over http or https"),
+        Key::new(
+            "console-destination",
+            Kind::Text,
+            "where in the console people begin: a path, or a URL of the console",
+        ),
+        Key::new(
+            "console-region",
+            Kind::Text,
+            "the region in which people begin",
+        ),
+        Key::new(
+            "ecr-endpoint",
+            Kind::Text,
+            "a URL instead of the regional endpoint of ECR's API",
+        ),
+        Key::new(
+            "ecr-region",
+            Kind::Text,
+            "the region of the account's container registry",
+        )
+        .default("`region`"),
         Key::later("keystone-roles"),
     ],
 );

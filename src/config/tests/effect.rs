@@ -59,6 +59,14 @@ dialect = "generic"
 endpoint = "http://127.0.0.1:5000"
 credentials = { from = "profile", profile = "x" }
 rate-limit = { per-second = 2.5, burst = 3 }
+description = "The shop"
+signin-endpoint = "http://127.0.0.1:5001"
+console-endpoint = "http://127.0.0.1:5002"
+callback-origins = ["https://wiki.example"]
+console-destination = "/s3/home"
+console-region = "eu-west-1"
+ecr-endpoint = "http://127.0.0.1:5003"
+ecr-region = "eu-west-2"
 
 [account.prod.defaults]
 duration = "2h"

@@ -2,25 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::console;
 use super::reader::{Reader, Spot};
 use super::role::{self, Surrounding};
 use super::url::Url;
-use crate::config::{Account, BaseCredentials, Console, Dialect, RateLimit, Role};
+use crate::config::{Account, BaseCredentials, Dialect, RateLimit, Role};
 use crate::types::{AccessKeyId, AccountAlias, AccountId, Partition, Region, RoleName, RoleRef};
 
 /// The id of a local account that is given none.
 const LOCAL_ID: &str = "000000000000";
-
-/// Regions whose names tell another partition than `aws`.
-const PARTITIONS: [(&str, &str); 7] = [
-    ("cn-", "aws-cn"),
-    ("us-gov-", "aws-us-gov"),
-    ("us-iso-", "aws-iso"),
-    ("us-isob-", "aws-iso-b"),
-    ("eu-isoe-", "aws-iso-e"),
-    ("us-isof-", "aws-iso-f"),
-    ("eusc-", "aws-eusc"),
-];
 
 /// An account as read, and where its base credentials stand.
 pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
@@ -41,6 +31,13 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
     let partition = partition(reader, region.as_ref(), dialect)?;
     let endpoint = endpoint(reader, "endpoint").map(|url| url.text);
     check_endpoint(reader, dialect, local);
+    let upstream = console::Upstream {
+        partition: &partition,
+        dialect,
+        local,
+    };
+    let console = console::console(reader, &upstream);
+    let (ecr_endpoint, ecr_region) = console::registry(reader, &upstream);
     let alias = parsed.ok()?;
     let defaults = reader.table("defaults");
     let mut roles: BTreeMap<RoleName, Role> = BTreeMap::new();
@@ -89,10 +86,10 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
         endpoint,
         base: base?,
         rate_limit: rate_limit(reader),
-        description: None,
-        console: Console::default(),
-        ecr_endpoint: None,
-        ecr_region: None,
+        description: reader.text("description").map(|spot| spot.value.to_owned()),
+        console,
+        ecr_endpoint,
+        ecr_region,
         roles,
     })
 }
@@ -114,19 +111,14 @@ fn dialect(reader: &Reader<'_>) -> Dialect {
 }
 
 fn partition(reader: &Reader<'_>, region: Option<&Region>, dialect: Dialect) -> Option<Partition> {
-    let of_region = region.map_or("aws", |region| {
-        let known = PARTITIONS
-            .iter()
-            .find(|(prefix, _)| region.as_str().starts_with(prefix));
-        known.map_or("aws", |(_, partition)| partition)
-    });
+    let of_region = region.map_or("aws", Partition::of_region);
     let Some(spot) = reader.text("partition") else {
         return Partition::new(of_region).ok();
     };
     let partition = spot.parse(reader.problems(), Partition::new)?;
     if let Some(region) = region.filter(|_| dialect == Dialect::Aws)
         && of_region != partition.as_str()
-        && (of_region != "aws" || PARTITIONS.iter().any(|(_, known)| *known == spot.value))
+        && (of_region != "aws" || partition.is_known())
     {
         reader.problems().error(
             &spot.at,
@@ -137,7 +129,7 @@ fn partition(reader: &Reader<'_>, region: Option<&Region>, dialect: Dialect) -> 
 }
 
 /// The URL of this key.
-fn endpoint(reader: &Reader<'_>, key: &str) -> Option<Url> {
+pub(super) fn endpoint(reader: &Reader<'_>, key: &str) -> Option<Url> {
     let url = reader.parsed_unseen(key, Url::parse)?;
     if url.is_plain && !url.is_near() {
         reader.problems().warning(

@@ -3,6 +3,7 @@
 
 mod account;
 mod chains;
+mod console;
 mod cover;
 mod daemon;
 mod grant;
