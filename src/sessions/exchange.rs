@@ -4,12 +4,16 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use secrecy::SecretString;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use super::{FetchError, Session};
-use crate::types::Region;
+use crate::types::{Region, RoleArn, SessionName};
 
 /// What an exchange runs as.
 pub type ExchangeFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FetchError>> + Send + 'a>>;
@@ -19,6 +23,9 @@ pub type ExchangeFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FetchErro
 pub trait Exchange: Send + Sync + Debug {
     /// What there is for these sessions.
     fn offers(&self) -> Offers;
+
+    /// The callback, where people may be sent there when their console session ends.
+    fn callback(&self, url: &str) -> Option<Callback>;
 
     /// Who the session is, as upstream says.
     fn identity<'a>(&'a self, session: &'a Session) -> ExchangeFuture<'a, CallerIdentity>;
@@ -58,11 +65,43 @@ pub struct CallerIdentity {
     pub user_id: String,
 }
 
+impl CallerIdentity {
+    /// Who a session of this role and name is, where no upstream says it.
+    pub fn assumed(role: &RoleArn, name: &SessionName) -> Self {
+        let arn = role.as_str();
+        let mut parts = arn.split(':').skip(1);
+        let (partition, account) = (parts.next(), parts.nth(2));
+        let (partition, account) = (partition.unwrap_or_default(), account.unwrap_or_default());
+        let role = arn.rsplit('/').next().unwrap_or_default();
+        Self {
+            account: account.to_owned(),
+            arn: format!("arn:{partition}:sts::{account}:assumed-role/{role}/{name}"),
+            user_id: format!("{role}:{name}"),
+        }
+    }
+}
+
+/// A URL that an account lets people be sent to when their console session ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback(Arc<str>);
+
+impl Callback {
+    /// A URL that is allowed. Who asks finds out by [`Exchange::callback`].
+    pub fn allowed(url: &str) -> Self {
+        Self(Arc::from(url))
+    }
+
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// How a console session is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SigninAsk {
-    /// Where a browser is sent when the session has ended; the account allows it.
-    pub callback: Option<String>,
+    /// Where a browser is sent when the session has ended.
+    pub callback: Option<Callback>,
     /// How long exchanging may take, less than its own bounds.
     pub patience: Option<Duration>,
 }
@@ -89,4 +128,23 @@ pub struct RegistryLogin {
     pub expires_at: SystemTime,
     /// The registry's URL.
     pub endpoint: String,
+}
+
+impl RegistryLogin {
+    /// The registry's host, with its port where the URL names one.
+    pub fn domain(&self) -> &str {
+        let (_, rest) = self
+            .endpoint
+            .split_once("://")
+            .unwrap_or(("", &self.endpoint));
+        rest.split('/').next().unwrap_or_default()
+    }
+
+    /// What the token stands for, parted at its first colon.
+    pub fn user_and_password(&self) -> Option<(String, SecretString)> {
+        let decoded = STANDARD.decode(self.token.expose_secret()).ok()?;
+        let decoded = Zeroizing::new(String::from_utf8(decoded).ok()?);
+        let (user, password) = decoded.split_once(':')?;
+        Some((user.to_owned(), SecretString::from(password)))
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::base::{Base, Metadata, TokenFile, token_file};
 use super::call::{Action, Call};
+use super::exchange::Outlets;
 use super::sts::{Endpoint, Signer};
 use crate::config::{Account, BaseCredentials, Dialect};
 use crate::grants::WebIdentity;
@@ -58,6 +59,7 @@ pub(super) struct StsAccount {
     pub(super) account: Account,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) outlets: Arc<Outlets>,
     region: Region,
     signer: Signer,
     token: Option<Arc<TokenFile>>,
@@ -91,6 +93,7 @@ impl StsAccount {
             account: account.clone(),
             endpoint: engine.endpoint(Endpoint::new(account.endpoint.clone(), region.clone())),
             upstream: Arc::new(upstream),
+            outlets: Arc::new(Outlets::of(account, &region)),
             region,
             signer,
             token,
@@ -208,6 +211,9 @@ fn refuse_own(account: &Account, engine: &Engine) -> Result<(), PlanError> {
     };
     if let Some(url) = account.endpoint.as_deref().filter(|url| own.serves(url)) {
         return Err(refused(&format!("its endpoint {url}")));
+    }
+    if let Some(url) = StsAccount::own_outlet(account, |url| own.serves(url)) {
+        return Err(refused(&url));
     }
     match &account.base {
         BaseCredentials::Endpoint { url, .. } if own.serves(url) => {

@@ -83,6 +83,8 @@ pub(super) struct Call {
     pub(super) transitive_tags: Vec<String>,
     pub(super) external_id: Option<ExternalId>,
     pub(super) source_identity: Option<SessionName>,
+    /// What upstream takes for the life where none is said, where that is surely known.
+    pub(super) default_life: Option<Duration>,
 }
 
 impl Call {
@@ -101,8 +103,10 @@ impl Call {
         } else {
             Vec::new()
         };
+        let is_known = action == Action::AssumeRole && dialect == Dialect::Aws;
         Self {
             action,
+            default_life: is_known.then_some(CHAINED_LIFE),
             role_arn: (!action.wants_long_term_keys()).then(|| role.arn.clone()),
             session_name: action
                 .longest_name()
@@ -125,6 +129,11 @@ impl Call {
                 .and_then(|identity| identity.fill_known(names))
                 .map(|identity| SessionName::from_any(&identity, SessionName::MAX)),
         }
+    }
+
+    /// Whether it would mean something else without its duration.
+    pub(super) fn duration_must_be_said(&self) -> bool {
+        self.default_life != Some(self.duration)
     }
 
     /// Adds every parameter to a session's key.

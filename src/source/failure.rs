@@ -97,14 +97,50 @@ fn push(error: &mut UpstreamError, path: &[Vec<u8>], text: &str) {
 pub fn classify(status: u16, body: &[u8], attempt: &Attempt<'_>) -> FetchError {
     let error = read(body).unwrap_or_default();
     let kind = kind(status, &error, attempt.by_token);
+    let advice = advice(kind, &error, attempt);
+    told(status, &error, attempt, kind, &advice)
+}
+
+fn told(
+    status: u16,
+    error: &UpstreamError,
+    attempt: &Attempt<'_>,
+    kind: FailureKind,
+    advice: &str,
+) -> FetchError {
     let message = printable(&error.message);
     let what = match (error.code.is_empty(), message.is_empty()) {
         (true, _) => format!("status {status}"),
         (false, true) => format!("{status} {}", printable(&error.code)),
         (false, false) => format!("{status} {}: {message}", printable(&error.code)),
     };
-    let advice = advice(kind, &error, attempt);
     FetchError::new(kind, format!("{attempt} failed ({what}); {advice}"))
+}
+
+/// What an error body in AWS's JSON means, of an operation that is not STS's.
+pub(super) fn classify_json(status: u16, body: &[u8], attempt: &Attempt<'_>) -> FetchError {
+    let error = read_json(body).unwrap_or_default();
+    let kind = kind(status, &error, attempt.by_token);
+    let advice = match kind {
+        FailureKind::Denied => format!("allow {} to the role", attempt.operation),
+        FailureKind::Throttled | FailureKind::Unavailable => "try again later".to_owned(),
+        FailureKind::BaseCredentials => "the session is not (or no longer) accepted".to_owned(),
+        FailureKind::Misconfigured => "see what was asked for".to_owned(),
+    };
+    told(status, &error, attempt, kind, &advice)
+}
+
+/// Reads `{"__type": "namespace#Code", "message": "…"}`.
+fn read_json(body: &[u8]) -> Option<UpstreamError> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| body.get(name)?.as_str();
+    let code = text("__type").or_else(|| text("code"))?;
+    let code = code.rsplit('#').next().unwrap_or(code);
+    let message = text("message").or_else(|| text("Message"));
+    Some(UpstreamError {
+        code: code.to_owned(),
+        message: message.unwrap_or_default().to_owned(),
+    })
 }
 
 /// What an answer means that says it succeeded, and in which no session can be read. Bodies

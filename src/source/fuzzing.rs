@@ -74,13 +74,14 @@ impl Upstream {
             transitive_tags: Vec::new(),
             external_id: None,
             source_identity: None,
+            default_life: None,
         };
         let keys = Credentials::new("AKIAAAAAAAAAAAAAAAAA", "secret", None, None, "fuzzing");
         let date = DateHeader::default();
         let sent = send(&self.client, &call, Proof::Keys(&keys), date.clone());
-        let credentials = sent.await?;
+        let sent = sent.await?;
         let now = SystemTime::UNIX_EPOCH;
-        answer::session(credentials.as_ref(), date.take().as_deref(), now)
+        answer::session(sent.credentials.as_ref(), date.take().as_deref(), now)
     }
 }
 

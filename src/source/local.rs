@@ -7,8 +7,9 @@ use super::plans::{role_of, tags_of};
 use crate::authority::{Authority, IssueRequest};
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{
-    Attribution, Catalogue, FailureKind, FetchError, FetchFuture, Fetched, KeyDigest, NoRequest,
-    Request, Session, SessionCredentials, SessionKey, Source, Upstream, Wish,
+    Attribution, Callback, CallerIdentity, Catalogue, Exchange, ExchangeFuture, FailureKind,
+    FetchError, FetchFuture, Fetched, KeyDigest, NoRequest, Offers, RegistryAsk, RegistryLogin,
+    Request, Session, SessionCredentials, SessionKey, SigninAsk, SigninUrl, Source, Upstream, Wish,
 };
 use crate::types::{AccountAlias, SessionName};
 
@@ -17,11 +18,17 @@ use crate::types::{AccountAlias, SessionName};
 pub struct LocalSource {
     authority: Arc<Authority>,
     issue: IssueRequest,
+    /// Who its sessions are.
+    identity: CallerIdentity,
 }
 
 impl Source for LocalSource {
     fn fetch<'a>(&'a self, _base: Option<&'a Session>) -> FetchFuture<'a> {
         Box::pin(std::future::ready(self.issue()))
+    }
+
+    fn exchange(&self) -> Option<&dyn Exchange> {
+        Some(self)
     }
 
     fn attribution(&self) -> Attribution<'_> {
@@ -30,6 +37,42 @@ impl Source for LocalSource {
             tags: &self.issue.tags,
         }
     }
+}
+
+/// There is no console and no registry: only what the authority itself knows.
+impl Exchange for LocalSource {
+    fn offers(&self) -> Offers {
+        Offers::default()
+    }
+
+    fn callback(&self, _url: &str) -> Option<Callback> {
+        None
+    }
+
+    fn identity<'a>(&'a self, _session: &'a Session) -> ExchangeFuture<'a, CallerIdentity> {
+        Box::pin(std::future::ready(Ok(self.identity.clone())))
+    }
+
+    fn signin<'a>(
+        &'a self,
+        _session: &'a Session,
+        _ask: &'a SigninAsk,
+    ) -> ExchangeFuture<'a, SigninUrl> {
+        Box::pin(std::future::ready(Err(not_there("console"))))
+    }
+
+    fn registry<'a>(
+        &'a self,
+        _session: &'a Session,
+        _ask: &'a RegistryAsk,
+    ) -> ExchangeFuture<'a, Vec<RegistryLogin>> {
+        Box::pin(std::future::ready(Err(not_there("container registry"))))
+    }
+}
+
+fn not_there(what: &str) -> FetchError {
+    let message = format!("the built-in authority has no {what}");
+    FetchError::new(FailureKind::Misconfigured, message)
 }
 
 impl LocalSource {
@@ -94,6 +137,7 @@ pub fn local_request(
         base: None,
         source: Arc::new(LocalSource {
             authority: Arc::clone(authority),
+            identity: CallerIdentity::assumed(&role.arn, &session_name),
             issue,
         }),
     }

@@ -10,8 +10,11 @@ mod account;
 mod answer;
 mod base;
 mod call;
+mod console;
+mod ecr;
 mod engine;
 mod environment;
+mod exchange;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::Engine;
 use super::account::{PlanError, StsAccount};
 use super::call::Call;
+use super::exchange::Issued;
 use super::sts::StsSource;
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{Catalogue, NoRequest, Request, SessionKey, Wish};
@@ -128,6 +129,8 @@ impl Plans {
                 endpoint: Arc::clone(&plan.endpoint),
                 signer,
                 call,
+                issued: Issued::of(&plan.outlets),
+                outlets: Arc::clone(&plan.outlets),
             }),
         });
         remember(&self.in_use, in_use, &request);

@@ -66,15 +66,17 @@ async fn who(plans: &Plans, account: &StsAccount, base: Arc<Base>) -> Result<Str
         let keys = base.load(&engine).await?;
         match dialect {
             Dialect::Ceph | Dialect::Minio => Ok(None),
-            Dialect::Aws | Dialect::Generic => identity(&engine, &endpoint, &keys).await,
+            Dialect::Aws | Dialect::Generic => identity(&engine, &endpoint, &keys)
+                .await
+                .map(|who| Some(who.arn)),
         }
     });
     match asked.await {
-        Ok(Some(arn)) => Ok(format!("the base credentials are those of {arn}")),
+        Ok(Some(arn)) if !arn.is_empty() => Ok(format!("the base credentials are those of {arn}")),
         Err(error) if dialect == Dialect::Aws || error.kind != FailureKind::Misconfigured => {
             Err(error)
         }
-        Ok(None) | Err(_) => {
+        Ok(_) | Err(_) => {
             Ok("the base credentials were found; this STS does not tell whose they are".to_owned())
         }
     }

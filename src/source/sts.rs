@@ -13,19 +13,25 @@ use aws_sdk_sts::config::{
     Builder, ConfigBag, IdentityCache, Intercept, Region as SdkRegion, RuntimeComponents,
     StalledStreamProtectionConfig,
 };
-use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
+use aws_sdk_sts::operation::get_federation_token::GetFederationTokenOutput;
+use aws_sdk_sts::operation::get_session_token::GetSessionTokenOutput;
+use aws_sdk_sts::types::{AssumedRoleUser, FederatedUser, PolicyDescriptorType, Tag};
 use aws_smithy_runtime_api::box_error::BoxError;
 
 use super::base::{self, Base, TokenFile};
 use super::call::{Action, CHAINED_LIFE, Call};
 use super::engine::SdkTime;
+use super::exchange::{Issued, Outlets, User};
 use super::failure::Attempt;
 use super::sdk_error::failed;
 use super::{Engine, answer};
 use crate::grants::WebIdentity;
 use crate::secret::ExposeSecret as _;
 use crate::sessions::{
-    Attribution, FailureKind, FetchError, FetchFuture, Fetched, Session, Source,
+    Attribution, CallerIdentity, Exchange, FailureKind, FetchError, FetchFuture, Fetched, Session,
+    Source,
 };
 use crate::transport::CONNECT_TIMEOUT;
 use crate::types::{Region, SessionName};
@@ -117,6 +123,8 @@ pub(super) struct StsSource {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) signer: Signer,
     pub(super) call: Arc<Call>,
+    pub(super) issued: Issued,
+    pub(super) outlets: Arc<Outlets>,
 }
 
 impl Source for StsSource {
@@ -126,6 +134,7 @@ impl Source for StsSource {
             engine: self.engine.clone(),
             endpoint: Arc::clone(&self.endpoint),
             call: Arc::clone(&self.call),
+            issued: self.issued.clone(),
         };
         let signer = self.signer.clone();
         Box::pin(
@@ -141,6 +150,10 @@ impl Source for StsSource {
         }
     }
 
+    fn exchange(&self) -> Option<&dyn Exchange> {
+        Some(self)
+    }
+
     fn attribution(&self) -> Attribution<'_> {
         Attribution {
             source_identity: self.call.source_identity.as_ref().map(SessionName::as_str),
@@ -154,6 +167,7 @@ struct Fetch {
     engine: Engine,
     endpoint: Arc<Endpoint>,
     call: Arc<Call>,
+    issued: Issued,
 }
 
 impl Fetch {
@@ -236,9 +250,11 @@ impl Fetch {
             date.clone(),
         )
         .await;
-        let credentials = sent.map_err(|error| proof.redact(error))?;
+        let sent = sent.map_err(|error| proof.redact(error))?;
         let now = self.engine.clock().now();
-        answer::session(credentials.as_ref(), date.take().as_deref(), now)
+        let fetched = answer::session(sent.credentials.as_ref(), date.take().as_deref(), now)?;
+        self.issued.keep(sent.user);
+        Ok(fetched)
     }
 }
 
@@ -255,8 +271,15 @@ pub(super) enum Proof<'a> {
 }
 
 impl Proof<'_> {
+    fn is_of_session(&self) -> bool {
+        match self {
+            Self::Keys(keys) => keys.session_token().is_some(),
+            Self::Token(_) => false,
+        }
+    }
+
     /// The message of an upstream that repeats secrets is not for the log.
-    fn redact(&self, error: FetchError) -> FetchError {
+    pub(super) fn redact(&self, error: FetchError) -> FetchError {
         let tells = |secret: &str| secret.len() >= SECRET && error.message.contains(secret);
         let told = match self {
             Self::Keys(keys) => {
@@ -275,14 +298,23 @@ impl Proof<'_> {
     }
 }
 
-/// Makes the call; the credentials in its answer, where there are any.
+/// What is read of an answer.
+pub(super) struct Sent {
+    pub(super) credentials: Option<aws_sdk_sts::types::Credentials>,
+    /// Whose they are, where STS says so.
+    user: Option<User>,
+}
+
+/// Makes the call.
 pub(super) async fn send(
     client: &Client,
     call: &Call,
     proof: Proof<'_>,
     date: DateHeader,
-) -> Result<Option<aws_sdk_sts::types::Credentials>, FetchError> {
+) -> Result<Sent, FetchError> {
     let seconds = i32::try_from(call.duration.as_secs()).unwrap_or(i32::MAX);
+    // The console takes no credentials of a chained role for which a duration was asked.
+    let said = (!proof.is_of_session() || call.duration_must_be_said()).then_some(seconds);
     let session_name = call
         .session_name
         .as_ref()
@@ -294,14 +326,17 @@ pub(super) async fn send(
         signed = signed.credentials_provider(keys.clone());
     }
     macro_rules! send {
-        ($request:expr) => {{
+        ($request:expr, $user:expr) => {{
             let request = $request
                 .customize()
                 .config_override(signed)
                 .interceptor(date);
             let answer = request.send().await;
             answer
-                .map(|answer| answer.credentials)
+                .map(|answer| Sent {
+                    user: $user(&answer),
+                    credentials: answer.credentials,
+                })
                 .map_err(|error| failed(&error, &call.attempt()))
         }};
     }
@@ -314,14 +349,17 @@ pub(super) async fn send(
                 .web_identity_token(token)
                 .duration_seconds(seconds)
                 .set_policy(policy)
-                .set_policy_arns(policy_arns(call))
+                .set_policy_arns(policy_arns(call)),
+            |answer: &AssumeRoleWithWebIdentityOutput| {
+                answer.assumed_role_user.as_ref().map(User::from)
+            }
         ),
         (Action::AssumeRole | Action::AssumeRoleWithWebIdentity, _) => send!(
             client
                 .assume_role()
                 .set_role_arn(role_arn)
                 .set_role_session_name(session_name)
-                .duration_seconds(seconds)
+                .set_duration_seconds(said)
                 .set_policy(policy)
                 .set_policy_arns(policy_arns(call))
                 .set_tags(tags(call))
@@ -331,7 +369,8 @@ pub(super) async fn send(
                     call.source_identity
                         .as_ref()
                         .map(|name| name.as_str().to_owned())
-                )
+                ),
+            |answer: &AssumeRoleOutput| answer.assumed_role_user.as_ref().map(User::from)
         ),
         (Action::GetFederationToken, _) => send!(
             client
@@ -340,20 +379,42 @@ pub(super) async fn send(
                 .duration_seconds(seconds)
                 .set_policy(policy)
                 .set_policy_arns(policy_arns(call))
-                .set_tags(tags(call))
+                .set_tags(tags(call)),
+            |answer: &GetFederationTokenOutput| answer.federated_user.as_ref().map(User::from)
         ),
         (Action::GetSessionToken, _) => {
-            send!(client.get_session_token().duration_seconds(seconds))
+            send!(
+                client.get_session_token().duration_seconds(seconds),
+                |_: &GetSessionTokenOutput| None
+            )
         }
     }
 }
 
-/// Who signs with these credentials: an ARN, or nothing where this STS does not tell.
+impl From<&AssumedRoleUser> for User {
+    fn from(user: &AssumedRoleUser) -> Self {
+        Self {
+            arn: user.arn.clone(),
+            id: user.assumed_role_id.clone(),
+        }
+    }
+}
+
+impl From<&FederatedUser> for User {
+    fn from(user: &FederatedUser) -> Self {
+        Self {
+            arn: user.arn.clone(),
+            id: user.federated_user_id.clone(),
+        }
+    }
+}
+
+/// Who signs with these credentials.
 pub(super) async fn identity(
     engine: &Engine,
     endpoint: &Endpoint,
     keys: &Credentials,
-) -> Result<Option<String>, FetchError> {
+) -> Result<CallerIdentity, FetchError> {
     let attempt = Attempt {
         operation: "GetCallerIdentity",
         role_arn: None,
@@ -363,7 +424,11 @@ pub(super) async fn identity(
     let signed = aws_sdk_sts::Config::builder().credentials_provider(keys.clone());
     let request = endpoint.client(engine).get_caller_identity();
     match request.customize().config_override(signed).send().await {
-        Ok(answer) => Ok(answer.arn),
+        Ok(answer) => Ok(CallerIdentity {
+            account: answer.account.unwrap_or_default(),
+            arn: answer.arn.unwrap_or_default(),
+            user_id: answer.user_id.unwrap_or_default(),
+        }),
         Err(error) => Err(Proof::Keys(keys).redact(failed(&error, &attempt))),
     }
 }

@@ -7,8 +7,8 @@ use super::{Handout, MAX_FACTS, Policy, Refusal, Vending, Visit, Want};
 use crate::caller::Caller;
 use crate::grants::{Fact, Facts, Granted, Known, Person, every};
 use crate::sessions::{
-    CallerIdentity, Exchange, FailureKind, FetchError, Offers, RegistryAsk, RegistryLogin,
-    SigninAsk, SigninUrl,
+    Callback, CallerIdentity, Exchange, FailureKind, FetchError, Offers, RegistryAsk,
+    RegistryLogin, SigninAsk, SigninUrl,
 };
 use crate::types::{AccountId, RoleRef};
 
@@ -116,6 +116,11 @@ impl Handout {
         let exchange = self.exchange().ok_or(Refusal::NotOffered)?;
         let identity = exchange.identity(&self.session).await;
         identity.map_err(|error| self.failed(&error))
+    }
+
+    /// The callback, where the account lets people be sent there when their console session ends.
+    pub fn callback(&self, url: &str) -> Option<Callback> {
+        self.exchange()?.callback(url)
     }
 
     /// A URL that signs a browser in to the account's console.

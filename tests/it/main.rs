@@ -34,6 +34,7 @@ mod sandbox;
 mod seats;
 mod upstream;
 mod upstream_base;
+mod upstream_exchange;
 mod upstream_failures;
 mod upstream_keys;
 mod upstream_probe;

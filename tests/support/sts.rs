@@ -15,8 +15,9 @@ pub(crate) struct Received {
     pub(crate) target: String,
     /// Names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
-    /// The form's fields, decoded; `Action` is one.
+    /// The fields of query and form, decoded; `Action` is one.
     pub(crate) form: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Received {
@@ -261,7 +262,11 @@ async fn read(connection: &mut BufReader<TcpStream>) -> Option<Received> {
     let length = request.header("content-length").parse().unwrap_or(0);
     let mut body = vec![0; length];
     connection.read_exact(&mut body).await.ok()?;
-    request.form = form(&String::from_utf8_lossy(&body));
+    request.body = String::from_utf8_lossy(&body).into_owned();
+    let query = request.target.split_once('?');
+    let mut fields = form(query.map_or("", |(_, query)| query));
+    fields.extend(form(&request.body));
+    request.form = fields;
     Some(request)
 }
 
