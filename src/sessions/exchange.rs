@@ -72,11 +72,11 @@ impl CallerIdentity {
         let mut parts = arn.split(':').skip(1);
         let (partition, account) = (parts.next(), parts.nth(2));
         let (partition, account) = (partition.unwrap_or_default(), account.unwrap_or_default());
-        let role = arn.rsplit('/').next().unwrap_or_default();
+        let short = arn.rsplit('/').next().unwrap_or_default();
         Self {
             account: account.to_owned(),
-            arn: format!("arn:{partition}:sts::{account}:assumed-role/{role}/{name}"),
-            user_id: format!("{role}:{name}"),
+            arn: format!("arn:{partition}:sts::{account}:assumed-role/{short}/{name}"),
+            user_id: format!("{short}:{name}"),
         }
     }
 }

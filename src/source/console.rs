@@ -17,6 +17,7 @@ use crate::sessions::{
     Callback, FailureKind, FetchError, SessionCredentials, SigninAsk, SigninUrl,
 };
 use crate::transport::{Answer, Get, GetError};
+use crate::types::Region;
 
 /// How long a sign-in may take: keys are asked for together with the URL, and must not wait long.
 const BOUND: Duration = Duration::from_secs(2);
@@ -99,8 +100,8 @@ impl Signin {
             let mut answer = self.ask(engine, credentials, life).await?;
             // What signed the call may have looked like a long-term key and been none.
             if answer.status == 400 && life == ConsoleLife::Own {
-                let life = ConsoleLife::OfCredentials;
-                answer = self.ask(engine, credentials, life).await?;
+                let shorter = ConsoleLife::OfCredentials;
+                answer = self.ask(engine, credentials, shorter).await?;
             }
             token(&answer)
         });
@@ -177,19 +178,21 @@ impl From<&SessionCredentials> for Exchanged {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct SessionJson<'a> {
-    session_id: &'a str,
-    session_key: &'a str,
-    session_token: &'a str,
+    #[serde(rename = "sessionId")]
+    id: &'a str,
+    #[serde(rename = "sessionKey")]
+    secret: &'a str,
+    #[serde(rename = "sessionToken")]
+    token: &'a str,
 }
 
 impl Exchanged {
     fn json(&self) -> SecretString {
         let json = SessionJson {
-            session_id: &self.id,
-            session_key: self.secret.expose_secret(),
-            session_token: self.token.expose_secret(),
+            id: &self.id,
+            secret: self.secret.expose_secret(),
+            token: self.token.expose_secret(),
         };
         // Three strings always serialise.
         SecretString::from(serde_json::to_string(&json).unwrap_or_default())
@@ -253,7 +256,7 @@ fn destination(account: &Account, public: Option<String>) -> Option<String> {
     let region = named.region.as_ref();
     let said = named.destination.as_deref();
     if let Some(url) = said.filter(|said| !said.starts_with('/')) {
-        return Some(in_region(url, region.map(|region| region.as_str())));
+        return Some(in_region(url, region.map(Region::as_str)));
     }
     let Some(region) = region else {
         let base = named.endpoint.clone().or(public)?;
@@ -290,9 +293,9 @@ mod tests {
 
     use super::*;
     use crate::config::{BaseCredentials, embedded};
-    use crate::types::{AccessKeyId, Partition, Region};
+    use crate::types::{AccessKeyId, Partition};
 
-    fn account(partition: &str) -> Account {
+    fn account_in(partition: &str) -> Account {
         let config = embedded(1000, PathBuf::from("/run/rolecall/admin.sock")).unwrap();
         let mut account = config.accounts.into_values().next().unwrap();
         account.base = BaseCredentials::Environment;
@@ -321,18 +324,18 @@ mod tests {
                 "https://{signin}/federation?Action=login&Issuer=&Destination=https%3A%2F%2F\
                  {console}%2F&SigninToken=token"
             );
-            assert_eq!(login(&account(partition)), expected);
+            assert_eq!(login(&account_in(partition)), expected);
         }
         for partition in ["aws-iso", "aws-eusc", "elsewhere"] {
-            assert_eq!(Signin::of(&account(partition)), None);
+            assert_eq!(Signin::of(&account_in(partition)), None);
         }
     }
 
     #[test]
     fn a_region_has_a_host_of_its_own_below_the_public_console() {
-        let mut account = account("aws");
+        let mut account = account_in("aws");
         account.console.region = Some(Region::new("eu-west-1").unwrap());
-        let at = |account: &Account| Signin::of(account).unwrap().destination;
+        let at = |of: &Account| Signin::of(of).unwrap().destination;
         let home = "https://eu-west-1.console.aws.amazon.com/console/home?region=eu-west-1";
         assert_eq!(at(&account), home);
         account.console.destination = Some("/s3/home?a=b".to_owned());

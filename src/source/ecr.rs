@@ -123,13 +123,15 @@ impl Registries {
             SignableRequest::new("POST", &url, headers.into_iter(), SignableBody::Bytes(body))?;
         let (instructions, _signature) = sign(signable, &params.into())?.into_parts();
         let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").map_err(|_| Unsigned::Url)?;
-        request.set_uri(url).map_err(|_| Unsigned::Url)?;
+        request
+            .set_method("POST")
+            .map_err(|_invalid| Unsigned::Url)?;
+        request.set_uri(url).map_err(|_invalid| Unsigned::Url)?;
         for (name, value) in headers.into_iter().chain(instructions.headers()) {
             let set = request
                 .headers_mut()
                 .try_insert(name.to_owned(), value.to_owned());
-            set.map_err(|_| Unsigned::Url)?;
+            set.map_err(|_invalid| Unsigned::Url)?;
         }
         Ok(request)
     }
@@ -162,18 +164,19 @@ struct Answered {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Authorization {
-    authorization_token: String,
+    #[serde(rename = "authorizationToken")]
+    token: String,
     expires_at: f64,
     proxy_endpoint: String,
 }
 
 fn read(body: &[u8]) -> Result<Vec<RegistryLogin>, FetchError> {
     let unreadable = || failed(FailureKind::Misconfigured, "the answer is not one of ECR");
-    let answered: Answered = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    let answered: Answered = serde_json::from_slice(body).map_err(|_other| unreadable())?;
     let logins = answered.authorization_data.into_iter().map(|one| {
         let seconds = Duration::try_from_secs_f64(one.expires_at.trunc()).ok()?;
         Some(RegistryLogin {
-            token: SecretString::from(one.authorization_token),
+            token: SecretString::from(one.token),
             expires_at: std::time::UNIX_EPOCH.checked_add(seconds)?,
             endpoint: one.proxy_endpoint,
         })

@@ -283,13 +283,14 @@ async fn a_chain_signs_with_its_parents_session_for_an_hour_at_most() {
         second.header("x-amz-security-token"),
         Credentials::default().session_token
     );
-    assert_eq!(second.field("DurationSeconds"), "3600");
+    // An hour is what it gets anyway, and a console takes no session that asked for it.
+    assert_eq!(second.field("DurationSeconds"), "");
 }
 
 #[tokio::test]
 async fn session_keys_that_turn_out_to_be_a_roles_get_an_hour() {
     let sts = ScriptedSts::start(|request| {
-        if request.field("DurationSeconds") == "3600" {
+        if request.field("DurationSeconds").is_empty() {
             return Reply::session("AssumeRole", &Credentials::default());
         }
         let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles \

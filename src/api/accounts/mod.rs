@@ -126,11 +126,12 @@ impl Accounts {
             deps.patience.of_people(),
         );
         let handout = deps.vending.ask_fresh(asker.visit(guest), &want).await?;
+        let offers = self.console && handout.offers().signin;
+        let allowed = |url: String| handout.callback(&url).ok_or(Fault::Callback);
         let ask = SigninAsk {
-            callback,
+            callback: callback.filter(|_| offers).map(allowed).transpose()?,
             patience: Some(SIGNIN),
         };
-        let offers = self.console && handout.offers().signin;
         match part {
             Part::ConsoleUrl if !offers => Err(Fault::Configuration),
             Part::ConsoleUrl => {
@@ -179,9 +180,11 @@ fn named(account: &str, role: &str) -> Result<RoleRef, Fault<'static>> {
     }
 }
 
-/// Whither the console is to send a browser in the end.
+/// Whither the console is to send a browser in the end. AFP's clients may leave it empty.
 fn callback(request: &Request) -> Result<Option<String>, Fault<'static>> {
-    query::value(request.uri().query(), "callbackurl").map_err(|query::Unreadable| Fault::Callback)
+    let said = query::value(request.uri().query(), "callbackurl");
+    let said = said.map_err(|query::Unreadable| Fault::Callback)?;
+    Ok(said.filter(|url| !url.is_empty()))
 }
 
 fn credentials(handout: &Handout) -> Bytes {
