@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::{TestDaemon, noon};
 use crate::support::is_root;
-use crate::support::sts::{Credentials, Reply, ScriptedSts};
+use crate::support::sts::{Reply, ScriptedSts};
 
 /// People by the kernel's evidence, and two accounts of the built-in authority.
 const PEOPLES: &str = r#"
@@ -118,8 +118,8 @@ fn upstream(sts: &ScriptedSts) -> String {
     PEOPLES.replace(
         "[account.local]\nid = \"000000000000\"\ncredentials = { from = \"local\" }",
         &format!(
-            "[account.local]\nid = \"123456789012\"\nregion = \"eu-central-1\"\nendpoint = \"{}\"\n\
-             credentials = {{ from = \"key\", access-key-id = \"AKIABASE\", secret-access-key = \"file:{{dir}}/secret\" }}",
+            "[account.local]\nid = \"123456789012\"\nregion = \"eu-central-1\"\nendpoint = \"{0}\"\n\
+             signin-endpoint = \"{0}\"\ncredentials = {{ from = \"key\", access-key-id = \"AKIABASE\", secret-access-key = \"file:{{dir}}/secret\" }}",
             sts.url()
         ),
     )
@@ -367,13 +367,12 @@ async fn accounts_tell_nothing_of_what_upstream_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_wait_for_a_slow_cloud_and_share_its_answer() {
-    let sts =
-        ScriptedSts::start(|_| Reply::new(200, Credentials::default().xml("AssumeRole"))).await;
+    let sts = ScriptedSts::generous().await;
     let daemon = start(&upstream(&sts), by_peer);
     let at = address(&daemon);
     let agent = [("User-Agent", "afp-cli/1.0.6")];
     let first = ask(at, "GET", "/account/local/demo/credentials", &agent).await;
-    let again = ask(at, "GET", "/account/local/demo", &agent).await;
+    let again = ask(at, "GET", "/account/local/demo/credentials", &agent).await;
     assert_eq!((first.status, again.status), (200, 200));
     assert_eq!(first.json()["AccessKeyId"], again.json()["AccessKeyId"]);
     assert_eq!(sts.received().len(), 1);
