@@ -35,7 +35,7 @@ use crate::listener::{
     self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
     Shared,
 };
-use crate::people::{Gate, Issuers};
+use crate::people::{self, Gate, Issuers, Proofs};
 use crate::providers::{self, Providers};
 use crate::runtime::Containers;
 use crate::sessions::{Observer, Prefetch, Sessions};
@@ -180,6 +180,15 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         audit,
         clock.clone(),
     );
+    let issuers = Issuers::new(&config.issuers, engine.client(), clock.clone());
+    let issuers = Arc::new(issuers);
+    let proofs = Proofs {
+        clock: clock.clone(),
+        issuers: Arc::clone(&issuers),
+        store: keyed.store.clone(),
+        directories: people::directories(&config.people, &clock),
+    };
+    let gate = Gate::new(&config.people, proofs);
     let limits = limits(&config, outside.descriptors);
     let daemon = Arc::new(Daemon {
         vending: Arc::new(vending),
@@ -193,12 +202,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         desk: Arc::clone(&desk),
         containers,
         authority,
-        gate: Arc::new(Gate::new(&config.people)),
-        issuers: Arc::new(Issuers::new(
-            &config.issuers,
-            engine.client(),
-            clock.clone(),
-        )),
+        gate: Arc::new(gate),
+        issuers,
         engine,
         prefetched: Mutex::default(),
         config: arc_swap::ArcSwap::from_pointee(config),

@@ -1,151 +1,360 @@
 //! The gate before people's APIs: what a request shows is held against what its mount takes.
+//!
+//! What is shown decides by the first of the mount's ways that takes its kind, and decides alone: a
+//! wrong password or token is never made good by a cookie, nor by who is connected.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
+use aws_lc_rs::digest;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
 
+use super::admission::{Admitted, Asking, Proven, Unproven};
+use super::directory::{Directory, Member, NotMember};
+use super::logins::{Logins, Ticket};
+use super::memory::{Mark, Marker};
+use super::oidc::Tokens;
+use super::proxy::{NoWord, Proxy};
+use super::roster::{Roster, Standing};
+use super::shown::Shown;
+use super::throttle::{Attempt, Peer, Throttle};
+use super::{Issuers, is_token};
+use crate::clock::Clock;
 use crate::config::{self, Administrator, Mount};
 use crate::grants::{Person, Way};
+use crate::lookups::{Bounds, Lookups};
+use crate::secret::SecretString;
+use crate::store::Store;
 
 /// The challenges of a mount.
 const BASIC: &str = "Basic realm=\"rolecall\", charset=\"UTF-8\"";
 const BEARER: &str = "Bearer realm=\"rolecall\"";
 
+/// What Atlassian's clients send with what changes something: no page of another site can.
+const NO_CHECK: HeaderName = HeaderName::from_static("x-atlassian-token");
+
+/// What was proved is remembered for so long.
+const AGE: Duration = Duration::from_mins(1);
+/// How long a proof is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+const BOUNDS: Bounds = Bounds {
+    at_once: 64,
+    open: 512,
+    remembered: 8192,
+};
+
+/// What the daemon has by which names are proved.
+#[derive(Debug)]
+pub struct Proofs {
+    /// Time.
+    pub clock: Clock,
+    /// Whose tokens are believed.
+    pub issuers: Arc<Issuers>,
+    /// Where the daemon's own tokens are.
+    pub store: Store,
+    /// Who knows names besides the users file.
+    pub directories: Vec<Arc<dyn Directory>>,
+}
+
 /// Who may pass.
 #[derive(Debug)]
 pub struct Gate {
     administrators: Vec<Administrator>,
+    roster: Arc<Roster>,
+    proxy: Option<Proxy>,
+    oidc: Option<Tokens>,
+    store: Store,
+    clock: Clock,
+    throttle: Arc<Throttle>,
+    logins: Logins,
+    marker: Marker,
+    proved: Lookups<Mark, Result<Arc<Proved>, NotMember>>,
+    standing: Lookups<Standing, Result<Arc<Person>, NotMember>>,
 }
 
-/// What a request is known by before it has proved anything.
-#[derive(Clone, Copy, Debug)]
-pub struct Asking<'a> {
-    /// The uid of its process, where the kernel tells it.
-    pub uid: Option<u32>,
-    /// Whether it came over a unix socket.
-    pub over_unix: bool,
-    /// The subject of the certificate that its peer showed, as RFC 4514 writes it.
-    pub subject: Option<&'a str>,
-    /// The address of its peer, where it came over the network.
-    pub address: Option<IpAddr>,
-    /// The listener that it came to.
-    pub listener: &'a str,
-    /// Whether nobody on the way could read it.
-    pub secure: bool,
-    /// What it wants to do.
-    pub method: &'a Method,
-    /// Its headers.
-    pub headers: &'a HeaderMap,
+/// Somebody whose password was right.
+#[derive(Debug)]
+struct Proved {
+    person: Arc<Person>,
+    standing: Standing,
+    ticket: OnceLock<Option<Ticket>>,
 }
 
-/// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proven {
-    /// The connection's own caller, by the kernel's evidence.
-    Peer {
-        /// Whether it administers.
-        administrator: bool,
-    },
-    /// Somebody who proved a name.
-    Person(Arc<Person>),
-}
-
-/// Who was let in, and what it takes along.
-#[derive(Clone, Debug)]
-pub struct Admitted {
-    /// Who it is.
-    pub who: Proven,
-    /// The cookie that proves it from now on, where one was made.
-    pub cookie: Option<HeaderValue>,
-    /// What this visitor's session may be called in public: it proves nothing.
-    pub session: Option<Arc<str>>,
-}
-
-/// Nobody may pass with this.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unproven {
-    /// Nothing that the mount takes is shown: 401.
-    #[error("the request proves no name")]
-    Missing,
-    /// What is shown is wrong, or no longer counts: 401.
-    #[error("the name or its proof is wrong")]
-    Wrong,
-    /// Too much was wrong lately; nothing is looked at for so long: 429 with `Retry-After`.
-    #[error("too much was wrong lately")]
-    Throttled(Duration),
-    /// This person is in none of the groups that the mount asks for: 403.
-    #[error("the mount is for members of other groups")]
-    NotMember(Arc<str>),
-    /// A proxy's header in the request of somebody who is not that proxy: 403.
-    #[error("the proxy's header does not come from the proxy")]
-    ForeignProxy,
-    /// Only a cookie proves this person, and the request could be another site's: 403.
-    #[error("a cookie alone changes nothing")]
-    CrossSite(Arc<str>),
-    /// Who could tell does not answer, or too many ask: 503 with `Retry-After`.
-    #[error("what would prove the name cannot be asked now")]
-    NotReady,
-}
-
-impl Unproven {
-    /// Who asks, where that is known all the same.
-    pub fn name(&self) -> Option<&str> {
-        match self {
-            Self::NotMember(name) | Self::CrossSite(name) => Some(name),
-            Self::Missing
-            | Self::Wrong
-            | Self::Throttled(_)
-            | Self::ForeignProxy
-            | Self::NotReady => None,
-        }
-    }
-
-    /// When to ask again, where asking again may help.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Throttled(wait) => Some(*wait),
-            Self::NotReady => Some(Duration::from_secs(1)),
-            Self::Missing
-            | Self::Wrong
-            | Self::NotMember(_)
-            | Self::ForeignProxy
-            | Self::CrossSite(_) => None,
+impl From<NotMember> for Unproven {
+    fn from(error: NotMember) -> Self {
+        match error {
+            NotMember::Unknown | NotMember::Wrong => Self::Wrong,
+            NotMember::NotReady => Self::NotReady,
         }
     }
 }
 
 impl Gate {
     /// A gate by this configuration.
-    pub fn new(people: &config::People) -> Self {
+    pub fn new(people: &config::People, proofs: Proofs) -> Self {
+        let clock = proofs.clock;
+        let oidc = people.oidc.clone();
         Self {
             administrators: people.administrators.clone(),
+            roster: Arc::new(Roster::new(people, proofs.directories, &clock)),
+            proxy: people.proxy_header.clone().map(Proxy::new),
+            oidc: oidc.map(|oidc| Tokens::new(oidc, proofs.issuers)),
+            store: proofs.store,
+            throttle: Throttle::new(clock.clone()),
+            logins: Logins::new(clock.clone()),
+            marker: Marker::default(),
+            proved: Lookups::new(clock.clone(), BOUNDS),
+            standing: Lookups::new(clock.clone(), BOUNDS),
+            clock,
         }
     }
 
     /// Who a request comes from, by what its mount takes.
-    #[expect(
-        clippy::unused_async,
-        reason = "what proves a name is looked up off the path"
-    )]
     pub async fn prove(&self, mount: &Mount, asking: Asking<'_>) -> Result<Admitted, Unproven> {
-        let by_peer = mount.authenticate.contains(&Way::Peer);
-        match asking.uid.filter(|_| by_peer) {
-            Some(uid) => Ok(Admitted {
-                who: Proven::Peer {
-                    administrator: self.administrators.contains(&Administrator::Uid(uid)),
-                },
-                cookie: None,
-                session: None,
-            }),
-            None => Err(Unproven::Missing),
+        let admitted = self.known(mount, &asking).await?;
+        if mount.require_group.is_empty() {
+            return Ok(admitted);
+        }
+        match &admitted.who {
+            // Nobody who proved no name is in any group.
+            Proven::Peer { .. } => Err(Unproven::Missing),
+            Proven::Person(person) => {
+                let mut groups = person.groups.iter();
+                if groups.any(|group| mount.require_group.contains(group)) {
+                    return Ok(admitted);
+                }
+                Err(Unproven::NotMember(Arc::clone(&person.name)))
+            }
         }
     }
 
+    async fn known(&self, mount: &Mount, asking: &Asking<'_>) -> Result<Admitted, Unproven> {
+        let proxys = self.proxys_word(asking)?;
+        let shown = Shown::of(asking.headers);
+        for way in &mount.authenticate {
+            match (way, &shown, &proxys) {
+                (Way::ProxyHeader, _, Some(name)) => {
+                    let standing = Standing::of(Way::ProxyHeader, Arc::clone(name));
+                    return Ok(plain(self.standing(&standing).await?));
+                }
+                (
+                    Way::Basic | Way::Pam | Way::Ldap,
+                    Shown::Password {
+                        name,
+                        password,
+                        whole,
+                    },
+                    _,
+                ) => return self.by_password(mount, asking, name, password, whole).await,
+                (Way::Oidc, Shown::Bearer(token), _) if is_token(token) => {
+                    return self.by_identity(token).await;
+                }
+                (Way::Token, Shown::Bearer(token), _) if !is_token(token) => {
+                    let standing = self.by_token(token)?;
+                    return Ok(plain(self.standing(&standing).await?));
+                }
+                _ => {}
+            }
+        }
+        let takes_what_is_shown = mount.authenticate.iter().any(|way| is_shown(*way));
+        if takes_what_is_shown && !matches!(shown, Shown::Nothing) {
+            return Err(Unproven::Wrong);
+        }
+        if let Some(admitted) = self.by_cookie(mount, asking).await? {
+            return Ok(admitted);
+        }
+        self.by_peer(mount, asking)
+    }
+
+    /// The name that the proxy says. Its header counts, or the request is refused, on every mount.
+    fn proxys_word(&self, asking: &Asking<'_>) -> Result<Option<Arc<str>>, Unproven> {
+        let Some(proxy) = &self.proxy else {
+            return Ok(None);
+        };
+        proxy.name(asking).map_err(|error| match error {
+            NoWord::Foreign => Unproven::ForeignProxy,
+            NoWord::Malformed => Unproven::Wrong,
+        })
+    }
+
+    async fn by_password(
+        &self,
+        mount: &Mount,
+        asking: &Asking<'_>,
+        name: &Arc<str>,
+        password: &SecretString,
+        whole: &[u8],
+    ) -> Result<Admitted, Unproven> {
+        let mark = self.marker.mark_for(&mount.authenticate, whole);
+        let mark = mark.ok_or(Unproven::NotReady)?;
+        let proved = if let Some(remembered) = self.proved.remembered(&mark) {
+            remembered?
+        } else {
+            let attempt = self.throttle.begin(name, self.peer(asking));
+            let attempt = attempt.map_err(Unproven::Throttled)?;
+            let look = self.look(mount, name, password, attempt);
+            let told = self.proved.get(mark, PATIENCE, look).await;
+            told.unwrap_or(Err(NotMember::NotReady))?
+        };
+        let shown = self.logins.shown(asking.headers);
+        if let Some(shown) = shown.filter(|shown| shown.standing == proved.standing) {
+            return Ok(Admitted {
+                session: Some(shown.public),
+                ..plain(Arc::clone(&proved.person))
+            });
+        }
+        let ticket = proved
+            .ticket
+            .get_or_init(|| self.logins.open(&proved.standing));
+        Ok(Admitted {
+            who: Proven::Person(Arc::clone(&proved.person)),
+            cookie: ticket
+                .as_ref()
+                .and_then(|ticket| ticket.header(asking.secure)),
+            session: ticket.as_ref().map(|ticket| Arc::clone(&ticket.public)),
+        })
+    }
+
+    /// Has a password looked at, and counted.
+    fn look(
+        &self,
+        mount: &Mount,
+        name: &Arc<str>,
+        password: &SecretString,
+        attempt: Attempt,
+    ) -> impl Future<Output = (Result<Arc<Proved>, NotMember>, Duration)> + Send + use<> {
+        let roster = Arc::clone(&self.roster);
+        let ways = mount.authenticate.clone();
+        let (name, password) = (Arc::clone(name), password.clone());
+        async move {
+            match roster.proved(&ways, &name, &password).await {
+                Ok((standing, person)) => {
+                    attempt.succeeded();
+                    let proved = Proved {
+                        person,
+                        standing,
+                        ticket: OnceLock::new(),
+                    };
+                    (Ok(Arc::new(proved)), AGE)
+                }
+                Err(error) => {
+                    match error {
+                        NotMember::Unknown | NotMember::Wrong => {
+                            tracing::info!(name = &*name, %error, "a password was refused");
+                            attempt.failed();
+                        }
+                        NotMember::NotReady => drop(attempt),
+                    }
+                    (Err(error), Duration::ZERO)
+                }
+            }
+        }
+    }
+
+    /// Who guesses is counted, but for a proxy: it speaks for many.
+    fn peer(&self, asking: &Asking<'_>) -> Option<Peer> {
+        let proxy = self.proxy.as_ref();
+        let is_proxy = proxy.is_some_and(|proxy| proxy.is_trusted(asking));
+        (!is_proxy).then(|| Peer::of(asking.uid, asking.address))
+    }
+
+    async fn by_identity(&self, token: &str) -> Result<Admitted, Unproven> {
+        let oidc = self.oidc.as_ref().ok_or(Unproven::Wrong)?;
+        // The token's own end counts, so it is looked at each time; it is remembered there.
+        let member: Member = oidc.verify(token).await?;
+        let mark = self.marker.mark_for(&[Way::Oidc], token.as_bytes());
+        let mark = mark.ok_or(Unproven::NotReady)?;
+        let roster = Arc::clone(&self.roster);
+        let look = async move {
+            let standing = Standing::of(Way::Oidc, Arc::clone(&member.name));
+            let person = roster.person(Way::Oidc, member).await;
+            let age = if person.is_ok() { AGE } else { Duration::ZERO };
+            let proved = person.map(|person| {
+                Arc::new(Proved {
+                    person,
+                    standing,
+                    ticket: OnceLock::new(),
+                })
+            });
+            (proved, age)
+        };
+        let proved = self.proved.get(mark, PATIENCE, look).await;
+        let proved = proved.unwrap_or(Err(NotMember::NotReady))?;
+        Ok(plain(Arc::clone(&proved.person)))
+    }
+
+    /// Whose token of the daemon's own this is.
+    fn by_token(&self, token: &str) -> Result<Standing, Unproven> {
+        let objects = self.store.objects().map_err(|error| {
+            tracing::warn!(%error, "a bearer token cannot be looked up");
+            Unproven::NotReady
+        })?;
+        let known = objects.tokens.get(&token_hash(token));
+        let known = known.filter(|known| self.clock.now() < known.draft.expires);
+        let known = known.ok_or(Unproven::Wrong)?;
+        Ok(Standing::of(Way::Token, Arc::clone(&known.draft.user)))
+    }
+
+    async fn by_cookie(
+        &self,
+        mount: &Mount,
+        asking: &Asking<'_>,
+    ) -> Result<Option<Admitted>, Unproven> {
+        let shown = self.logins.shown(asking.headers);
+        let shown = shown.filter(|shown| mount.authenticate.contains(&shown.standing.way));
+        let Some(shown) = shown else {
+            return Ok(None);
+        };
+        let person = match self.standing(&shown.standing).await {
+            Ok(person) => person,
+            Err(Unproven::Wrong) => {
+                self.logins.end(&shown);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if changes_something(asking.method) && !says_no_check(asking.headers) {
+            return Err(Unproven::CrossSite(Arc::clone(&person.name)));
+        }
+        Ok(Some(Admitted {
+            session: Some(shown.public),
+            ..plain(person)
+        }))
+    }
+
+    fn by_peer(&self, mount: &Mount, asking: &Asking<'_>) -> Result<Admitted, Unproven> {
+        if !mount.authenticate.contains(&Way::Peer) {
+            return Err(Unproven::Missing);
+        }
+        let administrator = |uid| self.administrators.contains(&Administrator::Uid(uid));
+        // Machines are known by their address or name, which grants ask for.
+        if asking.uid.is_none() && !mount.machine {
+            return Err(Unproven::Missing);
+        }
+        Ok(Admitted {
+            who: Proven::Peer {
+                administrator: !mount.machine && asking.uid.is_some_and(administrator),
+            },
+            cookie: None,
+            session: None,
+        })
+    }
+
+    /// Who has this standing today.
+    async fn standing(&self, standing: &Standing) -> Result<Arc<Person>, Unproven> {
+        let (roster, asked) = (Arc::clone(&self.roster), standing.clone());
+        let look = async move {
+            let person = roster.standing(&asked).await;
+            let age = if person.is_ok() { AGE } else { Duration::ZERO };
+            (person, age)
+        };
+        let told = self.standing.get(standing.clone(), PATIENCE, look).await;
+        Ok(told.unwrap_or(Err(NotMember::NotReady))?)
+    }
+
     /// What a request that proved nothing is told to show.
-    pub fn challenges(mount: &Mount) -> impl Iterator<Item = HeaderValue> {
+    pub fn challenges(mount: &Mount) -> impl Iterator<Item = HeaderValue> + use<> {
         let takes = |ways: &[Way]| mount.authenticate.iter().any(|way| ways.contains(way));
         let bearer = takes(&[Way::Oidc, Way::Token]);
         // Where nothing can be shown a challenge is due all the same (RFC 9110, 15.5.2).
@@ -155,4 +364,40 @@ impl Gate {
             .into_iter()
             .chain(bearer.then(|| HeaderValue::from_static(BEARER)))
     }
+}
+
+/// SHA-256 of a bearer token: what is kept of it.
+pub fn token_hash(token: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, token.as_bytes());
+    let mut bytes = [0; 32];
+    for (byte, of) in bytes.iter_mut().zip(digest.as_ref()) {
+        *byte = *of;
+    }
+    bytes
+}
+
+fn plain(person: Arc<Person>) -> Admitted {
+    Admitted {
+        who: Proven::Person(person),
+        cookie: None,
+        session: None,
+    }
+}
+
+/// Whether a request shows something of its own for this way.
+const fn is_shown(way: Way) -> bool {
+    match way {
+        Way::Basic | Way::Pam | Way::Ldap | Way::Oidc | Way::Token => true,
+        Way::Peer | Way::ProxyHeader | Way::Supposed => false,
+    }
+}
+
+const fn changes_something(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn says_no_check(headers: &HeaderMap) -> bool {
+    let value = headers.get(NO_CHECK).map(HeaderValue::as_bytes);
+    // Older clients leave out the hyphen.
+    value.is_some_and(|value| [b"no-check".as_slice(), b"nocheck"].contains(&value))
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use aws_lc_rs::hmac;
 
 use super::key_set::KeySet;
-use crate::grants::WebIdentity;
+use crate::grants::{Way, WebIdentity};
 use crate::secret;
 
 /// How many tokens of an issuer are remembered: a host runs some hundred pods at most.
@@ -38,6 +38,18 @@ impl Marker {
     pub(super) fn mark(&self, token: &str) -> Option<Mark> {
         let tag = hmac::sign(self.0.as_ref()?, token.as_bytes());
         tag.as_ref().try_into().ok().map(Mark)
+    }
+
+    /// The mark of a proof that was held against these ways: to others it is another proof.
+    pub(super) fn mark_for(&self, ways: &[Way], proof: &[u8]) -> Option<Mark> {
+        let mut context = hmac::Context::with_key(self.0.as_ref()?);
+        for way in ways {
+            context.update(way.as_str().as_bytes());
+            context.update(b" ");
+        }
+        context.update(b"\n");
+        context.update(proof);
+        context.sign().as_ref().try_into().ok().map(Mark)
     }
 }
 

@@ -1,27 +1,43 @@
-//! Who proves a name in a request. So far: web identities, tokens that an issuer signed, as
-//! Kubernetes projects them into its pods.
+//! Who proves a name in a request.
 //!
-//! [`Issuers::verify`] is all there is to it. Signatures are verified here, on keys that are
-//! fetched off the request's path; a token that was verified is remembered by a keyed hash.
+//! [`Gate::prove`] says who a person is: by a password of the users file or of a directory, a
+//! trusted proxy's word, a bearer token, a cookie, or the kernel's evidence. [`Issuers::verify`]
+//! says for whom a web identity stands, a token that an issuer signed, as Kubernetes projects them
+//! into its pods.
+//!
+//! Nothing here is done on the thread that serves but to look up what was proved lately: passwords
+//! are held against hashes on threads of low priority, files and name services are asked on
+//! blocking ones, issuers' keys are fetched off the request's path. What was proved is remembered by
+//! a keyed hash.
 
+mod admission;
 mod bearers;
 mod claims;
 mod directory;
+mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;
+mod groups;
 mod issuer;
 mod jwt;
 mod key_set;
 mod keys;
 mod ldap;
+mod logins;
 mod memory;
 mod oidc;
 mod origin;
 mod pam;
+mod password;
 mod proxy;
+mod roster;
+mod shown;
 #[cfg(test)]
 mod tests;
+mod throttle;
+mod users;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,11 +49,13 @@ use crate::clock::{BootTime, Clock};
 use crate::config;
 use crate::grants::WebIdentity;
 use crate::transport::Client;
+pub use admission::{Admitted, Asking, Proven, Unproven};
 pub use directory::{Asked, Directory, Member, NotMember, is_name};
-pub use gate::{Admitted, Asking, Gate, Proven, Unproven};
+pub use gate::{Gate, Proofs, token_hash};
 pub use ldap::Ldap;
 pub use oidc::Tokens;
 pub use pam::Pam;
+pub use password::{NoHash, NoPassword, hashed};
 pub use proxy::{NoWord, Proxy};
 
 use bearers::Bearers;
@@ -46,13 +64,13 @@ use jwt::Jwt;
 use memory::Marker;
 
 /// The directories that this configuration names. Nothing is opened or connected yet.
-pub fn directories(people: &config::People, clock: &Clock) -> Vec<Box<dyn Directory>> {
-    let mut directories: Vec<Box<dyn Directory>> = Vec::new();
+pub fn directories(people: &config::People, clock: &Clock) -> Vec<Arc<dyn Directory>> {
+    let mut directories: Vec<Arc<dyn Directory>> = Vec::new();
     if let Some(ldap) = people.ldap.clone() {
-        directories.push(Box::new(Ldap::new(ldap, clock.clone())));
+        directories.push(Arc::new(Ldap::new(ldap, clock.clone())));
     }
     if let Some(service) = people.pam.clone() {
-        directories.push(Box::new(Pam::new(service, clock.clone())));
+        directories.push(Arc::new(Pam::new(service, clock.clone())));
     }
     directories
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::admission::Asking;
 use super::directory::is_name;
-use super::gate::Asking;
+
 use crate::config;
 
 /// What Apache writes where it has no name.
@@ -53,7 +54,7 @@ impl Proxy {
 
     /// A process of another user may connect to an address of this host, and so may one that was
     /// talked into it; a socket in the file system has an owner.
-    fn is_trusted(&self, asking: &Asking<'_>) -> bool {
+    pub(super) fn is_trusted(&self, asking: &Asking<'_>) -> bool {
         let by_uid = asking.over_unix && asking.uid.is_some_and(|uid| self.0.uids.contains(&uid));
         let shown = |subject: &str| self.0.subjects.iter().any(|trusted| trusted == subject);
         asking.listener == &*self.0.listener && (by_uid || asking.subject.is_some_and(shown))

@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod fetching;
+mod gate;
 #[path = "../../../tests/support/signer.rs"]
 mod signer;
 mod tokens;

@@ -1,0 +1,296 @@
+//! Who proves names wrongly is slowed: each name, and each peer.
+//!
+//! A failure fills a bucket, which leaks; what is full is not looked at. A peer from which a name was
+//! proved lately is not held up by what others try with that name.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{BootTime, Clock};
+
+/// Failures of one name at once, and the time in which one of them is forgiven.
+const OF_NAME: Measure = Measure {
+    most: 10,
+    forgiven: Duration::from_secs(30),
+};
+/// The same of one peer: it may be a whole office.
+const OF_PEER: Measure = Measure {
+    most: 30,
+    forgiven: Duration::from_secs(5),
+};
+/// Proofs of one peer that are looked at or wait at once.
+const OPEN_OF_PEER: usize = 16;
+/// How much is remembered.
+const REMEMBERED: usize = 20_000;
+
+/// Who is at the other end, as far as guesses are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    /// A user of this host.
+    User(u32),
+    /// An address; of IPv6 the network, of which one has all.
+    Address(u64),
+    /// Nobody in particular.
+    Unknown,
+}
+
+impl Peer {
+    pub(super) fn of(uid: Option<u32>, address: Option<IpAddr>) -> Self {
+        match (uid, address.map(|address| address.to_canonical())) {
+            (Some(uid), _) => Self::User(uid),
+            (None, Some(IpAddr::V4(address))) => Self::Address(u64::from(address.to_bits())),
+            (None, Some(IpAddr::V6(address))) => {
+                let [network, ..] = halves(address.to_bits());
+                Self::Address(network)
+            }
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
+/// The network of an address of IPv6, and what is in it.
+fn halves(address: u128) -> [u64; 2] {
+    [address >> 64, address & u128::from(u64::MAX)]
+        .map(|half| u64::try_from(half).unwrap_or_default())
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    most: u32,
+    forgiven: Duration,
+}
+
+/// Failures that are not forgiven yet: the moment at which the last of them will be.
+#[derive(Clone, Copy, Debug)]
+struct Bucket(BootTime);
+
+impl Measure {
+    /// How long nothing is looked at.
+    fn wait(self, bucket: Option<&Bucket>, now: BootTime) -> Duration {
+        let full = bucket.map_or(Duration::ZERO, |bucket| bucket.0.since(now));
+        full.saturating_sub(self.forgiven * (self.most - 1))
+    }
+
+    fn failed(self, bucket: Option<&Bucket>, now: BootTime) -> Bucket {
+        let from = bucket.map_or(now, |bucket| bucket.0.max(now));
+        Bucket(from.plus(self.forgiven))
+    }
+}
+
+/// Counts guesses.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    clock: Clock,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    names: HashMap<Arc<str>, Bucket>,
+    peers: HashMap<Peer, Bucket>,
+    open: HashMap<Peer, usize>,
+    known: HashSet<(Arc<str>, Peer)>,
+}
+
+/// One proof that is looked at. Unless somebody says how it ended it was none.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    throttle: Arc<Throttle>,
+    name: Arc<str>,
+    peer: Option<Peer>,
+}
+
+impl Throttle {
+    pub(super) fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            counts: Mutex::default(),
+        })
+    }
+
+    /// Whether a proof of this name from this peer (`None`: one that speaks for many) is looked at;
+    /// else how long none is.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        name: &Arc<str>,
+        peer: Option<Peer>,
+    ) -> Result<Attempt, Duration> {
+        let now = self.clock.boot();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = peer.is_some_and(|peer| counts.known.contains(&(Arc::clone(name), peer)));
+        let by_name = if is_known {
+            Duration::ZERO
+        } else {
+            OF_NAME.wait(counts.names.get(name), now)
+        };
+        let of_peer = peer.and_then(|peer| counts.peers.get(&peer));
+        let wait = by_name.max(OF_PEER.wait(of_peer, now));
+        if wait > Duration::ZERO {
+            return Err(wait);
+        }
+        if let Some(peer) = peer {
+            let open = counts.open.entry(peer).or_default();
+            if *open >= OPEN_OF_PEER {
+                return Err(Duration::from_secs(1));
+            }
+            *open += 1;
+        }
+        drop(counts);
+        Ok(Attempt {
+            throttle: Arc::clone(self),
+            name: Arc::clone(name),
+            peer,
+        })
+    }
+}
+
+impl Attempt {
+    /// It was right.
+    pub(super) fn succeeded(self) {
+        let mut counts = self.counts();
+        if let Some(peer) = self.peer {
+            if counts.known.len() >= REMEMBERED {
+                counts.known.clear();
+            }
+            counts.known.insert((Arc::clone(&self.name), peer));
+        }
+    }
+
+    /// It was wrong.
+    pub(super) fn failed(self) {
+        let now = self.throttle.clock.boot();
+        let mut counts = self.counts();
+        let of_name = OF_NAME.failed(counts.names.get(&self.name), now);
+        remember(&mut counts.names, Arc::clone(&self.name), of_name, now);
+        if let Some(peer) = self.peer {
+            let of_peer = OF_PEER.failed(counts.peers.get(&peer), now);
+            remember(&mut counts.peers, peer, of_peer, now);
+            counts.known.remove(&(Arc::clone(&self.name), peer));
+        }
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
+        let counts = self.throttle.counts.lock();
+        counts.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Some(peer) = self.peer else {
+            return;
+        };
+        let mut counts = self.counts();
+        if let Some(open) = counts.open.get_mut(&peer) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                counts.open.remove(&peer);
+            }
+        }
+    }
+}
+
+/// What is forgiven goes before anything else does.
+fn remember<K: Eq + Hash>(of: &mut HashMap<K, Bucket>, key: K, bucket: Bucket, now: BootTime) {
+    if of.len() >= REMEMBERED {
+        of.retain(|_, held| held.0 > now);
+    }
+    if of.len() >= REMEMBERED {
+        of.clear();
+    }
+    of.insert(key, bucket);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    const HERE: Option<Peer> = Some(Peer::User(1));
+
+    fn throttle() -> Arc<Throttle> {
+        Throttle::new(Clock::simulated(SystemTime::UNIX_EPOCH))
+    }
+
+    const fn user(number: u32) -> Peer {
+        Peer::User(number)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_slowed_wherever_its_guesses_come_from() {
+        let throttle = throttle();
+        let ann: Arc<str> = Arc::from("ann");
+        for number in 0..OF_NAME.most {
+            throttle.begin(&ann, Some(user(number))).unwrap().failed();
+        }
+        assert_eq!(
+            throttle.begin(&ann, Some(user(99))).unwrap_err(),
+            OF_NAME.forgiven
+        );
+        assert_eq!(throttle.begin(&ann, None).unwrap_err(), OF_NAME.forgiven);
+        drop(throttle.begin(&Arc::from("bob"), Some(user(0))).unwrap());
+        tokio::time::advance(OF_NAME.forgiven).await;
+        throttle.begin(&ann, Some(user(99))).unwrap().failed();
+        assert!(throttle.begin(&ann, Some(user(99))).is_err());
+        tokio::time::advance(OF_NAME.forgiven * OF_NAME.most).await;
+        for _ in 0..OF_NAME.most {
+            throttle.begin(&ann, None).unwrap().failed();
+        }
+        assert!(throttle.begin(&ann, None).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_is_slowed_whatever_names_it_tries() {
+        let throttle = throttle();
+        for number in 0..OF_PEER.most {
+            let name = Arc::from(format!("user{number}"));
+            throttle.begin(&name, HERE).unwrap().failed();
+        }
+        let ann = Arc::from("ann");
+        assert_eq!(throttle.begin(&ann, HERE).unwrap_err(), OF_PEER.forgiven);
+        drop(throttle.begin(&ann, Some(user(2))).unwrap());
+        tokio::time::advance(OF_PEER.forgiven).await;
+        drop(throttle.begin(&ann, HERE).unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_a_name_was_proved_others_guesses_hold_nobody_up() {
+        let throttle = throttle();
+        let ann: Arc<str> = Arc::from("ann");
+        throttle.begin(&ann, HERE).unwrap().succeeded();
+        for number in 10..10 + OF_NAME.most {
+            throttle.begin(&ann, Some(user(number))).unwrap().failed();
+        }
+        throttle.begin(&ann, HERE).unwrap().succeeded();
+        throttle.begin(&ann, HERE).unwrap().failed();
+        assert!(throttle.begin(&ann, HERE).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_peer_does_not_take_all_places() {
+        let throttle = throttle();
+        let ann: Arc<str> = Arc::from("ann");
+        let open: Vec<Attempt> = (0..OPEN_OF_PEER)
+            .map(|_| throttle.begin(&ann, HERE).unwrap())
+            .collect();
+        assert!(throttle.begin(&ann, HERE).is_err());
+        drop(throttle.begin(&ann, Some(user(2))).unwrap());
+        drop(open);
+        drop(throttle.begin(&ann, HERE).unwrap());
+        assert!(throttle.counts.lock().unwrap().open.is_empty());
+    }
+
+    #[test]
+    fn who_has_a_network_is_one_peer() {
+        let of = |address: &str| Peer::of(None, Some(address.parse().unwrap()));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::2:3"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_eq!(Peer::of(Some(7), None), Peer::User(7));
+    }
+}
