@@ -46,7 +46,7 @@ use crate::systemd;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::{LOOP_HEADER, OwnAddresses};
-use crate::vending::{AccountFacts, Declared, Policy, Vending};
+use crate::vending::{AccountFacts, Declared, Policy, Registry, Vending};
 
 /// What a daemon is given from outside.
 #[derive(Debug)]
@@ -325,6 +325,7 @@ fn policy(
                 id: account.id.clone(),
                 partition: Some(account.partition.clone()),
                 region: account.region.clone(),
+                registry: Registry::of(account),
             };
             (alias.clone(), facts)
         })

@@ -8,8 +8,10 @@ mod audit;
 mod check;
 mod completions;
 mod configuration;
+mod console;
 mod credentials;
 mod daemon;
+mod docker;
 mod doctor;
 mod exec;
 mod explain;
@@ -77,6 +79,7 @@ enum Command {
     Explain(explain::Options),
     Status(status::Options),
     Credentials(credentials::Options),
+    Console(console::Options),
     Exec(exec::Options),
     Refresh(refresh::Options),
     Forget(forget::Options),
@@ -93,6 +96,9 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if let Some(code) = docker::helped() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return told(&error),
@@ -125,6 +131,7 @@ impl Cli {
             Command::Explain(options) => options.run(socket),
             Command::Status(options) => options.run(socket),
             Command::Credentials(options) => options.run(socket),
+            Command::Console(options) => options.run(socket),
             Command::Exec(options) => options.run(socket),
             Command::Refresh(options) => options.run(socket),
             Command::Forget(options) => options.run(socket),

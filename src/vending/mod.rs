@@ -19,7 +19,7 @@ use tokio::time::Instant;
 pub use declared::{Declared, DeclaredAccount, DeclaredRole};
 pub use explain::{Explanation, NoCaller, Subject};
 pub use people::{Delay, Offered};
-pub use policy::{AccountFacts, Policy};
+pub use policy::{AccountFacts, Policy, Registry};
 pub use refusal::Refusal;
 pub use visit::Visit;
 

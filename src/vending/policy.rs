@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Declared;
+use crate::config::{Account, BaseCredentials, Dialect};
 use crate::grants::Grants;
 use crate::providers::Providers;
 use crate::sessions::Catalogue;
@@ -33,6 +34,33 @@ pub struct AccountFacts {
     pub partition: Option<Partition>,
     /// Its region.
     pub region: Option<Region>,
+    /// Where it has a container registry.
+    pub registry: Registry,
+}
+
+/// Where an account's container registry is asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Registry {
+    /// It has none.
+    #[default]
+    None,
+    /// At its partition's own hosts.
+    Regional,
+    /// At a host that the configuration names.
+    Named,
+}
+
+impl Registry {
+    /// That of this account.
+    pub fn of(account: &Account) -> Self {
+        let is_local = matches!(account.base, BaseCredentials::Local);
+        let has_one = account.partition.dns_suffix().is_some() && !is_local;
+        match account.dialect {
+            _ if account.ecr_endpoint.is_some() => Self::Named,
+            Dialect::Aws if has_one => Self::Regional,
+            Dialect::Aws | Dialect::Ceph | Dialect::Minio | Dialect::Generic => Self::None,
+        }
+    }
 }
 
 impl Policy {

@@ -18,6 +18,7 @@ mod connectors;
 mod container;
 mod doctor;
 mod drain;
+mod exchange;
 mod explain;
 mod faults;
 mod grant_sources;

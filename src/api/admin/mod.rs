@@ -6,6 +6,7 @@
 
 mod answer;
 mod control;
+mod exchange;
 mod explain;
 mod route;
 mod token;
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 
 pub use answer::NEXT;
 pub use control::{Control, Door, ReloadFuture};
+pub use exchange::Server;
 pub use explain::{NoDoor, Question, explained};
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 
@@ -104,6 +106,14 @@ impl Admin {
             Route::Token(role) => {
                 let token = self.token(guest, &viewer, role).await?;
                 Ok(self.answers.value(&token))
+            }
+            Route::Console(role) => {
+                let console = self.console(guest, &viewer, role).await?;
+                Ok(self.answers.value(&console))
+            }
+            Route::Registry(server, role) => {
+                let login = self.registry(guest, &viewer, &server, role).await?;
+                Ok(self.answers.value(&login))
             }
             Route::Refresh => {
                 only_administrators(&viewer, "refresh roles")?;

@@ -3,6 +3,7 @@
 use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
+use super::exchange::Server;
 use super::explain::Question;
 use crate::grants::Wanted;
 use crate::types::RoleRef;
@@ -19,6 +20,10 @@ pub enum Route {
     Credentials(Option<RoleRef>),
     /// `POST /v1/token[?role=account/role]`
     Token(Option<RoleRef>),
+    /// `GET /v1/console[?role=account/role]`
+    Console(Option<RoleRef>),
+    /// `GET /v1/registry?server=HOST[&role=account/role]`
+    Registry(Server, Option<RoleRef>),
     /// `POST /v1/refresh`
     Refresh,
     /// `POST /v1/forget`
@@ -58,10 +63,12 @@ pub const LABELS: &[&str] = &[
     "reload",
     "audit",
     "explain",
+    "console",
+    "registry",
     "none",
 ];
 /// The label of requests that have no route.
-pub const NO_ROUTE: usize = 9;
+pub const NO_ROUTE: usize = 11;
 
 impl Route {
     /// Parses a request's method and target.
@@ -72,6 +79,8 @@ impl Route {
             "/v1/status" => (Self::Status, Method::GET),
             "/v1/credentials" => (Self::Credentials(query.role()?), Method::GET),
             "/v1/token" => (Self::Token(query.role()?), Method::POST),
+            "/v1/console" => (Self::Console(query.role()?), Method::GET),
+            "/v1/registry" => (Self::Registry(query.server()?, query.role()?), Method::GET),
             "/v1/refresh" => (Self::Refresh, Method::POST),
             "/v1/forget" => (Self::Forget, Method::POST),
             "/v1/reload" => (Self::Reload, Method::POST),
@@ -100,6 +109,8 @@ impl Route {
             Self::Reload => 6,
             Self::Audit { .. } => 7,
             Self::Explain(_) => 8,
+            Self::Console(_) => 9,
+            Self::Registry(..) => 10,
         }
     }
 }
@@ -122,6 +133,12 @@ impl Query<'_> {
         let role = self.value("role")?;
         let role = role.as_deref().map(RoleRef::parse).transpose();
         role.map_err(|error| NoRoute::Query(error.to_string()))
+    }
+
+    fn server(&self) -> Result<Server, NoRoute> {
+        let server = self.value("server")?.unwrap_or_default();
+        let wrong = || NoRoute::Query("`server` is a registry's host".to_owned());
+        Server::parse(&server).ok_or_else(wrong)
     }
 
     fn number(&self, name: &str) -> Result<Option<u32>, NoRoute> {
@@ -238,6 +255,8 @@ mod tests {
             "/v1/credentials?role=x",
             "/v1/credentials?role=%ff",
             "/v1/audit?after=x",
+            "/v1/registry",
+            "/v1/registry?server=a%20b",
             "/v1/explain?pid=-1",
             "/v1/explain?pid=1&uid=1",
             "/v1/explain?container=a&principal=b",
@@ -254,6 +273,8 @@ mod tests {
             ("/v1/health", "health"),
             ("/v1/audit", "audit"),
             ("/v1/explain", "explain"),
+            ("/v1/console", "console"),
+            ("/v1/registry?server=a.example", "registry"),
         ] {
             let route = parse(&Method::GET, target).unwrap();
             assert_eq!(LABELS[route.label()], label);

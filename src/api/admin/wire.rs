@@ -168,6 +168,26 @@ pub struct Token {
     pub region: Option<String>,
 }
 
+/// Answer of `/v1/console`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Console {
+    /// Signs in whoever opens it.
+    pub url: Secret,
+    /// `account/role`.
+    pub role: String,
+}
+
+/// Answer of `/v1/registry`, or `null`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RegistryLogin {
+    /// The user.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// `account/role`.
+    pub role: String,
+}
+
 /// Body of `/v1/refresh`: one role, or all that are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refresh {
