@@ -117,6 +117,8 @@ pub struct Daemon {
     pub authorization: AuthorizationTokens,
     /// Where it listens.
     pub addresses: Vec<Address>,
+    /// What is made through APIs.
+    pub store: Store,
     clock: Clock,
     desk: Arc<Desk>,
     containers: Option<Containers>,
@@ -124,7 +126,6 @@ pub struct Daemon {
     engine: Engine,
     issuers: Arc<Issuers>,
     gate: Arc<Gate>,
-    store: Store,
     prefetched: Mutex<Vec<Prefetch>>,
 }
 

@@ -29,6 +29,7 @@ pub use problem::{Problem, Severity};
 pub use raw::Position;
 pub use secret_source::{SecretError, SecretPlace};
 pub use surroundings::{Purpose, Surroundings};
+pub use validate::{compact_policy, id_of_role};
 pub use web_origin::WebOrigin;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::config::{BaseCredentials, Config, RoleKind};
+use crate::config::{Account, BaseCredentials, Config, RoleKind, id_of_role};
 use crate::grants::{Grant, GrantedRole};
 use crate::types::{AccessKeyId, AccountAlias, Partition, RoleRef};
 
@@ -74,7 +74,7 @@ impl Declared {
                 let reference = &role.reference;
                 let name = role.display_name.as_deref();
                 let shown = Arc::new(DeclaredRole {
-                    id: role.connector_id.unwrap_or_else(|| id_of(reference)),
+                    id: role.id(),
                     role: reference.clone(),
                     name: Arc::from(name.unwrap_or(reference.role.as_str())),
                     kind: role.kind,
@@ -99,7 +99,7 @@ impl Declared {
         }
         let kind = self.undeclared.get(&role.account).copied();
         Arc::new(DeclaredRole {
-            id: id_of(role),
+            id: id_of_role(role),
             role: role.clone(),
             name: Arc::from(role.role.as_str()),
             kind: kind.unwrap_or_default(),
@@ -117,7 +117,7 @@ impl Declared {
         &self.accounts
     }
 
-    fn add_account(&mut self, alias: &AccountAlias, account: &crate::config::Account) {
+    fn add_account(&mut self, alias: &AccountAlias, account: &Account) {
         let access_key_id = match &account.base {
             BaseCredentials::Key { id, .. } => Some(id.clone()),
             BaseCredentials::Environment
@@ -133,7 +133,7 @@ impl Declared {
         if let Some(defaults) = &account.defaults {
             self.undeclared.insert(alias.clone(), defaults.kind);
         }
-        let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, alias.as_str().as_bytes());
+        let id = account.connectors_id();
         let shown = DeclaredAccount {
             id,
             alias: alias.clone(),
@@ -147,11 +147,6 @@ impl Declared {
         let mut templates = self.templates.iter();
         templates.any(|grant| grant.role.may_be(role))
     }
-}
-
-/// The id of a role that is given none: the same on every host and after every restart.
-fn id_of(role: &RoleRef) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, role.to_string().as_bytes())
 }
 
 #[cfg(test)]

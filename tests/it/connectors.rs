@@ -9,15 +9,15 @@ use tempfile::TempDir;
 use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::TestDaemon;
 
-const REST: &str = "/rest/identity-federation-for-aws/2.0";
+pub(crate) const REST: &str = "/rest/identity-federation-for-aws/2.0";
 const SERVLET: &str = "/plugins/servlet/identity-federation-for-aws/aws-console-login";
 
 /// The id of `local/demo`: a UUID of version 5 in the namespace of URLs.
-const DEMO: &str = "18e9efa7-5638-54ff-a213-3202591f7f21";
-const UNKNOWN: &str = "1521fbf0-fa97-4c4a-9877-9f0c5e9982d3";
+pub(crate) const DEMO: &str = "18e9efa7-5638-54ff-a213-3202591f7f21";
+pub(crate) const UNKNOWN: &str = "1521fbf0-fa97-4c4a-9877-9f0c5e9982d3";
 
 /// The daemon with its embedded default, on ports of its own.
-fn own_config(directory: &TempDir) -> Config {
+pub(crate) fn own_config(directory: &TempDir) -> Config {
     let uid = nix::unistd::geteuid().as_raw();
     let mut config = embedded(uid, directory.path().join("admin.sock")).unwrap();
     config.state.directory = Some(directory.path().join("state"));
@@ -27,7 +27,7 @@ fn own_config(directory: &TempDir) -> Config {
     config
 }
 
-fn start() -> TestDaemon {
+pub(crate) fn start() -> TestDaemon {
     let directory = tempfile::tempdir().unwrap();
     let config = own_config(&directory);
     TestDaemon::start_with(directory, config)
@@ -37,7 +37,7 @@ async fn get(daemon: &TestDaemon, path: &str) -> Answer {
     ask(daemon.address("api"), "GET", path, &[]).await
 }
 
-fn problem(status: u16, message: &str) -> String {
+pub(crate) fn problem(status: u16, message: &str) -> String {
     format!(
         r#"{{"message":"{message}","status-code":{status},"errorMessages":["{message}"],"errors":{{}}}}"#
     )

@@ -15,6 +15,7 @@ mod canary;
 mod check_live;
 mod cli;
 mod connectors;
+mod connectors_made;
 mod container;
 mod doctor;
 mod drain;

@@ -3,14 +3,15 @@
 //! Source: the REST API document of Identity Federation for AWS, version 2, and the vendor's
 //! published scripts.
 
+mod draft;
 mod give;
+mod manage;
 mod problem;
 mod reply;
 mod route;
 mod shown;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use problem::Problem;
 use reply::{Login, Reply, Stamps, Who};
@@ -18,10 +19,10 @@ pub use route::{COMMON, ROWS, Row, VERSIONS, What};
 use route::{NoRoute, Route};
 
 use super::peoples::Asker;
-use super::{Deps, Guest, Patience};
+use super::{Deps, Guest};
 use crate::config::{self, Mount};
 use crate::grants::Wanted;
-use crate::http::{Local, Query, Refused, Request, Response, Segments};
+use crate::http::{Local, Query, Refused, Request, Response, Segments, StatusCode};
 use crate::people::Unproven;
 use crate::vending::{Proof, Refusal, Visit, Want};
 
@@ -44,9 +45,6 @@ const STATUS: &str = concat!(
     r#"","status":"OK"}"#
 );
 
-/// How long a request waits for upstream: its clients are people and build servers.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// After so many objects of a list others have their turn.
 const OFTEN: usize = 512;
 
@@ -67,6 +65,8 @@ struct Call<'a> {
     guest: &'a Guest,
     asker: &'a Asker,
     route: Route<'a>,
+    /// The path below the mount.
+    below: &'a str,
     request: &'a Request,
 }
 
@@ -144,16 +144,31 @@ impl Connectors {
             guest,
             asker,
             route,
+            below,
             request,
         };
+        if route.row.administrators && !asker.administrator {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "only administrators may do this",
+            ));
+        }
         match route.row.what {
             What::List => shown::list(&call).await,
+            What::Make => manage::make_connector(&call).await,
             What::Show => shown::show(&call).await,
+            What::Replace => manage::replace_connector(&call).await,
+            What::Delete => manage::delete_connector(&call).await,
             What::Identity => give::identity(&call).await,
             What::Credentials => give::credentials(&call).await,
             What::ConsoleUrl => give::console_url(&call).await,
             What::Registry => give::registry(&call).await,
             What::Signin => give::signin(&call).await,
+            What::Accounts => manage::accounts(&call),
+            What::MakeAccount => manage::make_account(&call).await,
+            What::ShowAccount => manage::account(&call),
+            What::ReplaceAccount => manage::replace_account(&call).await,
+            What::DeleteAccount => manage::delete_account(&call).await,
             What::Status => Ok(Reply::text(STATUS.into())),
         }
     }
@@ -170,15 +185,11 @@ impl Call<'_> {
     }
 
     fn want(&self, role: Wanted) -> Want {
-        let patience = match self.deps.patience {
-            Patience::Known => PATIENCE,
-            Patience::Fixed(patience) => patience,
-        };
         Want {
             role,
             proof: Proof::Shown,
             identity: None,
-            patience,
+            patience: self.deps.patience.of_people(),
             api: API,
         }
     }

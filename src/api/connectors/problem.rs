@@ -54,7 +54,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, message)
     }
 
-    /// No connector has this id, or what stands there is no id.
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message).with(RETRY_AFTER, "1")
+    }
+
+    /// No object has this id, or what stands there is no id.
     pub(super) fn no_such(what: &str, id: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -104,11 +108,9 @@ impl Problem {
             ),
             Refusal::NotOffered => Self::conflict("this connector's account does not offer that"),
             Refusal::NotReady => match delay() {
-                Delay::Evidence => Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "who you are could not be looked up in time; try again",
-                )
-                .with(RETRY_AFTER, "1"),
+                Delay::Evidence => {
+                    Self::unavailable("who you are could not be looked up in time; try again")
+                }
                 Delay::Flight => Self::new(
                     StatusCode::GATEWAY_TIMEOUT,
                     "AWS did not answer in time; try again",

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::http::Response;
+use crate::store::Version;
 
 const X_AREQUESTID: HeaderName = HeaderName::from_static("x-arequestid");
 const X_ASESSIONID: HeaderName = HeaderName::from_static("x-asessionid");
@@ -109,9 +110,15 @@ impl Reply {
         } else {
             self
         };
+        reply.of(tag)
+    }
+
+    /// The same of an object in this state.
+    #[must_use]
+    pub(super) fn of(self, tag: &Tag) -> Self {
         match HeaderValue::from_str(&tag.0) {
-            Ok(value) => reply.with(ETAG, value),
-            Err(_not_ours) => reply,
+            Ok(value) => self.with(ETAG, value),
+            Err(_not_ours) => self,
         }
     }
 }
@@ -119,6 +126,12 @@ impl Reply {
 /// The state of an object, as `ETag` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tag(String);
+
+impl From<Version> for Tag {
+    fn from(version: Version) -> Self {
+        Self(format!("\"{}\"", version.0))
+    }
+}
 
 impl Tag {
     /// Of what is shown of an object.

@@ -11,8 +11,14 @@ pub const VERSIONS: [&str; 4] = ["2.0", "2.1", "2.2", "latest"];
 pub enum What {
     /// All connectors of the caller.
     List,
+    /// A new connector.
+    Make,
     /// One connector.
     Show,
+    /// What is said of a connector, anew.
+    Replace,
+    /// No connector any more.
+    Delete,
     /// Who a connector's sessions are.
     Identity,
     /// Credentials.
@@ -23,6 +29,16 @@ pub enum What {
     Registry,
     /// Signs a browser in.
     Signin,
+    /// All accounts.
+    Accounts,
+    /// A new account.
+    MakeAccount,
+    /// One account.
+    ShowAccount,
+    /// What is said of an account, anew.
+    ReplaceAccount,
+    /// No account any more.
+    DeleteAccount,
     /// Whether the API is served.
     Status,
 }
@@ -70,6 +86,15 @@ pub const ROWS: &[Row] = &[
         summary: "All connectors that the caller may use, by name.",
     },
     Row {
+        method: "POST",
+        path: rest!("/connectors"),
+        what: What::Make,
+        administrators: true,
+        query: &[],
+        statuses: &[201, 409, 413, 415, 503],
+        summary: "Makes a connector.",
+    },
+    Row {
         method: "GET",
         path: rest!("/connectors/{id}"),
         what: What::Show,
@@ -77,6 +102,24 @@ pub const ROWS: &[Row] = &[
         query: &[],
         statuses: &[200, 304, 503],
         summary: "One connector.",
+    },
+    Row {
+        method: "PUT",
+        path: rest!("/connectors/{id}"),
+        what: What::Replace,
+        administrators: true,
+        query: &[],
+        statuses: &[200, 409, 412, 413, 415, 503],
+        summary: "Replaces what is said of a connector.",
+    },
+    Row {
+        method: "DELETE",
+        path: rest!("/connectors/{id}"),
+        what: What::Delete,
+        administrators: true,
+        query: &[],
+        statuses: &[204, 409, 412, 503],
+        summary: "Deletes a connector.",
     },
     Row {
         method: "GET",
@@ -119,6 +162,51 @@ pub const ROWS: &[Row] = &[
         ],
         statuses: &[200, 409, 500, 502, 503, 504],
         summary: "Logins to the account's container registry.",
+    },
+    Row {
+        method: "GET",
+        path: rest!("/accounts"),
+        what: What::Accounts,
+        administrators: true,
+        query: &[],
+        statuses: &[200, 503],
+        summary: "All accounts: the long-term keys behind connectors, by name.",
+    },
+    Row {
+        method: "POST",
+        path: rest!("/accounts"),
+        what: What::MakeAccount,
+        administrators: true,
+        query: &[],
+        statuses: &[201, 409, 413, 415, 503],
+        summary: "Makes an account.",
+    },
+    Row {
+        method: "GET",
+        path: rest!("/accounts/{id}"),
+        what: What::ShowAccount,
+        administrators: true,
+        query: &[],
+        statuses: &[200, 304, 503],
+        summary: "One account.",
+    },
+    Row {
+        method: "PUT",
+        path: rest!("/accounts/{id}"),
+        what: What::ReplaceAccount,
+        administrators: true,
+        query: &[],
+        statuses: &[200, 409, 412, 413, 415, 503],
+        summary: "Replaces what is said of an account; without a secret it keeps its own.",
+    },
+    Row {
+        method: "DELETE",
+        path: rest!("/accounts/{id}"),
+        what: What::DeleteAccount,
+        administrators: true,
+        query: &[],
+        statuses: &[204, 409, 412, 503],
+        summary: "Deletes an account that no connector uses.",
     },
     Row {
         method: "GET",
@@ -234,6 +322,8 @@ mod tests {
                 ("/connectors/x/credentials", What::Credentials, "x"),
                 ("/connectors/x/console/url", What::ConsoleUrl, "x"),
                 ("/connectors/x/ecr/credentials", What::Registry, "x"),
+                ("/accounts", What::Accounts, ""),
+                ("/accounts/x", What::ShowAccount, "x"),
                 ("/status/info", What::Status, ""),
             ] {
                 for method in ["GET", "HEAD"] {
@@ -244,6 +334,17 @@ mod tests {
                     );
                 }
             }
+        }
+        for (method, path, what) in [
+            ("POST", "/connectors", What::Make),
+            ("PUT", "/connectors/x", What::Replace),
+            ("DELETE", "/connectors/x", What::Delete),
+            ("POST", "/accounts", What::MakeAccount),
+            ("PUT", "/accounts/x", What::ReplaceAccount),
+            ("DELETE", "/accounts/x", What::DeleteAccount),
+        ] {
+            let found = route(method, &format!("{REST}/2.2{path}"));
+            assert_eq!(found.map(|(found, _)| found), Ok(what));
         }
         let servlet = "/plugins/servlet/identity-federation-for-aws/aws-console-login/x";
         assert_eq!(route("GET", servlet), Ok((What::Signin, "x".to_owned())));

@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::problem::Problem;
 use super::reply::{Reply, Tag};
 use super::{Call, yield_often};
-use crate::config::RoleKind;
+use crate::config::{RoleKind, id_of_role};
 use crate::grants::Wanted;
 use crate::http::Query;
+use crate::store::{Connector, ConnectorKind};
 use crate::types::RoleRef;
 use crate::vending::{DeclaredRole, Refusal};
 
@@ -19,6 +20,8 @@ use crate::vending::{DeclaredRole, Refusal};
 pub(super) enum Shown {
     /// Of the configuration.
     Declared(Arc<DeclaredRole>),
+    /// Of the store.
+    Stored(Arc<Connector>),
 }
 
 /// As it is written; `id` comes first, where the vendor's scripts look for it.
@@ -36,30 +39,39 @@ impl Shown {
     pub(super) fn id(&self) -> Uuid {
         match self {
             Self::Declared(role) => role.id,
+            Self::Stored(connector) => connector.id,
         }
     }
 
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Declared(role) => &role.name,
+            Self::Stored(connector) => &connector.draft.name,
         }
     }
 
     pub(super) fn role(&self) -> &RoleRef {
         match self {
             Self::Declared(role) => &role.role,
+            Self::Stored(connector) => &connector.role,
         }
     }
 
     pub(super) fn kind(&self) -> RoleKind {
         match self {
             Self::Declared(role) => role.kind,
+            Self::Stored(connector) => match connector.draft.kind {
+                ConnectorKind::AssumeRole { .. } => RoleKind::AssumeRole,
+                ConnectorKind::FederationToken => RoleKind::FederationToken,
+                ConnectorKind::SessionToken => RoleKind::SessionToken,
+            },
         }
     }
 
     fn is_of_system(&self) -> bool {
         match self {
             Self::Declared(role) => role.system,
+            Self::Stored(connector) => connector.draft.system,
         }
     }
 
@@ -110,31 +122,45 @@ fn number(query: &Query<'_>, name: &str) -> Result<Option<usize>, Problem> {
     Ok(Some(number))
 }
 
-/// The connectors that the caller may use.
+/// The connectors that the caller may use. Administrators may use all that were made here.
 async fn own(call: &Call<'_>) -> Result<Vec<Shown>, Problem> {
     let vending = &call.deps.vending;
     let roles = vending.roles(call.visit(), &call.want(Wanted::First)).await;
     let roles = roles.map_err(|refusal| call.refused(refusal, Wanted::First))?;
+    let objects = call.objects()?;
     let policy = vending.policy();
-    let shown = roles
-        .iter()
-        .map(|offered| Shown::Declared(policy.declared.role(&offered.role)));
-    Ok(shown.collect())
+    let administrator = call.asker.administrator;
+    let mut shown = Vec::with_capacity(roles.len());
+    for offered in &roles {
+        match objects.roles.get(&offered.role) {
+            None => shown.push(Shown::Declared(policy.declared.role(&offered.role))),
+            Some(_) if administrator => {}
+            Some(stored) => shown.push(Shown::Stored(Arc::clone(stored))),
+        }
+        yield_often(shown.len()).await;
+    }
+    if administrator {
+        shown.extend(objects.names.values().cloned().map(Shown::Stored));
+    }
+    Ok(shown)
 }
 
 /// The connector that a path names, if the caller may use it.
 pub(super) async fn find(call: &Call<'_>) -> Result<Shown, Problem> {
-    let id = id(call.route.id).ok_or_else(|| Problem::no_such("connector", call.route.id))?;
-    let declared = call.deps.vending.policy().declared.by_id(&id).cloned();
-    let Some(declared) = declared else {
-        // Roles that only grants name are found among the caller's own.
-        let own = own(call).await?;
-        return own
-            .into_iter()
-            .find(|shown| shown.id() == id)
-            .ok_or_else(|| Problem::no_such("connector", call.route.id));
+    let missing = || Problem::no_such("connector", call.route.id);
+    let id = id(call.route.id).ok_or_else(missing)?;
+    let stored = call.objects()?.connectors.get(&id).cloned();
+    let declared = || call.deps.vending.policy().declared.by_id(&id).cloned();
+    let shown = stored
+        .map(Shown::Stored)
+        .or_else(|| declared().map(Shown::Declared));
+    let Some(shown) = shown else {
+        return find_own(call, id).await?.ok_or_else(missing);
     };
-    let wanted = Wanted::Chosen(declared.role.clone());
+    if matches!(shown, Shown::Stored(_)) && call.asker.administrator {
+        return Ok(shown);
+    }
+    let wanted = Wanted::Chosen(shown.role().clone());
     let may = call
         .deps
         .vending
@@ -142,11 +168,19 @@ pub(super) async fn find(call: &Call<'_>) -> Result<Shown, Problem> {
         .await;
     match may {
         // What does not work is shown all the same.
-        Ok(_) | Err(Refusal::Misconfigured | Refusal::ProofMissing) => {
-            Ok(Shown::Declared(declared))
-        }
+        Ok(_) | Err(Refusal::Misconfigured | Refusal::ProofMissing) => Ok(shown),
         Err(refusal) => Err(call.refused(refusal, wanted)),
     }
+}
+
+/// The connector of this id that only grants name, and that is found among the caller's own.
+pub(super) async fn find_own(call: &Call<'_>, id: Uuid) -> Result<Option<Shown>, Problem> {
+    let vending = &call.deps.vending;
+    let roles = vending.roles(call.visit(), &call.want(Wanted::First)).await;
+    let roles = roles.map_err(|refusal| call.refused(refusal, Wanted::First))?;
+    let mut roles = roles.iter().map(|offered| &offered.role);
+    let role = roles.find(|role| id_of_role(role) == id);
+    Ok(role.map(|role| Shown::Declared(vending.policy().declared.role(role))))
 }
 
 /// An id as it is written in answers.
@@ -156,11 +190,19 @@ pub(super) fn id(text: &str) -> Option<Uuid> {
     (text.len() == uuid::fmt::Hyphenated::LENGTH).then_some(id)
 }
 
+/// A connector as it is written.
+pub(super) fn rendered(shown: &Shown) -> Reply {
+    Reply::json(&shown.document())
+}
+
 /// One connector.
 pub(super) async fn show(call: &Call<'_>) -> Result<Reply, Problem> {
     let shown = find(call).await?;
-    let reply = Reply::json(&shown.document());
-    let tag = Tag::of(&reply.body);
+    let reply = rendered(&shown);
+    let tag = match &shown {
+        Shown::Declared(_) => Tag::of(&reply.body),
+        Shown::Stored(connector) => Tag::from(connector.version),
+    };
     Ok(reply.tagged(&tag, call.request.headers()))
 }
 

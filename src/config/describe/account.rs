@@ -182,6 +182,13 @@ const IDLE: Key = Key::new(
 )
 .default("\"6h\"");
 
+const MAX_DURATION: Key = Key::new(
+    "max-duration",
+    Kind::Time,
+    "what a caller that names a duration may ask at most",
+)
+.default("`duration`");
+
 const DEFAULTS: Shape = Shape::new(
     "What each role of the account gets that does not say it itself.",
     &[
@@ -194,7 +201,7 @@ const DEFAULTS: Shape = Shape::new(
         TAGS,
         TRANSITIVE_TAGS,
         IDLE,
-        Key::later("max-duration"),
+        MAX_DURATION,
     ],
 );
 
@@ -230,8 +237,14 @@ const ROLE: Shape = Shape::new(
             Kind::Moment,
             "sessions that the built-in authority issued before this are refused",
         ),
-        Key::later("max-duration"),
-        Key::later("display-name"),
-        Key::later("connector-id"),
+        MAX_DURATION,
+        Key::new(
+            "display-name",
+            Kind::Text,
+            "what people are shown as the connector's name",
+        )
+        .default("its name"),
+        Key::new("connector-id", Kind::Text, "its id as a connector, a UUID")
+            .default("the UUID of version 5 of `ALIAS/NAME` in the namespace of URLs"),
     ],
 );

@@ -77,6 +77,7 @@ policy-arns = ["arn:aws-cn:iam::aws:policy/Default"]
 tags = { host = "{hostname}" }
 transitive-tags = ["host"]
 idle = "1h"
+max-duration = "5h"
 
 [account.prod.role.plain]
 
@@ -91,6 +92,9 @@ policy-arns = ["arn:aws-cn:iam::aws:policy/ReadOnlyAccess"]
 tags = { unit = "{user}" }
 transitive-tags = ["unit"]
 idle = "30m"
+max-duration = "4h"
+display-name = "Web"
+connector-id = "1521fbf0-fa97-4c4a-9877-9f0c5e9982d3"
 
 [account.key]
 id = "123456789012"

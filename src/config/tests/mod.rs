@@ -4,6 +4,7 @@ mod accounts;
 mod afp;
 mod anything;
 mod changes;
+mod connectors;
 mod consoles;
 mod effect;
 mod examples;

@@ -3,6 +3,7 @@
 
 mod account;
 mod chains;
+mod connectors;
 mod console;
 mod cover;
 mod daemon;
@@ -29,6 +30,8 @@ use super::problem::Problems;
 use super::raw::Table;
 use super::surroundings::Surroundings;
 use super::{Account, Config, Origin};
+pub use connectors::id_of_role;
+pub use policy::compact as compact_policy;
 use reader::{Context, Reader};
 
 /// Validates a tree that the walker has seen. `incomplete` says that a file of it is missing, so
@@ -85,6 +88,7 @@ pub(super) fn validate(
     mount::settle(&root, &mut config);
     people::check(&root, &config);
     chains::check(&root, &config);
+    connectors::check(&root, &config);
     issuer::check(&root, &config);
     sockets::check(&root, &config);
     grant::check_narrowing(&root, &config);

@@ -55,7 +55,7 @@ fn read(path: &Path, surroundings: &Surroundings) -> Result<String, String> {
 
 /// The policy without the spaces between its parts: Ceph's gateway does not decode the `+` that
 /// some clients make of them.
-fn compact(text: &str) -> Result<String, String> {
+pub fn compact(text: &str) -> Result<String, String> {
     let value: Value =
         serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}"))?;
     let Value::Object(policy) = value else {

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
 use super::policy::policy;
 use super::reader::{Reader, Spot};
 use super::session::{check_life, name_template, policy_arns, tags};
@@ -14,6 +17,7 @@ const HOUR: Duration = Duration::from_hours(1);
 /// The longest life of a role's session.
 pub(super) const LONGEST_ROLE: Duration = Duration::from_hours(12);
 const LONGEST_FEDERATED: Duration = Duration::from_hours(36);
+const LONGEST_DISPLAY_NAME: usize = 255;
 const LONGEST_MINIO: Duration = Duration::from_hours(168);
 
 /// What a role takes from its account.
@@ -49,11 +53,12 @@ pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Rol
     let source_identity = with_identity
         .then(|| name_template(reader, "source-identity", Template::parse))
         .flatten();
+    let duration = life(reader, account, kind);
     let role = Role {
         reference: account.reference.clone(),
         arn: arn?,
         kind,
-        duration: life(reader, account, kind),
+        duration,
         prefetch: reader.flag("prefetch").unwrap_or_default(),
         session_name: name_template(reader, "session-name", Template::parse)
             .unwrap_or_else(Template::caller),
@@ -70,9 +75,9 @@ pub(super) fn role(reader: &Reader<'_>, account: &Surrounding<'_>) -> Option<Rol
         tags: tags?,
         transitive_tags: transitive_tags?,
         idle: reader.duration("idle").map_or(IDLE, |spot| spot.value),
-        max_duration: None,
-        display_name: None,
-        connector_id: None,
+        max_duration: max_duration(reader, account, kind, duration),
+        display_name: reader.parsed("display-name", display_name),
+        connector_id: reader.parsed("connector-id", connector_id),
         not_before: not_before(reader, account),
     };
     (policy_ok || policy.is_some()).then_some(role)
@@ -293,15 +298,51 @@ fn life(reader: &Reader<'_>, account: &Surrounding<'_>, kind: RoleKind) -> Durat
     let asked = reader.duration("duration");
     let life = asked.as_ref().map_or(HOUR, |spot| spot.value);
     let at = reader.place("duration");
-    let longest = match kind {
-        RoleKind::FederationToken | RoleKind::SessionToken => LONGEST_FEDERATED,
-        RoleKind::AssumeRole | RoleKind::WebIdentity if account.dialect == Dialect::Minio => {
-            LONGEST_MINIO
-        }
-        RoleKind::AssumeRole | RoleKind::WebIdentity => LONGEST_ROLE,
-    };
-    check_life(reader, &at, life, longest);
+    check_life(reader, &at, life, longest(account, kind));
     life
+}
+
+const fn longest(account: &Surrounding<'_>, kind: RoleKind) -> Duration {
+    match (kind, account.dialect) {
+        (RoleKind::FederationToken | RoleKind::SessionToken, _) => LONGEST_FEDERATED,
+        (RoleKind::AssumeRole | RoleKind::WebIdentity, Dialect::Minio) => LONGEST_MINIO,
+        (
+            RoleKind::AssumeRole | RoleKind::WebIdentity,
+            Dialect::Aws | Dialect::Ceph | Dialect::Generic,
+        ) => LONGEST_ROLE,
+    }
+}
+
+/// What callers may ask at most: no less than what they get unasked.
+fn max_duration(
+    reader: &Reader<'_>,
+    account: &Surrounding<'_>,
+    kind: RoleKind,
+    duration: Duration,
+) -> Option<Duration> {
+    let spot = reader.duration("max-duration")?;
+    check_life(reader, &spot.at, spot.value, longest(account, kind));
+    if spot.value < duration {
+        let message = "this is less than `duration`, which callers get unasked";
+        reader.problems().error(&spot.at, message);
+    }
+    Some(spot.value)
+}
+
+fn display_name(text: &str) -> Result<String, &'static str> {
+    // That it is not empty is checked of every text.
+    let short = text.chars().count() <= LONGEST_DISPLAY_NAME;
+    if short && !text.contains(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name for people has 1 to 255 characters, and no control characters")
+    }
+}
+
+fn connector_id(text: &str) -> Result<Uuid, &'static str> {
+    let id = Uuid::try_parse(text).ok();
+    id.filter(|_| text.len() == Hyphenated::LENGTH)
+        .ok_or("an id is of the form 1521fbf0-fa97-4c4a-9877-9f0c5e9982d3")
 }
 
 fn transitive_tags(reader: &Reader<'_>, tags: &[(String, Template)]) -> Option<Vec<String>> {
