@@ -86,6 +86,7 @@ impl Node {
                 }
             }
             (Self::List(own), Self::List(later)) => own.extend(later),
+            (Self::List(own), later) => own.push(later),
             (own, later) => *own = later,
         }
     }
@@ -179,14 +180,15 @@ mod tests {
                 "a.yaml",
                 "prod: {id: 1, more: x}\nlist: [a, b]\nname: first\n",
             ),
-            ("c.yaml", "# nothing\n"),
+            ("c.yaml", "list: d\n"),
+            ("e.yaml", "# nothing\n"),
             ("d.yml", "prod: {id: 2}\n"),
         ]);
         let node = Node::of_directory(directory.path()).unwrap();
         let prod = node.get("prod").unwrap();
         assert_eq!(prod.text("id"), Some("012345678901"));
         assert_eq!(prod.text("more"), Some("x"));
-        assert_eq!(node.texts("list"), ["a", "b", "c"]);
+        assert_eq!(node.texts("list"), ["a", "b", "c", "d"]);
         assert_eq!(node.text("name"), Some("later"));
         assert_eq!(node.texts("name"), ["later"]);
     }
