@@ -70,9 +70,12 @@ fn run() -> Result<serde_json::Value, Failure> {
         Ok(addresses) => measure(&addresses),
         Err(_ended) => Err("the daemon did not start".into()),
     };
-    drop(ask.blocking_send(Asked::End));
+    let ended = ask.blocking_send(Asked::End);
     match serving.join() {
-        Ok(served) => served.and(figures),
+        Ok(served) => served.and(figures).and_then(|figures| {
+            ended?;
+            Ok(figures)
+        }),
         Err(_panicked) => Err("the daemon panicked".into()),
     }
 }
@@ -152,10 +155,10 @@ fn measure(addresses: &Addresses) -> Result<serde_json::Value, Failure> {
         lists.insert(format!("list_{kind}_ns"), least(&rounds).into());
     }
     figures.extend(lists);
-    let (document, person) = (least(&documents), least(&peoples));
-    figures.insert("metadata_ns".to_owned(), document.into());
+    let (program, person) = (least(&documents), least(&peoples));
+    figures.insert("metadata_ns".to_owned(), program.into());
     figures.insert("credentials_ns".to_owned(), person.into());
-    let percent = person * 100 / document.max(1);
+    let percent = person * 100 / program.max(1);
     figures.insert("credentials_percent_of_metadata".to_owned(), percent.into());
     Ok(figures.into())
 }
@@ -258,13 +261,13 @@ fn configuration(directory: &Path) -> Result<Config, Failure> {
         writeln!(groups, "aws-role-{number}: bob")?;
     }
     let users = format!("ann:{HASH}\nbob:{HASH}\n");
-    for (name, text) in [
+    for (name, content) in [
         ("rolecall.toml", &text),
         ("users", &users),
         ("groups", &groups),
     ] {
         let file = directory.join(name);
-        std::fs::write(&file, text)?;
+        std::fs::write(&file, content)?;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
     }
     let surroundings = Surroundings::process(Purpose::Serve);

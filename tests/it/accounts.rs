@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::{TestDaemon, noon};
 use crate::support::is_root;
-use crate::support::sts::{Reply, ScriptedSts};
+use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
 /// People by the kernel's evidence, and two accounts of the built-in authority.
 const PEOPLES: &str = r#"
@@ -363,6 +363,128 @@ async fn accounts_tell_nothing_of_what_upstream_says() {
             );
         }
     }
+}
+
+/// An STS that also signs browsers in; for the role `admin` that fails.
+async fn with_console() -> ScriptedSts {
+    ScriptedSts::start(|request| {
+        if !request
+            .target
+            .starts_with("/federation?Action=getSigninToken")
+        {
+            let arn = request.field("RoleArn");
+            let session = Credentials {
+                access_key_id: format!("ASIA{}", arn.rsplit('/').next().unwrap().to_uppercase()),
+                ..Credentials::default()
+            };
+            return Reply::session(request.field("Action"), &session);
+        }
+        if request.target.contains("ASIAADMIN") {
+            return Reply::new(403, "canary: not for you");
+        }
+        Reply::new(200, "{\"SigninToken\":\"token-of-a-sign-in\"}")
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_with_a_console_tell_its_url() {
+    let sts = with_console().await;
+    let daemon = start(&upstream(&sts), by_peer);
+    let at = address(&daemon);
+    let url = format!(
+        "{}/federation?Action=login&Issuer=&Destination=https%3A%2F%2Feu-central-1.console.aws.amazon.com%2F\
+         &SigninToken=token-of-a-sign-in",
+        sts.url()
+    );
+    let text = get(at, "/account/local/demo/consoleurl").await;
+    assert_eq!(text.status, 200);
+    assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(text.header("x-username"), "", "AFP names nobody here");
+    let plain = |url: &str| url.replace("eu-central-1.console", "console");
+    assert_eq!(plain(&text.body), plain(&url), "no newline either");
+    let whole = get(at, "/account/local/demo?callbackurl=").await.json();
+    assert_eq!(whole["ConsoleUrl"], text.body);
+    assert_eq!(whole["console_url"], text.body);
+    let credentials = get(at, "/account/local/demo/credentials").await.json();
+    assert_eq!(credentials["AccessKeyId"], whole["AccessKeyId"]);
+    for key in ["ConsoleUrl", "console_url"] {
+        assert!(credentials.get(key).is_none(), "{key}");
+    }
+    let path = "/account/local/demo/consoleurl?callbackurl=https%3A%2F%2Fwiki.example%2Fa%3Fb%3D1";
+    let called = get(at, path).await;
+    let issuer = "Issuer=https%3A%2F%2Fwiki.example%2Fa%3Fb%3D1&";
+    assert!(called.body.contains(issuer), "{}", called.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_refuse_callbacks_that_are_not_the_accounts() {
+    let sts = with_console().await;
+    let text = upstream(&sts).replace(
+        "signin-endpoint",
+        "callback-origins = [\"https://wiki.example\"]\nsignin-endpoint",
+    );
+    let daemon = start(&text, by_peer);
+    let at = address(&daemon);
+    let expected = error(400, "Bad Request", "The callbackurl is not allowed");
+    for callback in [
+        "https%3A%2F%2Fevil.example%2F",
+        "http%3A%2F%2Fwiki.example%2F",
+        "javascript%3Aalert(1)",
+        "%2F%2Fevil.example",
+        "https%3A%2F%2Fwiki.example%40evil.example%2F",
+        "https%3A%2F%2Fwiki.example&callbackurl=https%3A%2F%2Fevil.example",
+        "%ff",
+    ] {
+        for below in ["", "/consoleurl"] {
+            let path = format!("/account/local/demo{below}?callbackurl={callback}");
+            let answer = get(at, &path).await;
+            assert_eq!((answer.status, &answer.body), (400, &expected), "{path}");
+        }
+    }
+    let path = "/account/local/demo/consoleurl?callbackurl=https%3A%2F%2Fwiki.example%2Fpage";
+    assert_eq!(get(at, path).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_whose_console_fails_fail_and_have_credentials_all_the_same() {
+    let sts = with_console().await;
+    let daemon = start(&upstream(&sts), by_peer);
+    let at = address(&daemon);
+    let expected = error(502, "Bad Gateway", "Call to AWS failed");
+    for below in ["", "/consoleurl"] {
+        let answer = get(at, &format!("/account/local/admin{below}")).await;
+        assert_eq!((answer.status, &answer.body), (502, &expected), "{below}");
+    }
+    assert_eq!(
+        get(at, "/account/local/admin/credentials").await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_a_mount_without_console_have_none() {
+    let sts = with_console().await;
+    let daemon = start(&upstream(&sts), |config| {
+        by_peer(config);
+        for listener in &mut config.listeners {
+            for mount in &mut listener.mounts {
+                mount.console = false;
+            }
+        }
+    });
+    let at = address(&daemon);
+    let whole = get(at, "/account/local/admin").await;
+    assert_eq!(whole.status, 200, "nobody was asked to sign in");
+    assert!(whole.json().get("ConsoleUrl").is_none());
+    let answer = get(at, "/account/local/demo/consoleurl").await;
+    let expected = error(404, "Not Found", "ConfigurationError");
+    assert_eq!((answer.status, answer.body), (404, expected));
+    assert!(
+        sts.received()
+            .iter()
+            .all(|seen| !seen.target.contains("federation"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,6 +119,28 @@ fn a_directorys_groups_give_the_same_roles() {
 }
 
 #[test]
+fn hosts_have_the_same_roles_on_a_machine_mount() {
+    let text = imported(
+        &[(
+            "a.yaml",
+            "api: {user_identification: {environment_field: REMOTE_ADDR}}\nprovider:\n  \
+             module: aws_federation_proxy.provider.provider_by_ip\n  account_name: data\n  role_prefix: rz_\n  \
+             allowed_domains: [valid, Also.Valid]\n",
+        )],
+        &[("a.yaml", "data: {id: 1}\n")],
+    );
+    for line in [
+        "[[listener.mount]]\nprefix = \"/\"\nmachine = true\n",
+        "role = \"data/rz_pro{service}\"\n",
+        "role = \"data/rz_{name}\"\n",
+        "[a-z0-9-]{2}\\.(valid|also\\.valid)' } }",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("[people]"), "{text}");
+}
+
+#[test]
 fn what_no_grant_can_say_is_a_comment() {
     for (provider, comment) in [
         (

@@ -135,17 +135,32 @@ impl Accounts {
         match part {
             Part::ConsoleUrl if !offers => Err(Fault::Configuration),
             Part::ConsoleUrl => {
-                let url = handout.signin(&ask).await?;
+                let url = handout.signin(&ask).await.map_err(signin_fault)?;
                 let url = Bytes::copy_from_slice(url.0.expose_secret().as_bytes());
                 Ok(answer::text(url))
             }
             Part::Whole if offers => {
-                let url = handout.signin(&ask).await?;
+                let url = handout.signin(&ask).await.map_err(signin_fault)?;
                 let body = document::render(&handout.session, Some(url.0.expose_secret()));
                 Ok(answer::json(body, &asker.name))
             }
             Part::Whole | Part::Credentials => Ok(answer::json(credentials(&handout), &asker.name)),
         }
+    }
+}
+
+/// However a sign-in endpoint fails, the cloud did: the role is the caller's.
+const fn signin_fault(refusal: Refusal) -> Fault<'static> {
+    match refusal {
+        Refusal::NotOffered => Fault::Configuration,
+        Refusal::NotIdentified
+        | Refusal::NoGrant
+        | Refusal::SeveralRoles
+        | Refusal::NoSuchRole
+        | Refusal::ProofMissing
+        | Refusal::DeniedUpstream
+        | Refusal::Misconfigured
+        | Refusal::NotReady => Fault::Upstream,
     }
 }
 
@@ -182,9 +197,7 @@ fn named(account: &str, role: &str) -> Result<RoleRef, Fault<'static>> {
 
 /// Whither the console is to send a browser in the end. AFP's clients may leave it empty.
 fn callback(request: &Request) -> Result<Option<String>, Fault<'static>> {
-    let said = query::value(request.uri().query(), "callbackurl");
-    let said = said.map_err(|query::Unreadable| Fault::Callback)?;
-    Ok(said.filter(|url| !url.is_empty()))
+    query::value(request.uri().query(), "callbackurl").map_err(|query::Unreadable| Fault::Callback)
 }
 
 fn credentials(handout: &Handout) -> Bytes {
