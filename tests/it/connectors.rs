@@ -10,7 +10,7 @@ use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::TestDaemon;
 
 pub(crate) const REST: &str = "/rest/identity-federation-for-aws/2.0";
-const SERVLET: &str = "/plugins/servlet/identity-federation-for-aws/aws-console-login";
+pub(crate) const SERVLET: &str = "/plugins/servlet/identity-federation-for-aws/aws-console-login";
 
 /// The id of `local/demo`: a UUID of version 5 in the namespace of URLs.
 pub(crate) const DEMO: &str = "18e9efa7-5638-54ff-a213-3202591f7f21";

@@ -16,6 +16,7 @@ mod check_live;
 mod cli;
 mod connectors;
 mod connectors_made;
+mod connectors_upstream;
 mod container;
 mod doctor;
 mod drain;
