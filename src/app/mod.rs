@@ -38,7 +38,7 @@ use crate::listener::{
 use crate::people::{self, Gate, Issuers, Proofs};
 use crate::providers::{self, Providers};
 use crate::runtime::Containers;
-use crate::sessions::{Observer, Prefetch, Sessions};
+use crate::sessions::{Catalogue, Observer, Prefetch, Sessions};
 use crate::source::local::LocalPlans;
 use crate::source::{Engine, Environment, PlanError, Plans};
 use crate::store::Store;
@@ -126,6 +126,9 @@ pub struct Daemon {
     engine: Engine,
     issuers: Arc<Issuers>,
     gate: Arc<Gate>,
+    plans: arc_swap::ArcSwap<Plans>,
+    /// Held by who changes what is decided by.
+    deciding: Mutex<()>,
     prefetched: Mutex<Vec<Prefetch>>,
 }
 
@@ -170,11 +173,12 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let authority = Arc::new(keyed.authority);
     authority.set_not_before(config.not_before());
     let asked = Arc::clone(&outside.metrics);
-    let policy = policy(&config, &engine, &authority, asked).map_err(StartError::Plan)?;
+    let decisions = decisions(&config, &engine, &authority, asked);
+    let Decisions { policy, plans } = decisions.map_err(StartError::Plan)?;
     let audit = Arc::new(Audit::new(clock.clone()));
     desk.follow(&policy.grants);
     let vending = Vending::new(
-        policy,
+        policy.clone(),
         sessions,
         config.limits.flights_per_caller,
         Arc::clone(&desk),
@@ -198,6 +202,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         in_force: InForce::default(),
         authorization: keyed.authorization,
         store: keyed.store,
+        plans: arc_swap::ArcSwap::new(Arc::clone(&plans)),
+        deciding: Mutex::default(),
         addresses,
         clock: clock.clone(),
         desk: Arc::clone(&desk),
@@ -209,7 +215,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         prefetched: Mutex::default(),
         config: arc_swap::ArcSwap::from_pointee(config),
     });
-    daemon.reserve_names();
+    daemon.decide_by(&daemon.config.load(), Decisions { policy, plans });
+    daemon.follow_store();
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
     let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));
     let shared = Arc::new(Shared::new(desk, limits, sockets.len() + 1));
@@ -309,15 +316,21 @@ fn limits(config: &Config, descriptors: usize) -> Limits {
     limits
 }
 
+/// What is decided by, and how it is obtained.
+struct Decisions {
+    policy: Policy,
+    plans: Arc<Plans>,
+}
+
 /// The decisions of a configuration.
-fn policy(
+fn decisions(
     config: &Config,
     engine: &Engine,
     authority: &Arc<Authority>,
     observer: Arc<impl providers::Observer + 'static>,
-) -> Result<Policy, PlanError> {
+) -> Result<Decisions, PlanError> {
     let local = Arc::new(LocalPlans::new(Arc::clone(authority), config));
-    let plans = Plans::build(config, engine, local)?;
+    let plans = Arc::new(Plans::build(config, engine, local)?);
     let accounts: HashMap<_, _> = config
         .accounts
         .iter()
@@ -331,13 +344,17 @@ fn policy(
             (alias.clone(), facts)
         })
         .collect();
-    Ok(Policy {
-        grants: Grants::new(config.grants.clone()),
-        providers: Providers::new(&config.sources, &engine.client(), engine.clock(), observer),
-        catalogue: Arc::new(plans),
-        accounts,
-        declared: Declared::of(config),
-    })
+    let providers = Providers::new(&config.sources, &engine.client(), engine.clock(), observer);
+    let catalogue: Arc<dyn Catalogue> = Arc::<Plans>::clone(&plans);
+    let policy = Policy {
+        grants: Arc::new(Grants::new(config.grants.clone())),
+        providers: Arc::new(providers),
+        catalogue,
+        accounts: Arc::new(accounts),
+        declared: Arc::new(Declared::of(config)),
+        stored: Arc::default(),
+    };
+    Ok(Decisions { policy, plans })
 }
 
 impl Daemon {
@@ -376,12 +393,12 @@ impl Daemon {
     }
 
     /// Follows a new configuration: sessions that its roles still make are kept, others let go.
-    async fn follow(&self, config: Config, policy: Policy) {
+    async fn follow(&self, config: Config, decisions: Decisions) {
         self.authority.set_not_before(config.not_before());
         self.issuers.follow(&config.issuers);
         self.issuers.prepare();
-        self.desk.follow(&policy.grants);
-        self.vending.follow(policy);
+        self.desk.follow(&decisions.policy.grants);
+        self.decide_by(&config, decisions);
         let wanted = self.vending.prefetch(&config.prefetched()).await;
         let sessions = self.vending.sessions();
         sessions.retain(&*self.vending.policy().catalogue).await;
@@ -392,7 +409,6 @@ impl Daemon {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = wanted;
         self.config.store(Arc::new(config));
-        self.reserve_names();
     }
 
     /// Obtains the roles that the configuration wants held from the start, and is ready when they

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{control, policy, run::follow_containers};
+use super::{control, decisions, run::follow_containers};
 use crate::api::admin::wire::Explained;
 use crate::api::admin::{Door, NoDoor, Question, explained};
 use crate::authority::{Authority, KeyRing, KeyRingError};
@@ -54,8 +54,8 @@ impl Offline {
         let own = OwnAddresses::default();
         let engine = Engine::new(clock.clone(), Environment::of_process(), own);
         let authority = Arc::new(authority);
-        let policy = policy(config, &engine, &authority, Arc::new(()));
-        let policy = policy.map_err(OfflineError::Plan)?;
+        let decisions = decisions(config, &engine, &authority, Arc::new(()));
+        let policy = decisions.map_err(OfflineError::Plan)?.policy;
         let containers = config.runtime.as_ref();
         let containers = containers.map(|unit| Containers::new(unit.socket.clone(), clock.clone()));
         let desk = desk.asking(containers.clone());

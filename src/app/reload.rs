@@ -130,14 +130,14 @@ impl Reloader {
             )));
         }
         let asked = Arc::clone(&daemon.metrics);
-        let policy = super::policy(&config, &daemon.engine, &daemon.authority, asked);
-        let policy = policy.map_err(|error| refused(&error))?;
+        let decisions = super::decisions(&config, &daemon.engine, &daemon.authority, asked);
+        let decisions = decisions.map_err(|error| refused(&error))?;
         if let Some(logging) = &self.logging {
             logging
                 .configure(&config.log)
                 .map_err(|error| refused(&error))?;
         }
-        daemon.follow(config, policy).await;
+        daemon.follow(config, decisions).await;
         Ok(applied)
     }
 }

@@ -90,6 +90,7 @@ async fn background(
             rotate(&imds, &daemon.clock),
             systemd::feed_watchdog(),
             daemon.get_ready(),
+            daemon.let_go_of_changed(),
             follow_containers(daemon.containers.as_ref()),
         )
     });

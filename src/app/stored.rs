@@ -1,19 +1,77 @@
-//! What is made through APIs beside what the configuration declares.
+//! What is made through APIs beside what the configuration declares: made known to all who decide.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use super::Daemon;
-use crate::store::Reserved;
+use super::{Daemon, Decisions};
+use crate::config::Config;
+use crate::store::{Objects, Reserved};
+use crate::vending::{Declared, Policy, Stored};
 
 impl Daemon {
-    /// No object of the store is given a name of the configuration's.
-    pub(super) fn reserve_names(&self) {
-        let policy = self.vending.policy();
-        let roles = || policy.declared.roles();
-        self.store.reserve(Reserved {
-            aliases: self.config.load().accounts.keys().cloned().collect(),
-            roles: roles().map(|shown| shown.role.clone()).collect(),
-            connectors: roles().map(|shown| Arc::clone(&shown.name)).collect(),
+    /// Decides by this configuration from now on.
+    pub(super) fn decide_by(&self, config: &Config, decisions: Decisions) {
+        let _one_at_a_time = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let Decisions { policy, plans } = decisions;
+        self.store.reserve(reserved(config, &policy.declared));
+        let objects = self.stored_objects();
+        plans.follow(objects.clone());
+        self.plans.store(plans);
+        self.vending.follow(Policy {
+            stored: Arc::new(Stored::new(objects, config)),
+            ..policy
         });
+    }
+
+    /// Follows what is written to the store from now on.
+    pub(super) fn follow_store(self: &Arc<Self>) {
+        let followed = Arc::downgrade(self);
+        self.store.when_changed(move || {
+            if let Some(daemon) = followed.upgrade() {
+                daemon.adopt();
+            }
+        });
+        // What was read before it was followed.
+        self.adopt();
+    }
+
+    /// Decides by what is in the store now. Called on the store's thread.
+    fn adopt(&self) {
+        let _one_at_a_time = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = self.stored_objects();
+        self.plans.load().follow(objects.clone());
+        let stored = self.vending.policy().stored.with(objects);
+        self.vending.follow_stored(&Arc::new(stored));
+    }
+
+    /// Lets sessions go that are no connector's any more, after each change.
+    pub(super) async fn let_go_of_changed(&self) {
+        let mut changes = self.store.changes();
+        while changes.changed().await.is_ok() {
+            let sessions = self.vending.sessions();
+            sessions.retain(&*self.vending.policy().catalogue).await;
+        }
+    }
+
+    /// What is in the store and in nobody's way; `None` while that is not known.
+    fn stored_objects(&self) -> Option<Arc<Objects>> {
+        let objects = self.store.objects().ok()?;
+        let (objects, hidden) = objects.beside(&self.store.reserved());
+        if !hidden.is_empty() {
+            tracing::warn!(
+                names = hidden.join(", "),
+                "what was made through APIs under these names is not served: the configuration has them"
+            );
+        }
+        Some(objects)
+    }
+}
+
+/// What no object of the store may be called.
+fn reserved(config: &Config, declared: &Declared) -> Reserved {
+    let roles = || declared.roles();
+    Reserved {
+        aliases: config.accounts.keys().cloned().collect(),
+        roles: roles().map(|shown| shown.role.clone()).collect(),
+        connectors: roles().map(|shown| Arc::clone(&shown.name)).collect(),
     }
 }

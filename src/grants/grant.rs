@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::{Names, Template, When};
 use crate::types::{AccountAlias, RoleName, RoleRef};
 
@@ -48,6 +50,8 @@ pub enum GrantId {
     Grant(usize),
     /// The `[[grant-source]]` of this number, from 1.
     Source(usize),
+    /// The groups of the connector of this id, which was made through an API.
+    Connector(Uuid),
 }
 
 impl fmt::Display for GrantId {
@@ -55,6 +59,7 @@ impl fmt::Display for GrantId {
         match self {
             Self::Grant(number) => write!(f, "grant {number}"),
             Self::Source(number) => write!(f, "grant-source {number}"),
+            Self::Connector(id) => write!(f, "connector {id}"),
         }
     }
 }

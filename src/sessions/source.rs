@@ -216,6 +216,9 @@ pub enum NoRequest {
     /// The role's account is not declared, or cannot be used for roles that are not.
     #[error("the role's account cannot be used")]
     NoAccount,
+    /// It is not known yet whether there is such a role.
+    #[error("what is made through APIs is not known yet")]
+    NotYet,
     /// The account's base credentials are the caller's web identity, and it showed none.
     #[error("the role needs a web identity token of its caller")]
     NoIdentity,

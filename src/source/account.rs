@@ -9,7 +9,7 @@ use super::base::{Base, Metadata, TokenFile, token_file};
 use super::call::{Action, Call};
 use super::exchange::Outlets;
 use super::sts::{Endpoint, Signer};
-use crate::config::{Account, BaseCredentials, Dialect};
+use crate::config::{Account, BaseCredentials, Dialect, RoleKind};
 use crate::grants::WebIdentity;
 use crate::sessions::{KeyDigest, NoRequest, Request, SessionKey, Upstream};
 use crate::types::{AccountAlias, Region, RoleRef};
@@ -98,6 +98,13 @@ impl StsAccount {
             signer,
             token,
         })
+    }
+
+    /// Why it cannot have a role of this kind.
+    pub(super) fn unfit(&self, kind: RoleKind) -> Option<&'static str> {
+        let base = &self.account.base;
+        let has_token = self.token.is_some() || matches!(base, BaseCredentials::CallerToken);
+        unfit(Action::of(kind, base), &self.account, has_token)
     }
 
     /// What the account's calls are proved with, unless they need a web identity.

@@ -22,6 +22,7 @@ pub mod local;
 mod plans;
 mod probe;
 mod sdk_error;
+mod stored;
 mod sts;
 
 pub use account::PlanError;

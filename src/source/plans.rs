@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arc_swap::ArcSwap;
+
 use super::Engine;
 use super::account::{PlanError, StsAccount};
 use super::call::Call;
 use super::exchange::Issued;
+use super::stored::{self, Stored};
 use super::sts::StsSource;
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{Catalogue, NoRequest, Request, SessionKey, Wish};
+use crate::store::{Connector, Objects};
 use crate::types::{AccountAlias, RoleRef, SessionName};
 
 /// The requests of a configuration's roles.
@@ -21,6 +25,8 @@ pub struct Plans {
     local: Arc<dyn Catalogue>,
     accounts: BTreeMap<AccountAlias, AccountPlan>,
     declared: Vec<RoleRef>,
+    /// What is made through APIs.
+    stored: ArcSwap<Stored>,
     /// The requests of wishes that were made lately.
     asked: Known<Arc<Wish>>,
     /// Requests that are in use, so that equal ones are one.
@@ -66,6 +72,7 @@ impl Plans {
             local,
             accounts,
             declared,
+            stored: ArcSwap::default(),
             asked: Known::default(),
             in_use: Known::default(),
         })
@@ -85,17 +92,71 @@ impl Plans {
         &self.engine
     }
 
+    /// Follows what is made through APIs, none of whose names is the configuration's; `None` while it
+    /// is not known.
+    pub fn follow(&self, objects: Option<Arc<Objects>>) {
+        let old = self.stored.swap(Arc::new(Stored::new(objects)));
+        let new = self.stored.load();
+        // What the configuration alone says is asked for again and again.
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|wish, _| {
+            let is_of = |stored: &Stored| stored.connector(&wish.role).is_some();
+            !is_of(&old) && !is_of(&new)
+        });
+    }
+
     fn make(&self, wish: &Arc<Wish>) -> Result<Arc<Request>, NoRequest> {
-        match self.accounts.get(&wish.role.account) {
-            Some(AccountPlan::Sts(plan)) => self.of_sts(plan, wish),
+        let stored = self.stored.load();
+        if let Some(connector) = stored.connector(&wish.role) {
+            return self.of_connector(&stored, connector, wish);
+        }
+        let made = match self.accounts.get(&wish.role.account) {
+            Some(AccountPlan::Sts(plan)) => {
+                role_of(&plan.account, wish).and_then(|role| self.of_sts(plan, &role, wish))
+            }
             Some(AccountPlan::Local) => self.local.request(wish),
             None => Err(NoRequest::NoAccount),
+        };
+        match made {
+            Err(NoRequest::NoRole | NoRequest::NoAccount) if !stored.is_known() => {
+                Err(NoRequest::NotYet)
+            }
+            made => made,
         }
     }
 
-    fn of_sts(&self, plan: &StsAccount, wish: &Arc<Wish>) -> Result<Arc<Request>, NoRequest> {
+    /// The request of a connector: of an account of its own kind, or of the configuration's.
+    fn of_connector(
+        &self,
+        stored: &Stored,
+        connector: &Connector,
+        wish: &Arc<Wish>,
+    ) -> Result<Arc<Request>, NoRequest> {
+        let own;
+        let plan = match self.accounts.get(&connector.role.account) {
+            Some(AccountPlan::Sts(plan)) => plan.as_ref(),
+            Some(AccountPlan::Local) => return Err(NoRequest::NoAccount),
+            None => {
+                own = stored.account(&connector.role.account, &self.engine)?;
+                own.as_ref()
+            }
+        };
+        let role = stored::role(connector, &plan.account);
+        if let Some(why) = plan.unfit(role.kind) {
+            tracing::warn!(role = %role.reference, why, "a connector cannot be used with its account");
+            return Err(NoRequest::NoAccount);
+        }
+        let role = narrowed(Cow::Owned(role), wish)?;
+        self.of_sts(plan, &role, wish)
+    }
+
+    fn of_sts(
+        &self,
+        plan: &StsAccount,
+        role: &Role,
+        wish: &Arc<Wish>,
+    ) -> Result<Arc<Request>, NoRequest> {
         let account = &plan.account;
-        let role = role_of(account, wish)?;
         let base = if let BaseCredentials::Role(base) = &account.base {
             let wish = Wish {
                 identity: wish.identity.clone(),
@@ -105,7 +166,7 @@ impl Plans {
         } else {
             None
         };
-        let call = Arc::new(Call::new(&role, account.dialect, &account.base, wish));
+        let call = Arc::new(Call::new(role, account.dialect, &account.base, wish));
         let signer = plan.signer(&call, wish.identity.as_ref())?;
         let key = plan.key(&call, &signer, base.as_deref());
         let in_use = (key, role.reference.clone());
@@ -160,6 +221,11 @@ pub(super) fn role_of<'a>(account: &'a Account, wish: &Wish) -> Result<Cow<'a, R
         }
         None => return Err(NoRequest::NoRole),
     };
+    narrowed(role, wish)
+}
+
+/// The role as the grant narrows it.
+fn narrowed<'a>(role: Cow<'a, Role>, wish: &Wish) -> Result<Cow<'a, Role>, NoRequest> {
     match &wish.narrowing {
         Some(narrowing) => role
             .narrowed(narrowing)

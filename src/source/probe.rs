@@ -94,7 +94,12 @@ async fn obtain(
         Err(NoRequest::NoIdentity) => {
             return Ok("not tried: it takes its caller's own token".to_owned());
         }
-        Err(error @ (NoRequest::NoRole | NoRequest::NoAccount | NoRequest::TwoPolicies)) => {
+        Err(
+            error @ (NoRequest::NoRole
+            | NoRequest::NoAccount
+            | NoRequest::NotYet
+            | NoRequest::TwoPolicies),
+        ) => {
             let message = error.to_string();
             return Err(FetchError::new(FailureKind::Misconfigured, message));
         }

@@ -1,13 +1,15 @@
 //! What others see of the store: objects at once, writes that are waited for.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::sqlite::Sqlite;
-use super::thread::{self, Desk, Job, Open};
+use super::thread::{self, Desk, Hook, Job, Open, Published};
 use super::work::Work;
 use super::{
     Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, Fault, InMemory, Objects,
@@ -20,11 +22,17 @@ use crate::clock::Clock;
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     objects: watch::Receiver<Result<Arc<Objects>, Fault>>,
-    reserved: Arc<arc_swap::ArcSwap<Reserved>>,
+    reserved: Arc<ArcSwap<Reserved>>,
+    hook: Hook,
     desk: Mutex<Desk>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -37,14 +45,16 @@ impl Store {
             Err(Fault::Opening)
         };
         let (publish, objects) = watch::channel(first);
-        let reserved = Arc::default();
-        let mut desk = Desk::new(open, publish, Arc::clone(&reserved), clock);
+        let (reserved, hook) = (Arc::default(), Hook::default());
+        let published = Published::new(publish, Arc::clone(&hook));
+        let mut desk = Desk::new(open, published, Arc::clone(&reserved), clock);
         if !is_new {
             desk.start();
         }
         Self(Arc::new(Shared {
             objects,
             reserved,
+            hook,
             desk: Mutex::new(desk),
         }))
     }
@@ -74,6 +84,17 @@ impl Store {
     /// Is told of each next moment.
     pub fn changes(&self) -> watch::Receiver<Result<Arc<Objects>, Fault>> {
         self.0.objects.clone()
+    }
+
+    /// Does this at each next moment, on the store's thread, before anybody is told of the write that
+    /// made it.
+    pub fn when_changed(&self, then: impl Fn() + Send + Sync + 'static) {
+        self.0.hook.store(Some(Arc::new(Box::new(then))));
+    }
+
+    /// The names that no object is given.
+    pub fn reserved(&self) -> Arc<Reserved> {
+        self.0.reserved.load_full()
     }
 
     /// From now on no object is given these names.

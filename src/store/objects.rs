@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::Reserved;
 use crate::types::{AccessKeyId, AccountAlias, ExternalId, Partition, RoleArn, RoleRef};
 
 /// Grows with each write of an object: what a conditional write is held against.
@@ -61,7 +62,7 @@ pub struct AccountEdit {
 }
 
 /// One way to obtain credentials, with the groups whose members may.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connector {
     /// Its id.
     pub id: Uuid,
@@ -155,6 +156,41 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// What is left of them beside a configuration that has objects of the same names: of those it is
+    /// the configuration's that count. The others are named.
+    pub fn beside(self: &Arc<Self>, reserved: &Reserved) -> (Arc<Self>, Vec<String>) {
+        let aliases = reserved.aliases.iter();
+        let mut accounts: Vec<_> = aliases
+            .filter_map(|alias| self.aliases.get(alias))
+            .collect();
+        accounts.sort_unstable_by_key(|account| account.id);
+        let roles = reserved.roles.iter();
+        let mut connectors: Vec<_> = roles.filter_map(|role| self.roles.get(role)).collect();
+        if !accounts.is_empty() {
+            let of_these = |connector: &&Arc<Connector>| {
+                let mut accounts = accounts.iter();
+                accounts.any(|account| account.alias == connector.role.account)
+            };
+            connectors.extend(self.names.values().filter(of_these));
+        }
+        if accounts.is_empty() && connectors.is_empty() {
+            return (Arc::clone(self), Vec::new());
+        }
+        connectors.sort_unstable_by_key(|connector| connector.id);
+        connectors.dedup_by_key(|connector| connector.id);
+        let mut left = Self::clone(self);
+        let mut hidden = Vec::new();
+        for connector in connectors {
+            left.remove_connector(&connector.id);
+            hidden.push(connector.role.to_string());
+        }
+        for account in accounts {
+            left.remove_account(&account.id);
+            hidden.push(account.alias.to_string());
+        }
+        (Arc::new(left), hidden)
+    }
+
     pub(super) fn put_account(&mut self, account: Arc<Account>) {
         self.remove_account(&account.id);
         Arc::make_mut(&mut self.aliases).insert(account.alias.clone(), Arc::clone(&account));

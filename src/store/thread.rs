@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::backing::Backing;
@@ -43,15 +43,14 @@ impl fmt::Debug for Desk {
 impl Desk {
     pub(super) const fn new(
         open: Open,
-        publish: watch::Sender<Result<Arc<Objects>, Fault>>,
+        published: Published,
         reserved: Arc<ArcSwap<Reserved>>,
         clock: Clock,
     ) -> Self {
         let thread = Thread {
             open,
             backing: None,
-            publish,
-            past: Vec::new(),
+            published,
             reserved,
             clock,
         };
@@ -90,12 +89,45 @@ pub(super) fn end(desk: &mut Desk) {
 struct Thread {
     open: Open,
     backing: Option<Box<dyn Backing>>,
-    publish: watch::Sender<Result<Arc<Objects>, Fault>>,
+    published: Published,
+    reserved: Arc<ArcSwap<Reserved>>,
+    clock: Clock,
+}
+
+/// What is done at each next moment.
+pub(super) type Hook = Arc<ArcSwapOption<Box<dyn Fn() + Send + Sync>>>;
+
+/// The moment that everybody sees, and past ones.
+pub(super) struct Published {
+    now: watch::Sender<Result<Arc<Objects>, Fault>>,
+    hook: Hook,
     /// Past moments that somebody still reads. The last one to let go of a hundred thousand objects
     /// takes a while: that is never who serves.
     past: Vec<Arc<Objects>>,
-    reserved: Arc<ArcSwap<Reserved>>,
-    clock: Clock,
+}
+
+impl Published {
+    pub(super) const fn new(now: watch::Sender<Result<Arc<Objects>, Fault>>, hook: Hook) -> Self {
+        let past = Vec::new();
+        Self { now, hook, past }
+    }
+
+    fn now(&self) -> Result<Arc<Objects>, Fault> {
+        self.now.borrow().clone()
+    }
+
+    fn publish(&mut self, next: Result<Objects, Fault>) {
+        let past = self.now.send_replace(next.map(Arc::new));
+        self.past.extend(past);
+        if let Some(hook) = &*self.hook.load() {
+            hook();
+        }
+    }
+
+    /// Lets go of what nobody reads any more.
+    fn forget(&mut self) {
+        self.past.retain(|past| Arc::strong_count(past) > 1);
+    }
 }
 
 impl Thread {
@@ -116,12 +148,12 @@ impl Thread {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.past.retain(|past| Arc::strong_count(past) > 1);
+            self.published.forget();
         }
     }
 
     fn next(&self, asked: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
-        if self.backing.is_some() && self.past.is_empty() {
+        if self.backing.is_some() && self.published.past.is_empty() {
             return asked.recv().map_err(RecvTimeoutError::from);
         }
         asked.recv_timeout(AGAIN)
@@ -139,13 +171,13 @@ impl Thread {
         match opened {
             Ok((backing, objects)) => {
                 self.backing = Some(backing);
-                self.publish(objects);
+                self.published.publish(Ok(objects));
                 Ok(())
             }
             Err(fault) => {
                 // What was read once is served on.
-                if self.published().is_err() {
-                    drop(self.publish.send_replace(Err(fault.clone())));
+                if self.published.now().is_err_and(|last| last != fault) {
+                    self.published.publish(Err(fault.clone()));
                 }
                 Err(fault)
             }
@@ -153,7 +185,7 @@ impl Thread {
     }
 
     fn work(&mut self, jobs: Vec<Job>) {
-        let objects = match (self.opened(), self.published()) {
+        let objects = match (self.opened(), self.published.now()) {
             (Ok(()), Ok(objects)) => objects,
             (Err(fault), _) | (Ok(()), Err(fault)) => {
                 for job in jobs {
@@ -176,7 +208,7 @@ impl Thread {
         };
         match &kept {
             Ok(()) if work.changes.is_empty() => {}
-            Ok(()) => self.publish(work.objects),
+            Ok(()) => self.published.publish(Ok(work.objects)),
             Err(fault) => {
                 tracing::error!(error = %fault, "the store could not be written");
                 if !fault.is_passing() {
@@ -188,15 +220,6 @@ impl Thread {
         for tell in told {
             tell(kept.clone());
         }
-    }
-
-    fn published(&self) -> Result<Arc<Objects>, Fault> {
-        self.publish.borrow().clone()
-    }
-
-    fn publish(&mut self, objects: Objects) {
-        let past = self.publish.send_replace(Ok(Arc::new(objects)));
-        self.past.extend(past);
     }
 }
 

@@ -8,6 +8,7 @@ mod people;
 mod policy;
 mod provided;
 mod refusal;
+mod stored;
 mod visit;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use explain::{Explanation, NoCaller, Subject};
 pub use people::{Delay, Offered};
 pub use policy::{AccountFacts, Policy, Registry};
 pub use refusal::Refusal;
+pub use stored::Stored;
 pub use visit::Visit;
 
 use crate::caller::{Caller, Desk, PerCaller};
@@ -151,6 +153,14 @@ impl Vending {
     /// Follows a new policy from now on; what was decided under the old one is decided again.
     pub fn follow(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
+    }
+
+    /// The same policy beside what is made through APIs now.
+    pub fn follow_stored(&self, stored: &Arc<Stored>) {
+        self.policy.rcu(|policy| Policy {
+            stored: Arc::clone(stored),
+            ..Policy::clone(policy)
+        });
     }
 
     /// The policy in force.
@@ -339,9 +349,11 @@ impl Vending {
                 provided: provided.clone(),
                 ..visit.facts(want)
             };
-            let candidates = policy.grants.candidates(&facts);
+            let stored = policy.stored.grant(&facts, &want.role);
+            let candidates = policy.grants.candidates(&facts).chain(&stored);
             match decide(&facts, candidates, &want.role, visit.select()) {
                 Decision::Role(granted) => {
+                    policy.stored.allows(&granted, &facts)?;
                     want.proof.suffices(granted.grant())?;
                     let names = self.names(visit, want).await;
                     let wish = Wish::granted(&granted, names, want.identity.clone());
@@ -355,7 +367,7 @@ impl Vending {
                     let until = self.end(want, &provided);
                     return Ok((*granted, request, until));
                 }
-                Decision::Deny(reason) => return Err(Refusal::from(reason)),
+                Decision::Deny(reason) => return Err(policy.stored.denial(reason, &facts)),
                 Decision::Needs(Fact::Provided) => {
                     provided = self.provided(policy, visit, want).await;
                     if provided == Known::NotYet {

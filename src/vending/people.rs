@@ -29,7 +29,8 @@ impl Vending {
         self.desk.of_person(Arc::clone(person), connected)
     }
 
-    /// Every role that is this caller's, in the order of the grants that give them.
+    /// Every role that is this caller's, in the order of the grants that give them, then of the names
+    /// of connectors.
     pub async fn roles(&self, visit: &Visit, want: &Want) -> Result<Vec<Offered>, Refusal> {
         let policy = self.policy.load_full();
         let mut provided = Known::NotYet;
@@ -43,10 +44,11 @@ impl Vending {
                     return Err(self.refused(visit, want, Refusal::NotIdentified));
                 }
                 Ok(granted) => {
-                    let granted = granted.into_iter();
-                    return Ok(granted
-                        .map(|granted| Offered::of(&granted, &policy))
-                        .collect());
+                    let stored = &policy.stored;
+                    let given = granted.iter();
+                    let given = given.filter(|granted| stored.allows(granted, &facts).is_ok());
+                    let given = given.map(|granted| Offered::of(granted, &policy));
+                    return Ok(stored.beside(given.collect(), &facts));
                 }
                 Err(Fact::Provided) => {
                     provided = self.provided(&policy, visit, want).await;

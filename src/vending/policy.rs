@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Declared;
+use super::{Declared, Stored};
 use crate::config::{Account, BaseCredentials, Dialect};
 use crate::grants::Grants;
 use crate::providers::Providers;
@@ -11,18 +11,20 @@ use crate::sessions::Catalogue;
 use crate::types::{AccountAlias, AccountId, Partition, Region};
 
 /// One configuration's worth of decisions. A reload makes a new one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// The grants, in the order in which they are tried.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// Who else is asked which roles a name has.
-    pub providers: Providers,
+    pub providers: Arc<Providers>,
     /// How each role is obtained.
     pub catalogue: Arc<dyn Catalogue>,
     /// What answers tell of accounts.
-    pub accounts: HashMap<AccountAlias, AccountFacts>,
+    pub accounts: Arc<HashMap<AccountAlias, AccountFacts>>,
     /// What people are shown of the configuration.
-    pub declared: Declared,
+    pub declared: Arc<Declared>,
+    /// What is made through APIs.
+    pub stored: Arc<Stored>,
 }
 
 /// What answers tell of an account.
@@ -66,6 +68,8 @@ impl Registry {
 impl Policy {
     /// What is known of an account.
     pub fn account(&self, alias: &AccountAlias) -> AccountFacts {
-        self.accounts.get(alias).cloned().unwrap_or_default()
+        let declared = self.accounts.get(alias).cloned();
+        let facts = declared.or_else(|| self.stored.account(alias));
+        facts.unwrap_or_default()
     }
 }

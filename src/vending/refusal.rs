@@ -92,6 +92,7 @@ impl From<NoRequest> for Refusal {
     fn from(missing: NoRequest) -> Self {
         match missing {
             NoRequest::NoRole => Self::NoSuchRole,
+            NoRequest::NotYet => Self::NotReady,
             NoRequest::NoIdentity => Self::ProofMissing,
             NoRequest::NoAccount | NoRequest::TwoPolicies => Self::Misconfigured,
         }

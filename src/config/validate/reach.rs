@@ -99,6 +99,8 @@ impl<'a> Hiders<'a> {
 const fn number(grant: &Grant) -> usize {
     match grant.id {
         GrantId::Grant(number) | GrantId::Source(number) => number,
+        // None of the configuration's.
+        GrantId::Connector(_) => 0,
     }
 }
 

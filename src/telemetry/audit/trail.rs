@@ -86,6 +86,7 @@ impl Serialize for AuditEvent {
         match of.grant {
             Some(GrantId::Grant(number)) => map.serialize_entry("grant", &number)?,
             Some(GrantId::Source(number)) => map.serialize_entry("grant_source", &number)?,
+            Some(GrantId::Connector(id)) => map.serialize_entry("connector", &id)?,
             None => {}
         }
         map.serialize_entry("reason", &*of.reason)?;
@@ -224,10 +225,11 @@ fn log(kind: Kind, of: &Subject, count: u64) {
         (Kind::Count, Kind::Denial) => "denied again",
         (Kind::Count, Kind::HandOut | Kind::Count) => "handed out again",
     };
-    let (grant, source) = match of.grant {
-        Some(GrantId::Grant(number)) => (Some(number), None),
-        Some(GrantId::Source(number)) => (None, Some(number)),
-        None => (None, None),
+    let (grant, source, connector) = match of.grant {
+        Some(GrantId::Grant(number)) => (Some(number), None, None),
+        Some(GrantId::Source(number)) => (None, Some(number), None),
+        Some(GrantId::Connector(id)) => (None, None, Some(id.to_string())),
+        None => (None, None, None),
     };
     tracing::info!(
         target: AUDIT,
@@ -240,6 +242,7 @@ fn log(kind: Kind, of: &Subject, count: u64) {
         role = of.role.as_deref(),
         grant,
         grant_source = source,
+        connector,
         reason = &*of.reason,
         session_name = of.session_name.as_deref(),
         source_identity = of.source_identity.as_deref(),
