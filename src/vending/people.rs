@@ -43,12 +43,15 @@ impl Vending {
                 Ok(granted) if granted.is_empty() && !facts.is_identified() => {
                     return Err(self.refused(visit, want, Refusal::NotIdentified));
                 }
-                Ok(granted) => {
+                Ok(all) => {
                     let stored = &policy.stored;
-                    let given = granted.iter();
-                    let given = given.filter(|granted| stored.allows(granted, &facts).is_ok());
-                    let given = given.map(|granted| Offered::of(granted, &policy));
-                    return Ok(stored.beside(given.collect(), &facts));
+                    let mut offered = Vec::new();
+                    for granted in all {
+                        if stored.allows(&granted, &facts).is_ok() {
+                            offered.push(Offered::of(&granted, &policy));
+                        }
+                    }
+                    return Ok(stored.beside(offered, &facts));
                 }
                 Err(Fact::Provided) => {
                     provided = self.provided(&policy, visit, want).await;

@@ -35,6 +35,7 @@ mod reload;
 mod runtime;
 mod sandbox;
 mod seats;
+mod stored;
 mod upstream;
 mod upstream_base;
 mod upstream_exchange;

@@ -240,3 +240,19 @@ fn a_grant_whose_patterns_may_name_no_role_hides_none() {
     ));
     assert!(!told.contains("takes all callers"), "{told}");
 }
+
+#[test]
+fn a_grant_may_name_a_role_that_an_api_makes() {
+    let grant = "[[grant]]\nrole = 'a/three'\nwhen = { uid = 1 }\n\
+                 [[grant]]\nrole = 'b/one'\nwhen = { uid = 1 }\n";
+    let error = refused(&format!("{ROLES}{grant}"));
+    assert!(error.contains("has no role `three`"), "{error}");
+    let served = ROLES.replace("'container'", "'connectors'");
+    let (config, problems) = load(&format!("{served}{grant}"));
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    for role in ["a/three", "b/one"] {
+        let named = format!("{role} is not declared");
+        assert!(told.iter().any(|it| it.contains(&named)), "{told:?}");
+    }
+    assert_eq!(config.grants.len(), 2);
+}

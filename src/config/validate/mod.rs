@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::problem::Problems;
-use super::raw::Table;
+use super::raw::{Data, Table, Value};
 use super::surroundings::Surroundings;
 use super::{Account, Config, Origin};
 pub use connectors::id_of_role;
@@ -47,6 +47,7 @@ pub(super) fn validate(
         problems,
         surroundings,
         declared: declared(tree),
+        makes_roles: makes_roles(tree),
         incomplete,
     };
     let root = Reader::root(&cx, tree);
@@ -101,6 +102,28 @@ fn declared(tree: &Table) -> BTreeMap<&str, BTreeSet<&str>> {
     tree.tables_below("account")
         .map(|(alias, account)| (alias, role_names(account)))
         .collect()
+}
+
+/// Whether some listener serves the API through which connectors are made.
+fn makes_roles(tree: &Table) -> bool {
+    let listeners = tree.get("listener").map(|entry| &entry.value.data);
+    let Some(Data::List(listeners)) = listeners else {
+        return false;
+    };
+    let serves = |listener: &Value| match &listener.data {
+        Data::Table(listener) => listener
+            .get("apis")
+            .is_some_and(|apis| match &apis.value.data {
+                Data::List(apis) => apis.iter().any(|api| is_connectors(&api.data)),
+                one => is_connectors(one),
+            }),
+        _ => false,
+    };
+    listeners.iter().any(serves)
+}
+
+fn is_connectors(api: &Data) -> bool {
+    matches!(api, Data::Text(name) if name == "connectors")
 }
 
 fn role_names(account: &Table) -> BTreeSet<&str> {

@@ -24,6 +24,8 @@ pub(super) struct Context<'a> {
     pub(super) surroundings: &'a Surroundings,
     /// The accounts and roles that the files name, whatever else is wrong with them.
     pub(super) declared: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// Roles are made through an API too.
+    pub(super) makes_roles: bool,
     /// A file could not be read: what it declares is not known.
     pub(super) incomplete: bool,
 }
@@ -398,6 +400,13 @@ impl<'a> Reader<'a> {
         let role = text.parse(self.cx.problems, RoleRef::parse)?;
         self.cx.knows(&role, &text.at).then_some(role)
     }
+
+    /// The role that a grant gives.
+    pub(super) fn granted_role(&self, key: &str) -> Option<RoleRef> {
+        let text = self.text(key)?;
+        let role = text.parse(self.cx.problems, RoleRef::parse)?;
+        self.cx.may_be(&role, &text.at).then_some(role)
+    }
 }
 
 impl Spot<&str> {
@@ -431,6 +440,23 @@ impl Context<'_> {
                 .hint(suggest::hint(account, accounts));
         }
         known
+    }
+
+    /// Whether a grant may name this role: one that is not declared may be made through an API, where
+    /// one is served; a problem there otherwise.
+    fn may_be(&self, role: &RoleRef, at: &At) -> bool {
+        if !self.makes_roles {
+            return self.knows(role, at);
+        }
+        let roles = self.declared.get(role.account.as_str());
+        let declared = roles.is_some_and(|roles| roles.contains(role.role.as_str()));
+        if !declared && !self.incomplete {
+            let message = format!("{role} is not declared");
+            self.problems.warning(at, message).hint(
+                "the grant gives nothing until a connector of that name is made through the API",
+            );
+        }
+        true
     }
 
     /// Whether this role is declared; a problem there otherwise.

@@ -14,7 +14,7 @@ pub(super) fn role(
 ) -> Option<GrantedRole> {
     let spot = reader.text("role")?;
     if !spot.value.contains('{') {
-        return reader.role("role").map(GrantedRole::Fixed);
+        return reader.granted_role("role").map(GrantedRole::Fixed);
     }
     let role = templated(reader, &spot, names?)?;
     check_alternatives(reader, &spot, when?, &role);

@@ -1,0 +1,150 @@
+//! Connectors of the store as roles: whose they are, and what becomes of their sessions.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rolecall::config::{Bind, Config, embedded};
+use rolecall::grants::{Grant, GrantId, Template, UserIds, When};
+use rolecall::store::{ConnectorDraft, ConnectorKind};
+use rolecall::types::{AccountAlias, RoleArn, RoleRef};
+use tempfile::TempDir;
+
+use crate::support::client::{Answer, ask};
+use crate::support::daemon::TestDaemon;
+use crate::support::sts::ScriptedSts;
+use crate::upstream::{account, role};
+
+const NAMES: &str = "/latest/meta-data/iam/security-credentials/";
+
+/// The embedded default with an account at this STS; programs of this user are granted `prod/build`.
+fn config(directory: &TempDir, sts: &ScriptedSts) -> Config {
+    let uid = nix::unistd::geteuid().as_raw();
+    let mut config = embedded(uid, directory.path().join("admin.sock")).unwrap();
+    config.state.directory = Some(directory.path().join("state"));
+    for listener in &mut config.listeners {
+        listener.binds = vec![Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))];
+        listener.imdsv1 = true;
+    }
+    let prod = account("prod", &sts.url(), role("prod/web"));
+    config.accounts.insert(prod.alias.clone(), prod);
+    let when = When {
+        users: Some(UserIds::new(vec![uid])),
+        ..When::default()
+    };
+    let build = RoleRef::parse("prod/build").unwrap();
+    let grant = Grant::of(GrantId::Grant(1), build, when, Template::text("a test"));
+    config.grants = vec![Arc::new(grant)];
+    config
+}
+
+fn draft(arn: &str, system: bool) -> ConnectorDraft {
+    ConnectorDraft {
+        name: Arc::from("Build"),
+        account: AccountAlias::new("prod").unwrap(),
+        kind: ConnectorKind::AssumeRole {
+            arn: RoleArn::new(arn).unwrap(),
+            external_id: None,
+        },
+        system,
+        groups: vec![Arc::from("devs")],
+        policy: None,
+        policy_arns: Vec::new(),
+        max_duration: Some(Duration::from_hours(2)),
+    }
+}
+
+async fn get(daemon: &TestDaemon, listener: &str, path: &str) -> Answer {
+    ask(daemon.address(listener), "GET", path, &[]).await
+}
+
+const FIRST: &str = "arn:aws:iam::123456789012:role/first";
+const SECOND: &str = "arn:aws:iam::123456789012:role/second";
+
+#[tokio::test]
+async fn a_stored_connector_is_a_role_from_its_first_moment_to_its_last() {
+    let sts = ScriptedSts::generous().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(&directory, &sts);
+    let daemon = TestDaemon::start_with(directory, config);
+    let credentials = "/account/prod/build/credentials";
+    assert_eq!(get(&daemon, "api", credentials).await.status, 403);
+    let store = &daemon.daemon.store;
+    let made = store.create_connector(draft(FIRST, false)).await.unwrap();
+    let listed = get(&daemon, "api", "/account").await;
+    assert_eq!(listed.json(), serde_json::json!({"prod": ["build"]}));
+    assert_eq!(get(&daemon, "api", credentials).await.status, 200);
+    let asked = |sts: &ScriptedSts| {
+        let received = sts.received();
+        let last = received.last().unwrap();
+        ["RoleArn", "DurationSeconds"].map(|name| last.field(name).to_owned())
+    };
+    assert_eq!(asked(&sts), [FIRST, "7200"]);
+    assert_eq!(get(&daemon, "api", credentials).await.status, 200);
+    assert_eq!(sts.received().len(), 1, "the session is held");
+
+    store
+        .replace_connector(made.id, draft(SECOND, false), None)
+        .await
+        .unwrap();
+    assert_eq!(get(&daemon, "api", credentials).await.status, 200);
+    assert_eq!(asked(&sts), [SECOND, "7200"]);
+    store.delete_connector(made.id, None).await.unwrap();
+    assert_eq!(get(&daemon, "api", credentials).await.status, 403);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while daemon.daemon.vending.sessions().held() > 0 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "sessions are let go"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn programs_have_a_stored_connector_only_where_it_is_of_the_system() {
+    let sts = ScriptedSts::generous().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(&directory, &sts);
+    let daemon = TestDaemon::start_with(directory, config);
+    let store = &daemon.daemon.store;
+    assert_eq!(get(&daemon, "metadata", NAMES).await.status, 404);
+    let made = store.create_connector(draft(FIRST, false)).await.unwrap();
+    assert_eq!(get(&daemon, "metadata", NAMES).await.status, 404);
+    assert_eq!(sts.received().len(), 0);
+    let system = store.replace_connector(made.id, draft(FIRST, true), None);
+    system.await.unwrap();
+    let names = get(&daemon, "metadata", NAMES).await;
+    assert_eq!((names.status, &*names.body), (200, "build"));
+    let document = get(&daemon, "metadata", &format!("{NAMES}build")).await;
+    assert_eq!(document.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_made_survives_and_gives_way_to_the_configuration() {
+    let sts = ScriptedSts::generous().await;
+    let directory = tempfile::tempdir().unwrap();
+    let first = config(&directory, &sts);
+    let daemon = TestDaemon::start_with(directory, first);
+    let store = daemon.daemon.store.clone();
+    store.create_connector(draft(FIRST, false)).await.unwrap();
+    drop(store);
+    let (_, directory) = daemon.end().await;
+    let again = config(&directory, &sts);
+    let daemon = TestDaemon::start_with(directory, again);
+    let mut changes = daemon.daemon.store.changes();
+    drop(changes.wait_for(Result::is_ok).await.unwrap());
+    let credentials = "/account/prod/build/credentials";
+    assert_eq!(get(&daemon, "api", credentials).await.status, 200);
+    let (_, directory) = daemon.end().await;
+
+    let mut declared = config(&directory, &sts);
+    let prod = account("prod", &sts.url(), role("prod/build"));
+    declared.accounts.insert(prod.alias.clone(), prod);
+    let daemon = TestDaemon::start_with(directory, declared);
+    let mut changes = daemon.daemon.store.changes();
+    drop(changes.wait_for(Result::is_ok).await.unwrap());
+    assert_eq!(get(&daemon, "api", credentials).await.status, 200);
+    let received = sts.received();
+    assert_ne!(received.last().unwrap().field("RoleArn"), FIRST);
+}
