@@ -14,6 +14,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 pub use offline::{Offline, OfflineError};
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
 pub use serve::{Fault, ServeError, raise_descriptors, serve};
@@ -129,6 +131,8 @@ pub struct Daemon {
     plans: arc_swap::ArcSwap<Plans>,
     /// Held by who changes what is decided by.
     deciding: Mutex<()>,
+    /// Told when other objects of the store are decided by.
+    adopted: Notify,
     prefetched: Mutex<Vec<Prefetch>>,
 }
 
@@ -204,6 +208,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         store: keyed.store,
         plans: arc_swap::ArcSwap::new(Arc::clone(&plans)),
         deciding: Mutex::default(),
+        adopted: Notify::new(),
         addresses,
         clock: clock.clone(),
         desk: Arc::clone(&desk),

@@ -41,12 +41,13 @@ impl Daemon {
         self.plans.load().follow(objects.clone());
         let stored = self.vending.policy().stored.with(objects);
         self.vending.follow_stored(&Arc::new(stored));
+        self.adopted.notify_one();
     }
 
     /// Lets sessions go that are no connector's any more, after each change.
-    pub(super) async fn let_go_of_changed(&self) {
-        let mut changes = self.store.changes();
-        while changes.changed().await.is_ok() {
+    pub(super) async fn let_go_of_changed(&self) -> ! {
+        loop {
+            self.adopted.notified().await;
             let sessions = self.vending.sessions();
             sessions.retain(&*self.vending.policy().catalogue).await;
         }

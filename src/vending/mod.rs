@@ -351,7 +351,15 @@ impl Vending {
             };
             let stored = policy.stored.grant(&facts, &want.role);
             let candidates = policy.grants.candidates(&facts).chain(&stored);
-            match decide(&facts, candidates, &want.role, visit.select()) {
+            let mut decision = decide(&facts, candidates, &want.role, visit.select());
+            // What a grant must not give may be the caller's by itself.
+            if let Decision::Role(granted) = &decision
+                && stored.is_some()
+                && policy.stored.allows(granted, &facts).is_err()
+            {
+                decision = decide(&facts, &stored, &want.role, visit.select());
+            }
+            match decision {
                 Decision::Role(granted) => {
                     policy.stored.allows(&granted, &facts)?;
                     want.proof.suffices(granted.grant())?;

@@ -58,6 +58,23 @@ async fn get(daemon: &TestDaemon, listener: &str, path: &str) -> Answer {
     ask(daemon.address(listener), "GET", path, &[]).await
 }
 
+/// Asks until the store is open: until then the answer is that it is not ready.
+async fn served(daemon: &TestDaemon, path: &str) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = get(daemon, "api", path).await;
+        if answer.status == 200 {
+            return;
+        }
+        assert_eq!(answer.status, 502, "{}", answer.body);
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the store is opened"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
 const FIRST: &str = "arn:aws:iam::123456789012:role/first";
 const SECOND: &str = "arn:aws:iam::123456789012:role/second";
 
@@ -108,15 +125,15 @@ async fn programs_have_a_stored_connector_only_where_it_is_of_the_system() {
     let config = config(&directory, &sts);
     let daemon = TestDaemon::start_with(directory, config);
     let store = &daemon.daemon.store;
-    assert_eq!(get(&daemon, "metadata", NAMES).await.status, 404);
+    assert_eq!(get(&daemon, "default", NAMES).await.status, 404);
     let made = store.create_connector(draft(FIRST, false)).await.unwrap();
-    assert_eq!(get(&daemon, "metadata", NAMES).await.status, 404);
+    assert_eq!(get(&daemon, "default", NAMES).await.status, 404);
     assert_eq!(sts.received().len(), 0);
     let system = store.replace_connector(made.id, draft(FIRST, true), None);
     system.await.unwrap();
-    let names = get(&daemon, "metadata", NAMES).await;
+    let names = get(&daemon, "default", NAMES).await;
     assert_eq!((names.status, &*names.body), (200, "build"));
-    let document = get(&daemon, "metadata", &format!("{NAMES}build")).await;
+    let document = get(&daemon, "default", &format!("{NAMES}build")).await;
     assert_eq!(document.status, 200);
 }
 
@@ -132,19 +149,15 @@ async fn what_was_made_survives_and_gives_way_to_the_configuration() {
     let (_, directory) = daemon.end().await;
     let again = config(&directory, &sts);
     let daemon = TestDaemon::start_with(directory, again);
-    let mut changes = daemon.daemon.store.changes();
-    drop(changes.wait_for(Result::is_ok).await.unwrap());
     let credentials = "/account/prod/build/credentials";
-    assert_eq!(get(&daemon, "api", credentials).await.status, 200);
+    served(&daemon, credentials).await;
     let (_, directory) = daemon.end().await;
 
     let mut declared = config(&directory, &sts);
     let prod = account("prod", &sts.url(), role("prod/build"));
     declared.accounts.insert(prod.alias.clone(), prod);
     let daemon = TestDaemon::start_with(directory, declared);
-    let mut changes = daemon.daemon.store.changes();
-    drop(changes.wait_for(Result::is_ok).await.unwrap());
-    assert_eq!(get(&daemon, "api", credentials).await.status, 200);
+    served(&daemon, credentials).await;
     let received = sts.received();
     assert_ne!(received.last().unwrap().field("RoleArn"), FIRST);
 }

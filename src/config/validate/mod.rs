@@ -110,14 +110,15 @@ fn makes_roles(tree: &Table) -> bool {
     let Some(Data::List(listeners)) = listeners else {
         return false;
     };
-    let serves = |listener: &Value| match &listener.data {
-        Data::Table(listener) => listener
-            .get("apis")
-            .is_some_and(|apis| match &apis.value.data {
-                Data::List(apis) => apis.iter().any(|api| is_connectors(&api.data)),
-                one => is_connectors(one),
-            }),
-        _ => false,
+    let serves = |listener: &Value| {
+        let Data::Table(listener) = &listener.data else {
+            return false;
+        };
+        let apis = listener.get("apis").map(|entry| &entry.value.data);
+        if let Some(Data::List(apis)) = apis {
+            return apis.iter().any(|api| is_connectors(&api.data));
+        }
+        apis.is_some_and(is_connectors)
     };
     listeners.iter().any(serves)
 }
