@@ -56,6 +56,7 @@ class Served:
             f'[[grant]]\nrole = "up/{name}"\nwhen = {{ uid = {os.getuid()} }}\nreason = "test"\n'
             for name in roles
         )
+        registry = f'ecr-endpoint = "{values["AWS_ENDPOINT_URL"]}"' if dialect == "aws" else ""
         self._process = DaemonProcess(place)
         self._configuration = f"""
 [[listener]]
@@ -69,6 +70,7 @@ region = "us-east-1"
 dialect = "{dialect}"
 endpoint = "{values['AWS_ENDPOINT_URL']}"
 credentials = {{ from = "key", access-key-id = "{values['AWS_ACCESS_KEY_ID']}", secret-access-key = "file:{file}" }}
+{registry}
 {named}
 {grants}
 [state]
@@ -113,6 +115,14 @@ directory = "{place}/state"
             raise AssertionError(f"no audit event tells of {found['AccessKeyId']}")
         return boto3.Session(found["AccessKeyId"], found["SecretAccessKey"], found["Token"], region_name="us-east-1")
 
+    def registry_login(self, server):
+        """What docker-credential-rolecall says of this registry: whether there is a login, and its answer."""
+        asked = subprocess.run(
+            ["docker-credential-rolecall", "get"], executable=os.environ["ROLECALL_BIN"], input=server,
+            env={"ROLECALL_SOCKET": str(self._process.socket)}, capture_output=True, text=True, timeout=30, check=False,
+        )
+        return asked.returncode == 0, asked.stdout
+
     def log(self):
         return [record for record in self._process.records() if record.get("level") in ("WARN", "ERROR")][-3:]
 
@@ -144,6 +154,19 @@ def moto_session_is_the_role(upstream):
     with Served(upstream, "aws", {"s3app": upstream.values["ROLE_ARN"]}) as daemon:
         arn = client(daemon.session("s3app"), "sts", upstream).get_caller_identity()["Arn"]
         assert ":assumed-role/s3app/" in arn, arn
+
+
+def moto_session_logs_in_to_a_registry(upstream):
+    with Served(upstream, "aws", {"s3app": upstream.values["ROLE_ARN"]}) as daemon:
+        good, answer = daemon.registry_login("123456789012.dkr.ecr.us-east-1.amazonaws.com")
+        assert good and json.loads(answer)["Username"] == "AWS", answer
+
+
+def checking_moto_registry_is_denied(upstream):
+    """A role without the permission is told so only where its signature is right."""
+    with Served(upstream, "aws", {"s3app": upstream.values["ROLE_ARN"]}) as daemon:
+        good, answer = daemon.registry_login("123456789012.dkr.ecr.us-east-1.amazonaws.com")
+        assert not good and "upstream denies this role" in answer, answer
 
 
 def moto_session_opens_s3(upstream):
@@ -194,10 +217,10 @@ def gateway_wrong_secret_is_404(upstream):
 
 
 UPSTREAMS = [
-    ("moto", "moto.sh", {}, [moto_session_is_the_role, moto_session_opens_s3]),
+    ("moto", "moto.sh", {}, [moto_session_is_the_role, moto_session_opens_s3, moto_session_logs_in_to_a_registry]),
     ("moto, checking", "moto.sh", {"MOTO_CHECK": "1"}, [
         moto_session_is_the_role, moto_session_opens_s3, checking_moto_refuses_anonymous,
-        checking_moto_denial_is_404, checking_moto_wrong_secret_is_the_base_credentials_fault,
+        checking_moto_registry_is_denied, checking_moto_denial_is_404, checking_moto_wrong_secret_is_the_base_credentials_fault,
     ]),
     ("radosgw", "radosgw.sh", {}, [
         gateway_session_opens_s3, gateway_unknown_role_is_404, gateway_wrong_secret_is_404,
