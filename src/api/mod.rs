@@ -143,7 +143,7 @@ impl Mounted {
         peoples: Option<Peoples>,
     ) -> Self {
         Self {
-            guard: Guard::new(&listener.hosts, deps.own.clone()),
+            guard: guard(listener, &deps),
             select: listener.select,
             deps,
             imds,
@@ -151,6 +151,14 @@ impl Mounted {
             metrics,
             peoples,
         }
+    }
+}
+
+fn guard(listener: &config::Listener, deps: &Deps) -> Guard {
+    let guard = Guard::new(&listener.hosts, deps.own.clone());
+    match listener.public() {
+        Some((origin, _)) => guard.with_public(origin),
+        None => guard,
     }
 }
 
@@ -175,7 +183,9 @@ impl Handler for Mounted {
             return metrics.answer(guarded, request);
         }
         if let Some(peoples) = &self.peoples
-            && let Some(response) = peoples.answer(&self.deps, guest, guarded, request).await
+            && let Some(response) = peoples
+                .answer(&self.deps, guest, (&self.guard, guarded), request)
+                .await
         {
             return response;
         }
@@ -194,7 +204,7 @@ impl Mounted {
     fn check(&self, guest: &Guest, request: &Request) -> Result<(), Refused> {
         let checked = self
             .guard
-            .check(&guest.connection.local, request, guest.host.get());
+            .check(&guest.connection, request, guest.host.get());
         if checked.is_ok()
             && guest.host.get().is_none()
             && let Some(host) = request.headers().get(HOST)

@@ -8,8 +8,8 @@ use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUT
 
 use super::{Deps, Guest, accounts, connectors};
 use crate::config::{self, Api, Mount};
-use crate::grants::{Facts, Person, Place, Select};
-use crate::http::{Local, Refused, Request, Response};
+use crate::grants::{Facts, Person, Place, Select, Way};
+use crate::http::{Guard, Leave, Local, Refused, Request, Response};
 use crate::people::{Asking, Gate, Proven, Unproven};
 use crate::vending::Visit;
 
@@ -19,8 +19,11 @@ const REMEMBERED: usize = 32;
 /// The mounts of one listener.
 #[derive(Debug)]
 pub struct Peoples {
-    mounts: Vec<Mounted>,
+    /// How paths begin and what is there, the longest first.
+    mounts: Vec<(String, Arc<Mounted>)>,
     gate: Arc<Gate>,
+    /// Whether it is a trusted proxy's listener.
+    behind_proxy: bool,
     /// Whether people's clients speak TLS to it, or to who stands before it.
     secure: bool,
 }
@@ -66,16 +69,19 @@ impl Asker {
 impl Peoples {
     /// The mounts that this listener's configuration names; `None` where there are none.
     pub fn new(listener: &config::Listener, gate: &Arc<Gate>, deps: &Deps) -> Option<Self> {
-        let mut mounts: Vec<Mounted> = listener
-            .mounts
-            .iter()
-            .map(|mount| Mounted::new(mount.clone(), listener, deps))
+        let served = listener.mounts.iter();
+        let served: Vec<Arc<Mounted>> = served
+            .map(|mount| Arc::new(Mounted::new(mount.clone(), listener, deps)))
             .collect();
-        // The longest prefix is tried first.
-        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.rules.prefix.len()));
+        let mounts = at_prefixes(&served, listener.public().map_or("", |(_, path)| path));
+        let takes = |way: Way| {
+            let mut all = listener.mounts.iter();
+            all.any(|mount| mount.authenticate.contains(&way))
+        };
         (!mounts.is_empty()).then(|| Self {
             mounts,
             gate: Arc::clone(gate),
+            behind_proxy: takes(Way::ProxyHeader),
             secure: is_secure(listener),
         })
     }
@@ -85,14 +91,22 @@ impl Peoples {
         &self,
         deps: &Deps,
         guest: &Guest,
-        guarded: Result<(), Refused>,
+        (guard, guarded): (&Guard, Result<(), Refused>),
         request: &Request,
     ) -> Option<Response> {
         let path = request.uri().path();
-        let (mount, below) = self.mounts.iter().find_map(|mount| {
-            let below = mount.below(path)?;
+        let (mount, below) = self.mounts.iter().find_map(|(prefix, mount)| {
+            let below = below(prefix, path)?;
             mount.serves(below).then_some((mount, below))
         })?;
+        let guarded = guarded.or_else(|refused| match refused {
+            Refused::Browser | Refused::Forwarded if !mount.rules.machine => {
+                guard.check_people(&guest.connection, request, self.leave(mount, below))
+            }
+            Refused::Browser | Refused::Forwarded | Refused::ForeignHost | Refused::Malformed => {
+                Err(refused)
+            }
+        });
         let mut asker = match guarded {
             Ok(()) => self.prove(deps, mount, guest, request).await,
             Err(refused) => return Some(mount.refuse(deps, below, refused)),
@@ -117,6 +131,15 @@ impl Peoples {
         Some(response)
     }
 
+    /// What the guard lets through to this path. A proxy's headers never where its own process
+    /// would be the proof: it speaks for others.
+    fn leave(&self, mount: &Mounted, below: &str) -> Leave {
+        Leave {
+            forwarded: self.behind_proxy && !mount.rules.authenticate.contains(&Way::Peer),
+            navigation: mount.connectors.is_some() && connectors::is_servlet(below),
+        }
+    }
+
     async fn prove(
         &self,
         deps: &Deps,
@@ -126,10 +149,11 @@ impl Peoples {
     ) -> Result<Asker, Unproven> {
         let connected = &guest.connection.caller;
         deps.vending.identify(connected).await;
+        let encrypted = guest.connection.encrypted.as_ref();
         let asking = Asking {
             uid: uid_on_host(&connected.facts()),
             over_unix: guest.connection.local == Local::Unix,
-            subject: None,
+            subject: encrypted.and_then(|encrypted| encrypted.subject.as_deref()),
             address: connected.facts().address,
             listener: &guest.connection.listener,
             secure: self.secure,
@@ -169,12 +193,6 @@ impl Mounted {
         }
     }
 
-    /// The path below this mount, with its slash; `None` where it lies elsewhere.
-    fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let below = path.strip_prefix(&*self.rules.prefix)?;
-        (below.is_empty() || below.starts_with('/')).then_some(below)
-    }
-
     fn serves(&self, below: &str) -> bool {
         (self.connectors.is_some() && connectors::owns(below)) || self.accounts.is_some()
     }
@@ -202,6 +220,29 @@ impl Mounted {
             None => super::metrics::not_found(),
         }
     }
+}
+
+/// Each mount at its prefix, and below the path of the public URL; the longest prefix first, and
+/// where two are one, that which is said before that which follows.
+fn at_prefixes(served: &[Arc<Mounted>], public: &str) -> Vec<(String, Arc<Mounted>)> {
+    let said = served.iter().map(|mount| {
+        let prefix = mount.rules.prefix.clone();
+        (prefix, Arc::clone(mount))
+    });
+    let follows = served.iter().filter(|_| !public.is_empty()).map(|mount| {
+        let prefix = format!("{public}{}", mount.rules.prefix);
+        (prefix, Arc::clone(mount))
+    });
+    let mut all: Vec<_> = said.chain(follows).collect();
+    // Accounts answer every path: what answers few comes before them.
+    all.sort_by_key(|(prefix, mount)| (std::cmp::Reverse(prefix.len()), mount.accounts.is_some()));
+    all
+}
+
+/// The path below this prefix, with its slash; `None` where it lies elsewhere.
+fn below<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    let below = path.strip_prefix(prefix)?;
+    (below.is_empty() || below.starts_with('/')).then_some(below)
 }
 
 fn is_secure(listener: &config::Listener) -> bool {

@@ -35,7 +35,7 @@ use crate::grants::Grants;
 use crate::http::LoopMark;
 use crate::listener::{
     self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
-    Shared,
+    Peers, Shared, Tls, TlsError,
 };
 use crate::people::{self, Gate, Issuers, Proofs};
 use crate::providers::{self, Providers};
@@ -80,6 +80,14 @@ pub enum StartError {
         listener: String,
         /// Why.
         source: BindError,
+    },
+    /// A listener's certificate cannot be used.
+    #[error("listener {listener:?}: tls")]
+    Tls {
+        /// Which.
+        listener: String,
+        /// Why.
+        source: TlsError,
     },
     /// The state directory cannot be used.
     #[error(transparent)]
@@ -165,6 +173,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let desk = Desk::open(clock.clone()).map_err(StartError::Desk)?;
     let desk = Arc::new(desk.asking(containers.clone()));
     let keyed = state::open(&config, &clock)?;
+    let certificates = certificates(&config)?;
     let sockets = bind_sockets(&config, &mut outside.passed)?;
     let admin = bind_admin(&config)?;
     let addresses = addresses(&sockets, &admin);
@@ -229,7 +238,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let listeners = sockets.into_iter().map(|(listener, bound)| Listener {
         name: Arc::clone(&listener.name),
         bound,
-        elsewhere: !listener.is_for_this_host(),
+        peers: peers(&listener),
+        tls: certificates.get(&listener.name).cloned(),
         seats: Arc::clone(&seats),
         handler: Arc::new(daemon.mounted(&listener, &imds)),
     });
@@ -241,6 +251,45 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         shared,
         imds,
     })
+}
+
+/// The certificates of the listeners that have one.
+fn certificates(config: &Config) -> Result<HashMap<Arc<str>, Arc<Tls>>, StartError> {
+    let listeners = config.listeners.iter();
+    let with_tls = listeners.filter_map(|listener| Some((listener, listener.tls.clone()?)));
+    let opened = with_tls.map(|(listener, files)| match Tls::open(files) {
+        Ok(tls) => Ok((Arc::clone(&listener.name), Arc::new(tls))),
+        Err(source) => Err(StartError::Tls {
+            listener: listener.name.to_string(),
+            source,
+        }),
+    });
+    opened.collect()
+}
+
+/// Whether the listeners' certificates can be used, as far as this process may read them.
+pub fn check_certificates(config: &Config) -> Result<(), StartError> {
+    for listener in &config.listeners {
+        match listener.tls.as_ref().map(Tls::check) {
+            // The service can read its key; who checks need not.
+            None | Some(Ok(()) | Err(TlsError::Key(_))) => {}
+            Some(Err(source)) => {
+                return Err(StartError::Tls {
+                    listener: listener.name.to_string(),
+                    source,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who of other hosts may connect: metrics are anybody's where nothing is said.
+fn peers(listener: &config::Listener) -> Peers {
+    if listener.peers.is_empty() && listener.apis == [Api::Metrics] {
+        return Peers::Anyone;
+    }
+    Peers::Networks(listener.peers.clone())
 }
 
 fn bind_sockets(

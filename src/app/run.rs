@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::{Bound, Daemon, Reloader, control};
 use crate::api::imds::Tokens;
 use crate::clock::Clock;
-use crate::listener::{Listener, Parking, Shared};
+use crate::listener::{Listener, Parking, Peers, Shared};
 use crate::runtime::Containers;
 use crate::shutdown::Asked;
 use crate::systemd;
@@ -49,7 +49,8 @@ impl Bound {
         let admin = Listener {
             name: Arc::from(control::NAME),
             bound: admin,
-            elsewhere: false,
+            peers: Peers::Networks(Vec::new()),
+            tls: None,
             // Apart from the others': whoever has used up all there can still ask what goes on.
             seats: shared.seats(Parking::PEOPLE),
             handler: control::admin(&daemon, reloader.ask()),

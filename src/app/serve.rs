@@ -45,7 +45,7 @@ impl ServeError {
                     Fault::Other
                 }
             },
-            Self::Start(StartError::Plan(_)) => Fault::Configuration,
+            Self::Start(StartError::Plan(_) | StartError::Tls { .. }) => Fault::Configuration,
             Self::Start(StartError::State(state)) => state.fault(),
             Self::Start(StartError::TokenFile(TokenFileError::Exposed { .. })) => Fault::Permission,
             Self::Process(_) | Self::Start(StartError::Desk(_) | StartError::TokenFile(_)) => {

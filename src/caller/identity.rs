@@ -199,7 +199,11 @@ impl Caller {
         }
         match self.counted_as {
             Some(uid) if !forwards => CallerKey::new(uid, self.place().yes().map(AsRef::as_ref)),
-            Some(_) | None => CallerKey::Nobody,
+            Some(_) => CallerKey::Nobody,
+            None => match self.address().filter(|_| self.reach == Reach::Elsewhere) {
+                Some(address) => CallerKey::elsewhere(address),
+                None => CallerKey::Nobody,
+            },
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which callers are one: whose tokens are each other's, and who shares seats.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::identity::own_unit;
@@ -18,11 +19,24 @@ pub enum CallerKey {
     Uid(u32),
     /// Those of somebody who proved this name.
     Person(Arc<str>),
+    /// Those of another host, of IPv6 those of its network.
+    Elsewhere(IpAddr),
     /// Those of all who are not identified.
     Nobody,
 }
 
 impl CallerKey {
+    /// Another host's: one has any number of addresses in its IPv6 network.
+    pub(super) fn elsewhere(address: IpAddr) -> Self {
+        Self::Elsewhere(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => {
+                let network = u128::from(v6) & !u128::from(u64::MAX);
+                IpAddr::V6(Ipv6Addr::from(network))
+            }
+        })
+    }
+
     pub(super) fn new(uid: u32, place: Option<&Place>) -> Self {
         match place {
             Some(Place::Host(host)) => match own_unit(host) {

@@ -9,6 +9,7 @@ use super::configuration::{self, count};
 use super::failure::{Exit, Failure};
 use super::live;
 use super::output::{print, print_json};
+use crate::app;
 use crate::config::{Config, LoadError, Origin, Problem, Purpose, Surroundings};
 
 /// Validate the configuration: every mistake, with its file, line and a hint
@@ -40,6 +41,7 @@ impl Options {
             Purpose::Check
         };
         let config = configuration::load(self.config.as_deref(), purpose)?;
+        certificates(&config)?;
         print(&summary(&config))?;
         if self.live {
             return live::check(&config);
@@ -50,7 +52,11 @@ impl Options {
     fn report(&self) -> Result<(), Failure> {
         let surroundings = Surroundings::process(Purpose::Check);
         match Config::load(self.config.as_deref(), &surroundings) {
-            Ok((_, problems)) => print_json(&Report::of(true, &problems)),
+            Ok((config, problems)) => {
+                let usable = certificates(&config);
+                print_json(&Report::of(usable.is_ok(), &problems))?;
+                usable
+            }
             Err(LoadError::Invalid(refused)) => {
                 print_json(&Report::of(false, &refused.problems))?;
                 Err(Failure::silent(Exit::Configuration))
@@ -58,6 +64,13 @@ impl Options {
             Err(error) => Err(configuration::refusal(&error)),
         }
     }
+}
+
+/// `serve` would not start without them.
+fn certificates(config: &Config) -> Result<(), Failure> {
+    app::check_certificates(config).map_err(|error| {
+        Failure::new(Exit::Configuration, "a certificate cannot be used").because(&error)
+    })
 }
 
 fn summary(config: &Config) -> String {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Scheme;
-use hyper::{Uri, Version};
+use hyper::{Method, Uri, Version};
 
-use super::{Local, Request};
+use super::browser::{self, Origins};
+use super::{Connection, Local, Request};
 
 /// The addresses at which SDKs look for credentials by themselves: IMDS, ECS, EKS Pod Identity.
 const WELL_KNOWN: [IpAddr; 5] = [
@@ -58,6 +59,37 @@ impl LoopMark {
 pub struct Guard {
     hosts: Vec<Box<str>>,
     own: Option<LoopMark>,
+    /// The origin under which people find this listener.
+    public: Option<Box<str>>,
+}
+
+/// What a route for people lets through, beyond what programs send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leave {
+    /// A trusted proxy's headers, which prove nothing.
+    pub forwarded: bool,
+    /// That a link of any site leads a browser's window here.
+    pub navigation: bool,
+}
+
+/// A request's parts that the guard looks at.
+#[derive(Clone, Copy, Debug)]
+struct Parts<'a> {
+    method: &'a Method,
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> Parts<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self {
+            method: request.method(),
+            version: request.version(),
+            uri: request.uri(),
+            headers: request.headers(),
+        }
+    }
 }
 
 impl Guard {
@@ -70,31 +102,53 @@ impl Guard {
                 .iter()
                 .map(|host| host.to_ascii_lowercase().into())
                 .collect(),
+            public: None,
         }
     }
 
-    /// Checks a request that came in at `local`. `known` is a `Host` that has passed on this very
-    /// connection before.
+    /// Accepts the host of this origin too, and what a browser sends from there to people's routes.
+    #[must_use]
+    pub fn with_public(mut self, origin: &str) -> Self {
+        let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+        let host = without_port(authority).map(str::to_ascii_lowercase);
+        self.hosts.extend(host.map(String::into_boxed_str));
+        self.public = Some(origin.into());
+        self
+    }
+
+    /// Checks a request that came in over this connection. `known` is a `Host` that has passed on
+    /// this very connection before.
     pub fn check(
         &self,
-        local: &Local,
+        connection: &Connection,
         request: &Request,
         known: Option<&HeaderValue>,
     ) -> Result<(), Refused> {
-        let headers = request.headers();
-        self.check_parts(local, request.version(), request.uri(), headers, known)
+        let (local, encrypted) = (&connection.local, connection.encrypted.is_some());
+        self.check_parts(local, encrypted, Parts::of(request), known)
+    }
+
+    /// Checks a request to a route for people: what a browser sends that shows a page of this
+    /// listener passes, and what its route lets through beside that.
+    pub fn check_people(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        leave: Leave,
+    ) -> Result<(), Refused> {
+        let (local, encrypted) = (&connection.local, connection.encrypted.is_some());
+        self.check_people_parts(local, encrypted, Parts::of(request), leave)
     }
 
     fn check_parts(
         &self,
         local: &Local,
-        version: Version,
-        uri: &Uri,
-        headers: &HeaderMap,
+        encrypted: bool,
+        parts: Parts<'_>,
         known: Option<&HeaderValue>,
     ) -> Result<(), Refused> {
         let mut host = None;
-        for (name, value) in headers {
+        for (name, value) in parts.headers {
             if *name == HOST {
                 if host.replace(value).is_some() {
                     return Err(Refused::Malformed);
@@ -105,13 +159,77 @@ impl Guard {
                 refuse_by_name(name)?;
             }
         }
+        self.check_target(local, encrypted, parts, host, known)
+    }
+
+    fn check_people_parts(
+        &self,
+        local: &Local,
+        encrypted: bool,
+        parts: Parts<'_>,
+        leave: Leave,
+    ) -> Result<(), Refused> {
+        let mut host = None;
+        let mut by_browser = false;
+        for (name, value) in parts.headers {
+            if *name == HOST {
+                if host.replace(value).is_some() {
+                    return Err(Refused::Malformed);
+                }
+            } else if self.own.as_ref().is_some_and(|own| own.is(name, value)) {
+                return Err(Refused::Forwarded);
+            } else {
+                match refuse_by_name(name) {
+                    Err(Refused::Forwarded) if leave.forwarded => {}
+                    Err(Refused::Browser) => by_browser = true,
+                    passes_or_not => passes_or_not?,
+                }
+            }
+        }
+        self.check_target(local, encrypted, parts, host, None)?;
+        if !by_browser {
+            return Ok(());
+        }
+        // Over a unix socket too: the browser is at its other end, behind a proxy.
+        let host = host.and_then(|host| host.to_str().ok());
+        let host = host.ok_or(Refused::Malformed)?;
+        let name = without_port(host).ok_or(Refused::Malformed)?;
+        if matches!(local, Local::Unix) && !self.is_named(name) {
+            return Err(Refused::ForeignHost);
+        }
+        let origins = Origins {
+            scheme: if encrypted { "https" } else { "http" },
+            host,
+            public: self.public.as_deref(),
+        };
+        if browser::may_ask(parts.method, parts.headers, origins, leave.navigation) {
+            Ok(())
+        } else {
+            Err(Refused::Browser)
+        }
+    }
+
+    fn check_target(
+        &self,
+        local: &Local,
+        encrypted: bool,
+        parts: Parts<'_>,
+        host: Option<&HeaderValue>,
+        known: Option<&HeaderValue>,
+    ) -> Result<(), Refused> {
+        let Parts { uri, version, .. } = parts;
         if !uri.path().starts_with('/') {
             return Err(Refused::Malformed);
         }
         if matches!(local, Local::Unix) {
             return Ok(());
         }
-        if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP) {
+        let scheme = if encrypted {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        };
+        if uri.scheme().is_some_and(|asked| *asked != scheme) {
             return Err(Refused::Malformed);
         }
         if let Some(authority) = uri.authority() {
@@ -137,23 +255,25 @@ impl Guard {
         if let Ok(ip) = name.parse::<IpAddr>() {
             let ours = ip == address.ip()
                 || original.is_some_and(|original| ip == original.ip())
-                || WELL_KNOWN.contains(&ip);
+                || WELL_KNOWN.contains(&ip)
+                || self.is_named(name);
             return if ours {
                 Ok(())
             } else {
                 Err(Refused::ForeignHost)
             };
         }
-        let accepted = name.eq_ignore_ascii_case("localhost")
-            || self
-                .hosts
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(name));
-        if accepted {
+        if self.is_named(name) {
             Ok(())
         } else {
             Err(Refused::ForeignHost)
         }
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        let mut hosts = self.hosts.iter();
+        name.eq_ignore_ascii_case("localhost")
+            || hosts.any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -226,7 +346,14 @@ mod tests {
                 HeaderValue::from_bytes(value.as_bytes()).unwrap(),
             );
         }
-        guard.check_parts(&local, Version::HTTP_11, &uri.parse().unwrap(), &map, None)
+        let uri = uri.parse().unwrap();
+        let parts = Parts {
+            method: &Method::GET,
+            version: Version::HTTP_11,
+            uri: &uri,
+            headers: &map,
+        };
+        guard.check_parts(&local, false, parts, None)
     }
 
     #[test]
@@ -312,5 +439,90 @@ mod tests {
             let got = check("/", &[("host", "localhost"), (name, "null")]);
             assert_eq!(got, Err(Refused::Browser), "{name}");
         }
+    }
+
+    /// The same at a route for people, over this near end.
+    fn check_people(
+        local: Local,
+        encrypted: bool,
+        headers: &[(&str, &str)],
+        leave: Leave,
+    ) -> Result<(), Refused> {
+        let own = LoopMark::new("x-loop", Arc::from("ours"));
+        let guard = Guard::new(&["api.internal".to_owned()], own);
+        let guard = guard.with_public("https://aws.example:8443");
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let parts = Parts {
+            method: &Method::POST,
+            version: Version::HTTP_11,
+            uri: &"/account".parse().unwrap(),
+            headers: &map,
+        };
+        guard.check_people_parts(&local, encrypted, parts, leave)
+    }
+
+    #[test]
+    fn people_s_pages_are_those_of_the_host_that_is_asked() {
+        let tcp = Local::Tcp {
+            address: "127.0.0.1:8169".parse().unwrap(),
+            original: None,
+        };
+        let ask = |encrypted, host, origin| {
+            let headers = [("host", host), ("origin", origin)];
+            check_people(tcp, encrypted, &headers, Leave::default())
+        };
+        let same = "http://localhost:8169";
+        assert_eq!(ask(false, "localhost:8169", same), Ok(()));
+        assert_eq!(ask(true, "localhost:8169", same), Err(Refused::Browser));
+        let over_tls = "https://localhost:8169";
+        assert_eq!(ask(true, "localhost:8169", over_tls), Ok(()));
+        assert_eq!(
+            ask(false, "localhost:8169", over_tls),
+            Err(Refused::Browser)
+        );
+        for host in ["localhost", "api.internal", "aws.example:8443"] {
+            assert_eq!(ask(false, host, "https://aws.example:8443"), Ok(()));
+        }
+        // A name that was made to lead here has pages of its own: it is no host of ours.
+        let rebound = ask(false, "evil.example", "http://evil.example");
+        assert_eq!(rebound, Err(Refused::ForeignHost));
+    }
+
+    #[test]
+    fn a_browser_behind_a_unix_socket_names_a_host_of_ours() {
+        let ask =
+            |headers: &[(&str, &str)]| check_people(Local::Unix, false, headers, Leave::default());
+        let public = ("origin", "https://aws.example:8443");
+        assert_eq!(ask(&[("host", "localhost"), public]), Ok(()));
+        assert_eq!(ask(&[("host", "aws.example:8443"), public]), Ok(()));
+        let site = ("sec-fetch-site", "same-origin");
+        let rebound = ask(&[("host", "evil.example"), site]);
+        assert_eq!(rebound, Err(Refused::ForeignHost));
+        assert_eq!(ask(&[site]), Err(Refused::Malformed));
+        assert_eq!(ask(&[("host", "anything")]), Ok(()), "no browser");
+    }
+
+    #[test]
+    fn a_proxy_s_headers_pass_where_it_is_trusted_and_our_own_mark_nowhere() {
+        let sent = [
+            ("host", "localhost"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("via", "1.1 proxy"),
+        ];
+        let trusted = Leave {
+            forwarded: true,
+            navigation: false,
+        };
+        let ask =
+            |headers: &[(&str, &str)], leave| check_people(Local::Unix, false, headers, leave);
+        assert_eq!(ask(&sent, trusted), Ok(()));
+        assert_eq!(ask(&sent, Leave::default()), Err(Refused::Forwarded));
+        let own = [("host", "localhost"), ("x-loop", "ours")];
+        assert_eq!(ask(&own, trusted), Err(Refused::Forwarded));
+        let twice = [("host", "localhost"), ("host", "localhost")];
+        assert_eq!(ask(&twice, trusted), Err(Refused::Malformed));
     }
 }

@@ -1,6 +1,7 @@
 //! What every protocol needs of HTTP and none owns: the handler's border, the guard, paths,
 //! responses. Knows no API.
 
+mod browser;
 mod guard;
 mod path;
 mod query;
@@ -18,7 +19,7 @@ pub use hyper::{Method, StatusCode};
 
 use crate::caller::Caller;
 
-pub use guard::{Guard, LoopMark, Refused};
+pub use guard::{Guard, Leave, LoopMark, Refused};
 pub use path::{PathError, Segments};
 pub use query::Query;
 pub use response::{CachedHeaders, json_error, not_allowed, text};
@@ -37,6 +38,15 @@ pub struct Connection {
     pub caller: Arc<Caller>,
     /// Where it came in.
     pub local: Local,
+    /// What TLS told, where it is spoken.
+    pub encrypted: Option<Encrypted>,
+}
+
+/// What is known of a connection whose bytes nobody else reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encrypted {
+    /// The subject of the certificate that the client showed, as RFC 4514 writes it.
+    pub subject: Option<Arc<str>>,
 }
 
 /// The near end of a connection.

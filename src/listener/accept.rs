@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use nix::errno::Errno;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -16,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::activity::Watch;
 use super::connection::Service;
 use super::limits::{CallerSeats, Limits, Parking, Seat, Seats};
+use super::tls::Tls;
 use super::turns::Rounds;
 use super::{Bound, Socket};
 use crate::caller::{Caller, CallerKey, Desk, PerCaller, Reach};
@@ -42,6 +45,8 @@ pub struct Shared {
     limits: Limits,
     seats_of_all: Arc<Semaphore>,
     parking: Arc<Semaphore>,
+    /// Those of other hosts leave room for this one's.
+    elsewhere: Arc<Semaphore>,
     doubtful: Doubtful,
     rounds: Arc<Rounds>,
     watch: Watch,
@@ -58,6 +63,7 @@ impl Shared {
             // Each socket holds a seat for the next connection.
             seats_of_all: Arc::new(Semaphore::new(limits.connections.saturating_add(sockets))),
             parking: Arc::new(Semaphore::new(limits.waiting)),
+            elsewhere: Arc::new(Semaphore::new((limits.connections / 2).max(1))),
             doubtful: Doubtful::default(),
             rounds: Arc::default(),
             watch: Watch::default(),
@@ -78,6 +84,15 @@ impl Shared {
         Some([of_caller, of_all])
     }
 
+    /// A place among those of other hosts, where the caller is of one.
+    fn place_elsewhere(&self, caller: &Caller) -> Result<Option<OwnedSemaphorePermit>, NoRoom> {
+        if caller.reach() == Reach::Here {
+            return Ok(None);
+        }
+        let place = Arc::clone(&self.elsewhere).try_acquire_owned();
+        place.map(Some).map_err(|_full| NoRoom)
+    }
+
     /// Sees to it that callers answer in turn, for ever. It must be a task of its own.
     pub async fn go_round(&self) -> ! {
         self.rounds.run().await
@@ -96,6 +111,9 @@ impl Shared {
         drop(timeout(deadline, self.connections.wait()).await);
     }
 }
+
+/// Other hosts have all the connections that are theirs.
+struct NoRoom;
 
 /// Places of connections of which it is asked whether a container made them.
 #[derive(Debug)]
@@ -130,6 +148,26 @@ impl Doubtful {
     }
 }
 
+/// Who of other hosts is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Whoever connects.
+    Anyone,
+    /// Those of these networks: where there are none, nobody.
+    Networks(Vec<IpNet>),
+}
+
+impl Peers {
+    fn contain(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Networks(networks) => caller
+                .address()
+                .is_some_and(|address| networks.iter().any(|network| network.contains(&address))),
+        }
+    }
+}
+
 /// One socket with the handler of its requests.
 #[derive(Debug)]
 pub struct Listener<H> {
@@ -137,8 +175,10 @@ pub struct Listener<H> {
     pub name: Arc<str>,
     /// Its socket.
     pub bound: Bound,
-    /// Whether peers of other hosts are let in.
-    pub elsewhere: bool,
+    /// Who of other hosts is let in.
+    pub peers: Peers,
+    /// The certificate of its TCP sockets.
+    pub tls: Option<Arc<Tls>>,
     /// What each caller has there.
     pub seats: Arc<Seats>,
     /// Answers its requests.
@@ -152,13 +192,16 @@ enum Accepted {
 
 impl Accepted {
     /// Ends it: there is no room for this caller.
-    fn refuse(&self, caller: &Caller) {
+    fn refuse(&self, caller: &Caller, tls: Option<&Arc<Tls>>) {
         tracing::debug!(caller = caller.name(), "no room to wait for a seat");
-        self.tell(NO_ROOM);
+        self.tell_plain(NO_ROOM, tls);
     }
 
-    /// Says a last word, if it can be said at once.
-    fn tell(&self, words: &[u8]) {
+    /// Says a last word, if it can be said at once and without TLS.
+    fn tell_plain(&self, words: &[u8], tls: Option<&Arc<Tls>>) {
+        if tls.is_some() && matches!(self, Self::Tcp(..)) {
+            return;
+        }
         // What was sent is taken first: closed with bytes unread, a connection is reset, and the
         // word may be lost. Whether it is heard or not, the connection ends.
         let mut sent = [0; 4096];
@@ -205,21 +248,25 @@ impl<H: Handler> Listener<H> {
         let Some((caller, local)) = identify(&accepted, &shared.desk) else {
             return;
         };
-        if caller.reach() == Reach::Here || self.elsewhere {
+        if caller.reach() == Reach::Here || self.peers == Peers::Anyone {
             self.receive(accepted, caller, local, shared, of_all);
             return;
         }
-        let Some(address) = caller
-            .address()
-            .filter(|_| shared.desk.may_be_container(&caller))
-        else {
-            tracing::debug!(listener = %self.name, "connection from another host closed");
+        let known = shared.desk.is_containers(&caller);
+        let is_peer = self.peers.contain(&caller);
+        // What has a container's address is asked about first: it may be more than a peer.
+        let may_be_container = known || (!is_peer && shared.desk.may_be_container(&caller));
+        let Some(address) = caller.address().filter(|_| may_be_container) else {
+            if is_peer {
+                self.receive(accepted, caller, local, shared, of_all);
+            } else {
+                tracing::debug!(listener = %self.name, "connection from another host closed");
+            }
             return;
         };
-        let known = shared.desk.is_containers(&caller);
         let Some(places) = shared.doubtful.place(address, known) else {
             tracing::debug!(listener = %self.name, %address, "no room to wait to be identified");
-            return accepted.tell(NO_ROOM);
+            return accepted.tell_plain(NO_ROOM, self.tls.as_ref());
         };
         let (listener, shared_too) = (Arc::clone(self), Arc::clone(shared));
         drop(shared.connections.spawn(async move {
@@ -227,6 +274,8 @@ impl<H: Handler> Listener<H> {
             drop(places);
             if let Some((container, reached)) = confirmed {
                 listener.seat(accepted, container, reached, &shared_too, of_all);
+            } else if is_peer {
+                listener.seat(accepted, caller, local, &shared_too, of_all);
             } else {
                 tracing::debug!(
                     listener = %listener.name,
@@ -249,12 +298,12 @@ impl<H: Handler> Listener<H> {
         of_all: OwnedSemaphorePermit,
     ) {
         let key = caller.key();
-        if caller.is_placed() || key == CallerKey::Nobody {
+        if caller.is_placed() || matches!(key, CallerKey::Nobody | CallerKey::Elsewhere(_)) {
             self.seat(accepted, caller, local, shared, of_all);
             return;
         }
         let Some(places) = shared.places(&self.seats.of(key)) else {
-            return accepted.refuse(&caller);
+            return accepted.refuse(&caller, self.tls.as_ref());
         };
         let (listener, shared_too) = (Arc::clone(self), Arc::clone(shared));
         drop(shared.connections.spawn(async move {
@@ -264,7 +313,7 @@ impl<H: Handler> Listener<H> {
             if looked.is_some() {
                 listener.seat(accepted, caller, local, &shared_too, of_all);
             } else {
-                accepted.refuse(&caller);
+                accepted.refuse(&caller, listener.tls.as_ref());
             }
         }));
     }
@@ -283,10 +332,16 @@ impl<H: Handler> Listener<H> {
             listener: Arc::clone(&self.name),
             caller: Arc::new(caller),
             local,
+            encrypted: None,
+        };
+        let Ok(from_elsewhere) = shared.place_elsewhere(&connection.caller) else {
+            return accepted.refuse(&connection.caller, self.tls.as_ref());
         };
         let served = Served {
             accepted,
             connection,
+            tls: self.tls.clone(),
+            _from_elsewhere: from_elsewhere,
             handler: Arc::clone(&self.handler),
             shared: Arc::clone(shared),
             parking: self.seats.parking,
@@ -305,6 +360,8 @@ impl<H: Handler> Listener<H> {
 struct Served<H> {
     accepted: Accepted,
     connection: Connection,
+    tls: Option<Arc<Tls>>,
+    _from_elsewhere: Option<OwnedSemaphorePermit>,
     handler: Arc<H>,
     shared: Arc<Shared>,
     parking: Parking,
@@ -314,7 +371,9 @@ impl<H: Handler> Served<H> {
     /// Lets it wait for a seat, if there is room to. It holds none of all callers' seats then.
     fn park(self, own: &Arc<CallerSeats>) {
         let Some(places) = self.shared.places(own) else {
-            return self.accepted.refuse(&self.connection.caller);
+            return self
+                .accepted
+                .refuse(&self.connection.caller, self.tls.as_ref());
         };
         let own = Arc::clone(own);
         let shared = Arc::clone(&self.shared);
@@ -325,33 +384,67 @@ impl<H: Handler> Served<H> {
             drop(places);
             match seat {
                 Some(Ok(Some(seat))) => self.serve(seat).await,
-                Some(Ok(None) | Err(_)) | None => self.accepted.tell(NO_ROOM),
+                Some(Ok(None) | Err(_)) | None => {
+                    self.accepted.tell_plain(NO_ROOM, self.tls.as_ref());
+                }
             }
         }));
     }
 
-    async fn serve(self, seat: Seat) {
-        let Self {
-            accepted,
-            connection,
-            handler,
-            shared,
-            parking,
-        } = self;
-        if shared.stop.is_cancelled() {
+    async fn serve(mut self, seat: Seat) {
+        if self.shared.stop.is_cancelled() {
             return;
         }
-        let service = Service {
-            handler: &*handler,
-            visit: &handler.visit(connection),
-            activity: &shared.watch.connection(),
-            turns: &seat.own.turns,
-            parking,
+        let (accepted, tls) = (self.accepted, self.tls.take());
+        let talk = Talk {
+            connection: self.connection,
+            handler: self.handler,
+            shared: self.shared,
+            parking: self.parking,
         };
-        match accepted {
-            Accepted::Tcp(stream, _) => service.serve(stream).await,
-            Accepted::Unix(stream) => service.serve(stream).await,
+        match (accepted, tls) {
+            // In a box of its own: plain connections need no room for it.
+            (Accepted::Tcp(stream, _), Some(tls)) => {
+                Box::pin(talk.encrypted(stream, tls, &seat)).await;
+            }
+            (Accepted::Tcp(stream, _), None) => talk.over(stream, &seat).await,
+            (Accepted::Unix(stream), _) => talk.over(stream, &seat).await,
         }
+    }
+}
+
+/// What serves the requests of a connection.
+struct Talk<H> {
+    connection: Connection,
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+    parking: Parking,
+}
+
+impl<H: Handler> Talk<H> {
+    async fn encrypted(mut self, stream: TcpStream, tls: Arc<Tls>, seat: &Seat) {
+        let shaking = tls.shake(stream);
+        match self.shared.stop.run_until_cancelled(shaking).await {
+            Some(Ok((shaken, encrypted))) => {
+                self.connection.encrypted = Some(encrypted);
+                self.over(shaken, seat).await;
+            }
+            Some(Err(error)) => {
+                tracing::debug!(listener = %self.connection.listener, %error, "no handshake");
+            }
+            None => {}
+        }
+    }
+
+    async fn over(self, io: impl AsyncRead + AsyncWrite + Unpin + Send, seat: &Seat) {
+        let service = Service {
+            handler: &*self.handler,
+            visit: &self.handler.visit(self.connection),
+            activity: &self.shared.watch.connection(),
+            turns: &seat.own.turns,
+            parking: self.parking,
+        };
+        service.serve(io).await;
     }
 }
 
@@ -435,7 +528,7 @@ const fn is_of_peer(errno: Errno) -> bool {
 mod tests {
     use bytes::Bytes;
     use http_body_util::Full;
-    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
     use crate::clock::Clock;
@@ -486,6 +579,62 @@ mod tests {
         assert_eq!(own.len(), DOUBTFUL_OF_EACH);
     }
 
+    #[test]
+    fn peers_are_those_of_the_networks_that_are_named() {
+        let desk = Desk::open(Clock::System).unwrap();
+        let from = |address: &str| {
+            let accepted = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let local = accepted.local_addr().unwrap();
+            desk.identify_tcp(local, address.parse().unwrap(), accepted.as_fd())
+        };
+        let networks = ["203.0.113.0/24", "2001:db8::/32"].map(|text| text.parse().unwrap());
+        let peers = Peers::Networks(networks.into());
+        for (address, is_peer) in [
+            ("203.0.113.7:1", true),
+            ("[::ffff:203.0.113.7]:1", true),
+            ("[2001:db8::7]:1", true),
+            ("198.51.100.7:1", false),
+            ("[2001:db9::7]:1", false),
+        ] {
+            let caller = from(address);
+            assert_eq!(caller.reach(), Reach::Elsewhere, "{address}");
+            assert_eq!(peers.contain(&caller), is_peer, "{address}");
+            assert!(!Peers::Networks(Vec::new()).contain(&caller));
+        }
+        let key = |address: &str| from(address).key();
+        assert_ne!(key("203.0.113.7:1"), key("203.0.113.8:1"));
+        assert_ne!(key("203.0.113.7:1"), CallerKey::Nobody);
+        assert_eq!(key("203.0.113.7:1"), key("203.0.113.7:2"));
+        assert_eq!(key("[2001:db8::7]:1"), key("[2001:db8::8]:1"));
+        assert_ne!(key("[2001:db8::7]:1"), key("[2001:db8:0:1::7]:1"));
+    }
+
+    #[tokio::test]
+    async fn other_hosts_leave_connections_to_this_one() {
+        let each = CallerLimits {
+            connections: 100,
+            requests: 1,
+        };
+        let limits = Limits::new(8, each, 1024);
+        let desk = Arc::new(Desk::open(Clock::System).unwrap());
+        let shared = Shared::new(Arc::clone(&desk), limits, 1);
+        let near = desk.of_uid(0);
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = socket.local_addr().unwrap();
+        let mut taken = Vec::new();
+        for last in 1..=8 {
+            let peer = SocketAddr::from(([203, 0, 113, last], 1));
+            let far = desk.identify_tcp(local, peer, socket.as_fd());
+            taken.extend(shared.place_elsewhere(&far).ok().flatten());
+        }
+        assert_eq!(taken.len(), 4);
+        assert!(
+            shared
+                .place_elsewhere(&near)
+                .is_ok_and(|place| place.is_none())
+        );
+    }
+
     #[tokio::test]
     async fn nobody_has_a_seat_before_it_is_known_where_it_runs() {
         let each = CallerLimits {
@@ -511,7 +660,8 @@ mod tests {
                     hop_limit: None,
                     made: None,
                 },
-                elsewhere: false,
+                peers: Peers::Networks(Vec::new()),
+                tls: None,
                 seats: shared.seats(Parking::PROGRAMS),
                 handler: Arc::clone(&handler),
             };

@@ -8,11 +8,14 @@ mod activity;
 mod bind;
 mod connection;
 mod limits;
+mod subject;
+mod tls;
 mod turns;
 
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Listener, Shared};
+pub use accept::{Listener, Peers, Shared};
 pub use bind::{BindError, Bound, Kind, Passed, PassedSocket, Socket, bind};
 pub use limits::{CallerLimits, Limits, Parking, Seats};
+pub use tls::{Tls, TlsError};

@@ -19,6 +19,7 @@ mod connectors_made;
 mod connectors_upstream;
 mod container;
 mod doctor;
+mod doors;
 mod drain;
 mod exchange;
 mod explain;

@@ -88,7 +88,7 @@ impl TlsServer {
 }
 
 /// An authority, and a certificate of it for localhost.
-fn certificates(directory: &Path) {
+pub(crate) fn certificates(directory: &Path) {
     std::fs::write(directory.join("names"), "subjectAltName=DNS:localhost").unwrap();
     for command in [
         "req -x509 -newkey rsa:2048 -nodes -keyout ca-key.pem -out ca.pem -days 2 -subj /CN=authority",

@@ -270,7 +270,7 @@ impl Handler for Admin {
     }
 
     async fn handle(&self, guest: &Guest, request: &Request) -> Response {
-        let guarded = self.guard.check(&guest.connection.local, request, None);
+        let guarded = self.guard.check(&guest.connection, request, None);
         let route = Route::parse(request.method(), request.uri());
         let label = route.as_ref().map_or(NO_ROUTE, Route::label);
         let answered = match (guarded, route) {

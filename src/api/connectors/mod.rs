@@ -75,6 +75,11 @@ pub(super) fn owns(below: &str) -> bool {
     below.starts_with(REST) || below.starts_with(SERVLET)
 }
 
+/// Whether this path is the console servlet's, which links lead to.
+pub(super) fn is_servlet(below: &str) -> bool {
+    below.starts_with(SERVLET)
+}
+
 impl Connectors {
     /// Serves what this mount's configuration says.
     pub fn new(rules: &Mount, listener: &config::Listener) -> Self {
