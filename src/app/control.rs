@@ -31,6 +31,8 @@ pub(super) fn admin(daemon: &Arc<Daemon>, reload: AskReload) -> Arc<Admin> {
     Arc::new(Admin::new(
         Arc::clone(&daemon.vending),
         daemon.authorization.clone(),
+        daemon.store.clone(),
+        daemon.clock.clone(),
         Box::new(running),
         Arc::clone(&daemon.metrics),
     ))

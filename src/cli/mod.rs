@@ -19,9 +19,11 @@ mod failure;
 mod forget;
 mod healthcheck;
 mod import;
+mod key;
 mod live;
 mod man;
 mod output;
+mod password;
 mod refresh;
 mod reload;
 mod runtime;
@@ -85,6 +87,8 @@ enum Command {
     Forget(forget::Options),
     Reload(reload::Options),
     Audit(audit::Options),
+    Key(key::Options),
+    Password(password::Options),
     Doctor(doctor::Options),
     Healthcheck(healthcheck::Options),
     Import(import::Options),
@@ -137,6 +141,8 @@ impl Cli {
             Command::Forget(options) => options.run(socket),
             Command::Reload(options) => options.run(socket),
             Command::Audit(options) => options.run(socket),
+            Command::Key(options) => options.run(socket),
+            Command::Password(options) => options.run(),
             Command::Doctor(options) => options.run(socket),
             Command::Healthcheck(options) => options.run(socket),
             Command::Import(options) => options.run(),

@@ -5,13 +5,13 @@ use std::time::Duration;
 /// The text is no length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a length of time is a number and a unit: ms, s, m, h or d, such as \"15m\"")]
-pub(super) struct NotADuration;
+pub struct NotADuration;
 
 /// The longest that is taken: a hundred years.
 const LONGEST_MS: u64 = 100 * 365 * 86_400_000;
 
 /// Parses the text.
-pub(super) fn parse(text: &str) -> Result<Duration, NotADuration> {
+pub fn parse(text: &str) -> Result<Duration, NotADuration> {
     let mut total: u64 = 0;
     let mut rest = text;
     loop {

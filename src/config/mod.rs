@@ -20,6 +20,7 @@ mod web_origin;
 
 pub use describe::{reference, schema};
 pub use diff::{Changes, diff};
+pub use duration::{NotADuration, parse as parse_duration};
 pub use embedded::embedded;
 pub use issuer::{Algorithm, Issuer, IssuerKeys};
 pub use load::{DEFAULT_FILE, LoadError, Refused, parse_text};

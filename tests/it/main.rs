@@ -32,6 +32,7 @@ mod imds;
 mod import;
 mod log_targets;
 mod pass_through;
+mod people;
 mod reload;
 mod runtime;
 mod sandbox;

@@ -10,6 +10,7 @@ mod exchange;
 mod explain;
 mod route;
 mod token;
+mod tokens;
 mod view;
 pub mod wire;
 
@@ -32,10 +33,12 @@ pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 use super::container::AuthorizationTokens;
 use super::{Guest, date};
 use crate::caller::{Caller, PerCaller};
+use crate::clock::Clock;
 use crate::grants::{Known, Place, Select, Wanted};
 use crate::http::{Connection, Guard, Handler, Request, Response};
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::Selector;
+use crate::store::Store;
 use crate::telemetry::audit::Party;
 use crate::telemetry::metrics::{Metrics, RequestCounters};
 use crate::types::RoleRef;
@@ -61,6 +64,8 @@ const AUDIT_WAITS: usize = 8;
 pub struct Admin {
     vending: Arc<Vending>,
     tokens: AuthorizationTokens,
+    store: Store,
+    clock: Clock,
     control: Box<dyn Control>,
     guard: Guard,
     answers: Answers,
@@ -75,12 +80,16 @@ impl Admin {
     pub fn new(
         vending: Arc<Vending>,
         tokens: AuthorizationTokens,
+        store: Store,
+        clock: Clock,
         control: Box<dyn Control>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             vending,
             tokens,
+            store,
+            clock,
             control,
             guard: Guard::default(),
             answers: Answers::new(),
@@ -138,6 +147,18 @@ impl Admin {
             Route::Explain(question) => {
                 let told = self.explain(guest, &viewer, &question).await?;
                 Ok(self.answers.value(&told))
+            }
+            Route::Tokens => {
+                only_administrators(&viewer, "see tokens")?;
+                Ok(self.answers.value(&self.bearer_tokens()?))
+            }
+            Route::MakeToken => {
+                only_administrators(&viewer, "make tokens")?;
+                Ok(self.answers.value(&self.make_token(&parse(body)?).await?))
+            }
+            Route::RevokeToken => {
+                only_administrators(&viewer, "revoke tokens")?;
+                Ok(self.answers.value(&self.revoke_token(&parse(body)?).await?))
             }
             Route::Audit { after, wait } => {
                 if wait {

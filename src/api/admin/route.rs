@@ -30,6 +30,12 @@ pub enum Route {
     Forget,
     /// `POST /v1/reload`
     Reload,
+    /// `GET /v1/tokens`
+    Tokens,
+    /// `POST /v1/tokens/create`
+    MakeToken,
+    /// `POST /v1/tokens/delete`
+    RevokeToken,
     /// `GET /v1/audit[?after=SEQUENCE[&wait=1]]`
     Audit {
         /// Only events after this one.
@@ -65,10 +71,13 @@ pub const LABELS: &[&str] = &[
     "explain",
     "console",
     "registry",
+    "tokens",
+    "make-token",
+    "revoke-token",
     "none",
 ];
 /// The label of requests that have no route.
-pub const NO_ROUTE: usize = 11;
+pub const NO_ROUTE: usize = 14;
 
 impl Route {
     /// Parses a request's method and target.
@@ -84,6 +93,9 @@ impl Route {
             "/v1/refresh" => (Self::Refresh, Method::POST),
             "/v1/forget" => (Self::Forget, Method::POST),
             "/v1/reload" => (Self::Reload, Method::POST),
+            "/v1/tokens" => (Self::Tokens, Method::GET),
+            "/v1/tokens/create" => (Self::MakeToken, Method::POST),
+            "/v1/tokens/delete" => (Self::RevokeToken, Method::POST),
             "/v1/audit" => (query.audit()?, Method::GET),
             "/v1/explain" => (Self::Explain(query.question()?), Method::GET),
             _ => return Err(NoRoute::NotFound),
@@ -111,6 +123,9 @@ impl Route {
             Self::Explain(_) => 8,
             Self::Console(_) => 9,
             Self::Registry(..) => 10,
+            Self::Tokens => 11,
+            Self::MakeToken => 12,
+            Self::RevokeToken => 13,
         }
     }
 }
@@ -275,8 +290,17 @@ mod tests {
             ("/v1/explain", "explain"),
             ("/v1/console", "console"),
             ("/v1/registry?server=a.example", "registry"),
+            ("/v1/tokens", "tokens"),
         ] {
             let route = parse(&Method::GET, target).unwrap();
+            assert_eq!(LABELS[route.label()], label);
+        }
+        for (target, label) in [
+            ("/v1/reload", "reload"),
+            ("/v1/tokens/create", "make-token"),
+            ("/v1/tokens/delete", "revoke-token"),
+        ] {
+            let route = parse(&Method::POST, target).unwrap();
             assert_eq!(LABELS[route.label()], label);
         }
         assert_eq!(LABELS[NO_ROUTE], "none");

@@ -324,6 +324,52 @@ pub struct Tried {
     pub why: String,
 }
 
+/// Body of `/v1/tokens/create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// For whom it stands.
+    pub user: String,
+    /// How long it lives.
+    pub expires_in_seconds: u64,
+}
+
+/// Answer of `/v1/tokens/create`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MadeToken {
+    /// What stays known of it.
+    #[serde(flatten)]
+    pub known: BearerToken,
+    /// The token itself.
+    pub token: Secret,
+}
+
+/// Answer of `/v1/tokens`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BearerTokens {
+    /// Those that count.
+    pub tokens: Vec<BearerToken>,
+}
+
+/// One bearer token of people's APIs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BearerToken {
+    /// Its id.
+    pub id: String,
+    /// For whom it stands.
+    pub user: String,
+    /// When it was made, in seconds since 1970.
+    pub made: u64,
+    /// When it ends, in seconds since 1970.
+    pub expires: u64,
+}
+
+/// Body and answer of `/v1/tokens/delete`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeToken {
+    /// Its id.
+    pub id: String,
+}
+
 /// A secret on its way over the admin socket: the one place where secrets are serialised as fields.
 pub struct Secret(SecretString);
 
