@@ -51,8 +51,8 @@ impl Options {
         let name = &self.name;
         let once = silent.ask(&format!("Password of {name}: "))?;
         let again = silent.ask("The same again: ")?;
-        let (one, other) = (once.expose_secret(), again.expose_secret());
-        if same_secret(one.as_bytes(), other.as_bytes()) {
+        let (first, second) = (once.expose_secret(), again.expose_secret());
+        if same_secret(first.as_bytes(), second.as_bytes()) {
             Ok(once)
         } else {
             Err(Failure::new(Exit::No, "these were two passwords"))

@@ -48,7 +48,8 @@ fn password(arguments: &[&str], told: &str) -> Result<String, i32> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(told.as_bytes()).unwrap();
+    // Who is refused before does not read it.
+    drop(stdin.write_all(told.as_bytes()));
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     match output.status.code() {

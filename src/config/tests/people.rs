@@ -209,3 +209,22 @@ fn other_people_need_a_restart() {
         );
     }
 }
+
+#[test]
+fn people_have_groups_that_this_host_does_not_know() {
+    let grant = "[[grant]]\nrole = 'prod/web'\nwhen = { group = ['ops', 'adm'] }\n";
+    let (config, _) = load(&format!("{SMALL}{grant}[people]\ngroups-file = '/g'\n"));
+    let groups = config
+        .grants
+        .iter()
+        .find_map(|one| one.when.groups.as_ref());
+    let groups = groups.unwrap();
+    assert_eq!(groups.ids, [(4, Arc::from("adm"))]);
+    assert!(
+        groups
+            .names
+            .iter()
+            .any(|name| name.single().is_some_and(|name| **name == *"ops"))
+    );
+    assert!(refused(&format!("{SMALL}{grant}")).contains("there is no group `ops`"));
+}

@@ -49,6 +49,7 @@ pub(super) fn validate(
         declared: declared(tree),
         makes_roles: makes_roles(tree),
         incomplete,
+        has_people: tree.get("people").is_some(),
     };
     let root = Reader::root(&cx, tree);
     let listeners = root.tables("listener");

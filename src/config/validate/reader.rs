@@ -28,6 +28,8 @@ pub(super) struct Context<'a> {
     pub(super) makes_roles: bool,
     /// A file could not be read: what it declares is not known.
     pub(super) incomplete: bool,
+    /// There are people, who have groups that this host need not know.
+    pub(super) has_people: bool,
 }
 
 /// A value and where it stands.

@@ -48,13 +48,18 @@ pub(super) fn groups(keys: &Reader<'_>) -> Read<GroupWhen> {
     let Some(patterns) = keys.patterns("group")? else {
         return Ok(None);
     };
-    let literal = |spot: &Spot<&str>| !spot.value.contains('*');
+    let cx = keys.context();
+    // People have groups that this host need not know: their names are all there is.
+    let is_peoples = |name: &str| cx.has_people && cx.surroundings.group(name).is_none();
+    let literal = |spot: &Spot<&str>| !spot.value.contains('*') && !is_peoples(spot.value);
     let spots = keys.texts("group").into_iter().filter(literal);
     let ids: Vec<Option<(u32, Arc<str>)>> = spots
-        .map(|spot| Some((gid_of(keys.context(), &spot)?, Arc::from(spot.value))))
+        .map(|spot| Some((gid_of(cx, &spot)?, Arc::from(spot.value))))
         .collect();
     let ids: Option<Vec<(u32, Arc<str>)>> = ids.into_iter().collect();
-    let others = patterns.iter().filter(|pattern| pattern.single().is_none());
+    let others = patterns
+        .iter()
+        .filter(|pattern| pattern.single().is_none_or(|name| is_peoples(name)));
     Ok(Some(GroupWhen {
         ids: ids.ok_or(Wrong)?,
         names: Patterns::new(others.map(Pattern::clone).collect()),
