@@ -12,6 +12,7 @@ pub mod container;
 mod document;
 pub mod imds;
 pub mod metrics;
+pub mod openapi;
 pub mod operations;
 pub mod peoples;
 

@@ -29,7 +29,7 @@ use crate::vending::{Handout, Offered, Proof, Refusal, Want};
 use answer::{Fault, UNKNOWN, fail};
 use route::{NoRoute, Part, Route};
 
-pub use route::{MACHINES, PEOPLES};
+pub use route::{COMMON, MACHINES, PEOPLES};
 
 /// The protocol's name, in audit and metrics.
 const API: &str = "accounts";

@@ -47,14 +47,28 @@ const CALLBACK: (&str, &str) = (
     "whither the console sends a browser when its session has ended",
 );
 const OK: (u16, &str) = (200, "the answer");
+
+/// What any operation may be answered with.
+pub const COMMON: [(u16, &str); 3] = [
+    (400, "the request or its path is none"),
+    (403, "a proxy or another site's page sent the request"),
+    (405, "other methods than GET and HEAD"),
+];
+
 const CALLBACK_REFUSED: (u16, &str) = (400, "the account does not allow the callback URL");
 const UNPROVEN: (u16, &str) = (401, "no name is proved, or the proof is wrong");
+const THROTTLED: (u16, &str) = (429, "too many passwords or tokens were wrong");
+const UNREADY: (u16, &str) = (503, "who asks cannot be looked up now");
 const DENIED: (u16, &str) = (
     403,
     "the role is not the caller's, the account is unknown to it, or upstream denies the role",
 );
 const MISCONFIGURED: (u16, &str) = (404, "the account cannot be used as it is configured");
 const NO_CONSOLE: (u16, &str) = (404, "the account has no console, or cannot be used");
+const PROOF: (u16, &str) = (
+    401,
+    "a proof is shown, where hosts are known by their address",
+);
 const NOT_ONE_ROLE: (u16, &str) = (404, "the host has no role, or several");
 const UPSTREAM: (u16, &str) = (502, "the cloud failed");
 
@@ -65,7 +79,7 @@ pub const PEOPLES: [Operation; 5] = [
         path: "/account",
         query: &[("withid", "tell the accounts' ids too")],
         summary: "All accounts and roles of the caller",
-        answers: &[OK, UNPROVEN, (403, "none is for the caller")],
+        answers: &[OK, UNPROVEN, THROTTLED, UNREADY],
     },
     Operation {
         method: "GET",
@@ -78,7 +92,9 @@ pub const PEOPLES: [Operation; 5] = [
             UNPROVEN,
             DENIED,
             MISCONFIGURED,
+            THROTTLED,
             UPSTREAM,
+            UNREADY,
         ],
     },
     Operation {
@@ -86,14 +102,31 @@ pub const PEOPLES: [Operation; 5] = [
         path: "/account/{account}/{role}/credentials",
         query: &[],
         summary: "Credentials",
-        answers: &[OK, UNPROVEN, DENIED, MISCONFIGURED, UPSTREAM],
+        answers: &[
+            OK,
+            UNPROVEN,
+            DENIED,
+            MISCONFIGURED,
+            THROTTLED,
+            UPSTREAM,
+            UNREADY,
+        ],
     },
     Operation {
         method: "GET",
         path: "/account/{account}/{role}/consoleurl",
         query: &[CALLBACK],
         summary: "A console URL, as plain text",
-        answers: &[OK, CALLBACK_REFUSED, UNPROVEN, DENIED, NO_CONSOLE, UPSTREAM],
+        answers: &[
+            OK,
+            CALLBACK_REFUSED,
+            UNPROVEN,
+            DENIED,
+            NO_CONSOLE,
+            THROTTLED,
+            UPSTREAM,
+            UNREADY,
+        ],
     },
     STATUS,
 ];
@@ -105,7 +138,7 @@ pub const MACHINES: [Operation; 3] = [
         path: "/meta-data/iam/security-credentials/",
         query: &[],
         summary: "The name of the host's only role, as plain text",
-        answers: &[OK, NOT_ONE_ROLE, UPSTREAM],
+        answers: &[OK, PROOF, NOT_ONE_ROLE, UPSTREAM],
     },
     Operation {
         method: "GET",
@@ -114,6 +147,7 @@ pub const MACHINES: [Operation; 3] = [
         summary: "The host's credentials",
         answers: &[
             OK,
+            PROOF,
             (403, "the role is another one, or upstream denies it"),
             NOT_ONE_ROLE,
             UPSTREAM,

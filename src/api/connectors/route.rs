@@ -63,7 +63,7 @@ pub struct Row {
 }
 
 /// What any resource may be answered with: the request, its proof, its path, its method.
-pub const COMMON: [u16; 5] = [400, 401, 403, 404, 405];
+pub const COMMON: [u16; 7] = [400, 401, 403, 404, 405, 429, 503];
 
 macro_rules! rest {
     ($path:literal) => {
@@ -127,7 +127,7 @@ pub const ROWS: &[Row] = &[
         what: What::Identity,
         administrators: false,
         query: &[],
-        statuses: &[200, 409, 500, 502, 503, 504],
+        statuses: &[200, 500, 502, 503, 504],
         summary: "Who the connector's sessions are upstream.",
     },
     Row {
