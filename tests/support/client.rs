@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::daemon::DEADLINE;
+use super::witness;
 
 /// An answer as it came over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +35,15 @@ impl Answer {
 }
 
 /// One connection.
-pub(crate) struct Connection(TcpStream);
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Method and target of the last request.
+    asked: Option<(String, String)>,
+}
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self(TcpStream::connect(address).await.unwrap())
+        Self::over(TcpStream::connect(address).await.unwrap())
     }
 
     /// The same as this user: a thread has a file-system uid of its own, which becomes the owner of
@@ -49,11 +54,23 @@ impl Connection {
         setfsuid(before);
         let stream = connected.unwrap();
         stream.set_nonblocking(true).unwrap();
-        Self(TcpStream::from_std(stream).unwrap())
+        Self::over(TcpStream::from_std(stream).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            asked: None,
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).await.unwrap();
+        let line = String::from_utf8_lossy(bytes);
+        let line = line.lines().next().unwrap_or_default();
+        if let [method, target, "HTTP/1.1"] = line.split(' ').collect::<Vec<_>>()[..] {
+            self.asked = Some((method.to_owned(), target.to_owned()));
+        }
+        self.stream.write_all(bytes).await.unwrap();
     }
 
     /// The next answer; `None` where the connection was closed instead.
@@ -76,7 +93,7 @@ impl Connection {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            if !matches!(self.0.read(&mut byte).await, Ok(1)) {
+            if !matches!(self.stream.read(&mut byte).await, Ok(1)) {
                 assert!(
                     head.is_empty(),
                     "closed within a head: {}",
@@ -112,8 +129,11 @@ impl Connection {
                 .parse()
                 .expect("every answer has a length");
             let mut body = vec![0; length];
-            self.0.read_exact(&mut body).await.unwrap();
+            self.stream.read_exact(&mut body).await.unwrap();
             answer.body = String::from_utf8(body).unwrap();
+        }
+        if let Some((method, target)) = &self.asked {
+            witness::saw(method, target, &answer);
         }
         Some(answer)
     }
@@ -121,14 +141,14 @@ impl Connection {
     /// Whether nothing has come that was not read.
     pub(crate) fn is_silent(&self) -> bool {
         let mut byte = [0];
-        let read = self.0.try_read(&mut byte);
+        let read = self.stream.try_read(&mut byte);
         read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Whether the peer has closed, waiting for it.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
-        let read = timeout(DEADLINE, self.0.read(&mut byte)).await;
+        let read = timeout(DEADLINE, self.stream.read(&mut byte)).await;
         matches!(read.expect("still open"), Ok(0) | Err(_))
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod signer;
 pub(crate) mod sts;
 pub(crate) mod tls;
+pub(crate) mod witness;
 
 /// Whether a test that needs root can run. In CI it must; elsewhere it says that nothing is tested.
 pub(crate) fn is_root() -> bool {
