@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -19,6 +20,9 @@ use crate::config::Bind;
 
 /// How many connections wait in the kernel; it cuts this to its own limit.
 const BACKLOG: i32 = 4096;
+
+/// The process has one umask: two who change it at once would each restore the other's.
+static UMASK: Mutex<()> = Mutex::new(());
 
 /// Answers of metadata sockets must not leave the host: one hop.
 const ONE_HOP: i32 = 1;
@@ -194,9 +198,13 @@ fn bind_unix(path: &Path) -> Result<Bound, BindError> {
     }
     // Everybody may connect: the kernel says who does, and grants decide. The mode is given as the
     // socket is made: a path could lead elsewhere a moment later.
-    let before = umask(Mode::from_bits_truncate(0o111));
-    let listener = StdUnixListener::bind(path);
-    umask(before);
+    let listener = {
+        let _alone = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = umask(Mode::from_bits_truncate(0o111));
+        let listener = StdUnixListener::bind(path);
+        umask(before);
+        listener
+    };
     let listener = listener.map_err(|error| io_failed(&address, error))?;
     let mut bound = unix(listener).map_err(|error| other(&address, error))?;
     bound.made = Some(path.to_owned());
