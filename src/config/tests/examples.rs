@@ -40,7 +40,11 @@ fn every_example_loads_without_a_warning() {
         .collect();
     assert!(examples.len() > 4, "{examples:?}");
     for path in examples {
-        let (config, problems) = example(&fs::read_to_string(&path).unwrap());
+        let (config, mut problems) = example(&fs::read_to_string(&path).unwrap());
+        if path.ends_with("afp-hosts.toml") {
+            // As AFP did it.
+            problems.retain(|problem| !problem.message.contains("cross the network unencrypted"));
+        }
         assert_eq!(problems, [], "{path:?}");
         assert!(!config.listeners.is_empty() && !config.grants.is_empty());
     }
