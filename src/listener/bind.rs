@@ -1,28 +1,26 @@
 //! Sockets: addresses bound, unix paths made, passed ones taken.
 
 use std::collections::HashMap;
+use std::fs::{File, Permissions};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt,
 };
-use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Bind;
 
 /// How many connections wait in the kernel; it cuts this to its own limit.
 const BACKLOG: i32 = 4096;
-
-/// The process has one umask: two who change it at once would each restore the other's.
-static UMASK: Mutex<()> = Mutex::new(());
 
 /// Answers of metadata sockets must not leave the host: one hop.
 const ONE_HOP: i32 = 1;
@@ -196,19 +194,28 @@ fn bind_unix(path: &Path) -> Result<Bound, BindError> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(|error| io_failed(&address, error))?;
     }
-    // Everybody may connect: the kernel says who does, and grants decide. The mode is given as the
-    // socket is made: a path could lead elsewhere a moment later.
-    let listener = {
-        let _alone = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = umask(Mode::from_bits_truncate(0o111));
-        let listener = StdUnixListener::bind(path);
-        umask(before);
-        listener
-    };
-    let listener = listener.map_err(|error| io_failed(&address, error))?;
+    let listener = StdUnixListener::bind(path).map_err(|error| io_failed(&address, error))?;
+    open_to_all(path).map_err(|error| other(&address, error))?;
     let mut bound = unix(listener).map_err(|error| other(&address, error))?;
     bound.made = Some(path.to_owned());
     Ok(bound)
+}
+
+/// Everybody may connect: the kernel says who does, and grants decide. The mode is changed of what
+/// was looked at, since a path could lead elsewhere a moment later; and not by the umask, which
+/// all threads share.
+fn open_to_all(path: &Path) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    let made = File::options()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)?;
+    let data = made.metadata()?;
+    if !data.file_type().is_socket() || data.uid() != geteuid().as_raw() {
+        return Err(io::Error::other("somebody put something else in its place"));
+    }
+    let itself = format!("/proc/self/fd/{}", made.as_raw_fd());
+    std::fs::set_permissions(itself, Permissions::from_mode(0o666))
 }
 
 fn unix(listener: StdUnixListener) -> io::Result<Bound> {
@@ -393,6 +400,21 @@ mod tests {
             only(&path, Kind::Other).is_ok(),
             "one that a killed daemon left is replaced"
         );
+    }
+
+    #[tokio::test]
+    async fn everybody_may_connect_to_a_socket_that_was_made_here() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _listening = only(&Bind::Unix(path.clone()), Kind::Other).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o666);
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(open_to_all(&link).is_err(), "a link is followed nowhere");
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(open_to_all(&file).is_err());
     }
 
     #[tokio::test]
