@@ -7,6 +7,8 @@ mod accept;
 mod activity;
 mod bind;
 mod connection;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limits;
 mod subject;
 mod tls;

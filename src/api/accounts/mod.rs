@@ -6,6 +6,8 @@
 
 mod answer;
 mod document;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod query;
 mod route;
 

@@ -4,6 +4,8 @@
 //! published scripts.
 
 mod draft;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod give;
 mod manage;
 mod problem;
