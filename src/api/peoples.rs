@@ -188,7 +188,7 @@ impl Mounted {
         Self {
             accounts: serves(Api::Accounts).then(|| accounts::Accounts::new(&rules, deps)),
             connectors: serves(Api::Connectors)
-                .then(|| connectors::Connectors::new(&rules, listener)),
+                .then(|| connectors::Connectors::new(&rules, listener, deps)),
             rules,
         }
     }

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::{FetchError, Session};
-use crate::types::{Region, RoleArn, SessionName};
+use crate::types::{AccessKeyId, Partition, Region, RoleArn, SessionName};
 
 /// What an exchange runs as.
 pub type ExchangeFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FetchError>> + Send + 'a>>;
@@ -52,6 +52,17 @@ pub struct Offers {
     pub signin: bool,
     /// A container registry takes them.
     pub registry: bool,
+}
+
+/// A user's key, which does not end by itself.
+#[derive(Clone, Debug)]
+pub struct LongTermKey {
+    /// Its id.
+    pub access_key_id: AccessKeyId,
+    /// The key.
+    pub secret_access_key: SecretString,
+    /// Where it is one.
+    pub partition: Partition,
 }
 
 /// Who a session is.

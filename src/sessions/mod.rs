@@ -27,8 +27,8 @@ mod tests;
 pub use allowance::Allowance;
 pub use cache::{Selector, Sessions};
 pub use exchange::{
-    Callback, CallerIdentity, Exchange, ExchangeFuture, Offers, RegistryAsk, RegistryLogin,
-    SigninAsk, SigninUrl,
+    Callback, CallerIdentity, Exchange, ExchangeFuture, LongTermKey, Offers, RegistryAsk,
+    RegistryLogin, SigninAsk, SigninUrl,
 };
 pub use key::{KeyDigest, SessionKey};
 pub use lease::{Lease, NoSession, Prefetch};

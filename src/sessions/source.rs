@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
-use super::{Exchange, Session, SessionKey};
+use super::{CallerIdentity, Exchange, ExchangeFuture, LongTermKey, Session, SessionKey};
 use crate::grants::{Granted, Names, Narrowing, WebIdentity};
 use crate::types::{AccessKeyId, RoleArn, RoleRef};
 
@@ -155,6 +155,8 @@ pub struct FetchError {
     pub kind: FailureKind,
     /// What happened and what to do, for the log and the operator; never for the caller.
     pub message: Arc<str>,
+    /// Whether no answer came in time.
+    pub late: bool,
 }
 
 impl FetchError {
@@ -163,7 +165,14 @@ impl FetchError {
         Self {
             kind,
             message: message.into(),
+            late: false,
         }
+    }
+
+    /// The same, where no answer came in time.
+    #[must_use]
+    pub fn late(self) -> Self {
+        Self { late: true, ..self }
     }
 }
 
@@ -231,4 +240,10 @@ pub enum NoRequest {
 pub trait Catalogue: Send + Sync + Debug {
     /// The request for this wish, the role's templates filled with the caller's names.
     fn request(&self, wish: &Wish) -> Result<Arc<Request>, NoRequest>;
+
+    /// Whose this key is, as upstream says; `None` where there is no upstream. The future ends by
+    /// itself within the bounds of [`Source::fetch`].
+    fn whose(&self, _key: &LongTermKey) -> Option<ExchangeFuture<'_, CallerIdentity>> {
+        None
+    }
 }

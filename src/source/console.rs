@@ -107,7 +107,7 @@ impl Signin {
         });
         let token = exchanged.await.unwrap_or_else(|_elapsed| {
             let within = format!("no answer within {} ms", bound.as_millis());
-            Err(failed(FailureKind::Unavailable, &within))
+            Err(failed(FailureKind::Unavailable, &within).late())
         })?;
         Ok(self.login(&token, ask.callback.as_ref()))
     }
@@ -129,9 +129,8 @@ impl Signin {
                 failed(FailureKind::Unavailable, "the connection failed")
             }
             GetError::Failed(why) => failed(FailureKind::Unavailable, &why),
-            late @ (GetError::Late(_) | GetError::Long(_)) => {
-                failed(FailureKind::Unavailable, &late.to_string())
-            }
+            late @ GetError::Late(_) => failed(FailureKind::Unavailable, &late.to_string()).late(),
+            long @ GetError::Long(_) => failed(FailureKind::Unavailable, &long.to_string()),
         })
     }
 

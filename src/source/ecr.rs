@@ -93,7 +93,7 @@ impl Registries {
         let answer = tokio::time::timeout(BOUND, send(engine, request));
         let answer = answer.await.unwrap_or_else(|_elapsed| {
             let within = format!("no answer within {} s", BOUND.as_secs());
-            Err(failed(FailureKind::Unavailable, &within))
+            Err(failed(FailureKind::Unavailable, &within).late())
         });
         let logins = answer.and_then(|answer| match answer.status {
             200 => read(&answer.body),

@@ -12,9 +12,12 @@ use super::account::{PlanError, StsAccount};
 use super::call::Call;
 use super::exchange::Issued;
 use super::stored::{self, Stored};
-use super::sts::StsSource;
+use super::sts::{Signer, StsSource, identity};
 use crate::config::{Account, BaseCredentials, Config, Role};
-use crate::sessions::{Catalogue, NoRequest, Request, SessionKey, Wish};
+use crate::sessions::{
+    CallerIdentity, Catalogue, ExchangeFuture, FailureKind, FetchError, LongTermKey, NoRequest,
+    Request, SessionKey, Wish,
+};
 use crate::store::{Connector, Objects};
 use crate::types::{AccountAlias, RoleRef, SessionName};
 
@@ -208,6 +211,24 @@ impl Catalogue for Plans {
         let request = self.make(&wish)?;
         remember(&self.asked, wish, &request);
         Ok(request)
+    }
+
+    fn whose(&self, key: &LongTermKey) -> Option<ExchangeFuture<'_, CallerIdentity>> {
+        let alias = AccountAlias::new("new").ok()?;
+        let account = stored::of_key(&alias, key, &self.engine);
+        let engine = self.engine.clone();
+        Some(Box::pin(self.engine.run(async move {
+            let account = account
+                .map_err(|error| FetchError::new(FailureKind::Misconfigured, error.to_string()))?;
+            let Signer::Base(base) = account.own_signer() else {
+                return Err(FetchError::new(
+                    FailureKind::Misconfigured,
+                    "nothing is signed",
+                ));
+            };
+            let keys = base.load(&engine).await?;
+            identity(&engine, &account.endpoint, &keys).await
+        })))
     }
 }
 

@@ -28,7 +28,7 @@ where
         }
         SdkError::TimeoutError(_) => {
             let seconds = CALL_TIMEOUT.as_secs();
-            unavailable(attempt, &format!("no answer within {seconds} s"))
+            unavailable(attempt, &format!("no answer within {seconds} s")).late()
         }
         SdkError::ResponseError(_) if cause::<LengthLimitError>(error).is_some() => {
             let what = format!("the answer is larger than {} KiB", BODY_LIMIT / 1024);

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Engine;
-use super::account::StsAccount;
+use super::account::{PlanError, StsAccount};
 use crate::config::{Account, BaseCredentials, Console, Dialect, RateLimit, Role, RoleKind};
-use crate::sessions::NoRequest;
-use crate::store::{self, Connector, ConnectorKind, Objects, Version};
+use crate::sessions::{LongTermKey, NoRequest};
+use crate::store::{Connector, ConnectorKind, Objects, Version};
 use crate::types::{AccountAlias, AccountId, Partition, RoleArn, RoleRef};
 use uuid::Uuid;
 
@@ -55,7 +55,13 @@ impl Stored {
         {
             return Ok(Arc::clone(plan));
         }
-        let plan = StsAccount::new(&configured(account, engine), engine).map_err(|error| {
+        let draft = &account.draft;
+        let key = LongTermKey {
+            access_key_id: draft.access_key_id.clone(),
+            secret_access_key: draft.secret_access_key.clone(),
+            partition: draft.partition.clone(),
+        };
+        let plan = of_key(alias, &key, engine).map_err(|error| {
             tracing::warn!(account = %alias, %error, "a stored account cannot be used");
             NoRequest::NoAccount
         })?;
@@ -65,23 +71,31 @@ impl Stored {
     }
 }
 
+/// An account of this key, ready to make calls.
+pub(super) fn of_key(
+    alias: &AccountAlias,
+    key: &LongTermKey,
+    engine: &Engine,
+) -> Result<StsAccount, PlanError> {
+    StsAccount::new(&configured(alias, key.clone(), engine), engine)
+}
+
 /// The account as if it stood in the configuration. Where its STS is asked, the environment may say.
-fn configured(account: &store::Account, engine: &Engine) -> Account {
-    let draft = &account.draft;
+fn configured(alias: &AccountAlias, key: LongTermKey, engine: &Engine) -> Account {
     let environment = engine.environment();
     let endpoint = environment
         .get("AWS_ENDPOINT_URL_STS")
         .or_else(|| environment.get("AWS_ENDPOINT_URL"));
     Account {
-        alias: account.alias.clone(),
+        alias: alias.clone(),
         id: None,
-        partition: draft.partition.clone(),
+        partition: key.partition,
         region: None,
         dialect: Dialect::Aws,
         endpoint: endpoint.map(str::to_owned),
         base: BaseCredentials::Key {
-            id: draft.access_key_id.clone(),
-            secret: draft.secret_access_key.clone(),
+            id: key.access_key_id,
+            secret: key.secret_access_key,
             token: None,
         },
         rate_limit: RateLimit::default(),

@@ -19,11 +19,13 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Status codes that are counted by themselves; others are `other`.
-const CODES: [(u16, &str); 22] = [
+const CODES: [(u16, &str); 26] = [
     (200, "200"),
+    (201, "201"),
     (204, "204"),
     (301, "301"),
     (302, "302"),
+    (304, "304"),
     (400, "400"),
     (401, "401"),
     (403, "403"),
@@ -32,6 +34,7 @@ const CODES: [(u16, &str); 22] = [
     (408, "408"),
     (409, "409"),
     (411, "411"),
+    (412, "412"),
     (413, "413"),
     (414, "414"),
     (415, "415"),
@@ -42,6 +45,7 @@ const CODES: [(u16, &str); 22] = [
     (501, "501"),
     (502, "502"),
     (503, "503"),
+    (504, "504"),
 ];
 
 const OTHER_CODE: &str = "other";

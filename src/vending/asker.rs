@@ -14,7 +14,9 @@ use crate::telemetry::audit::{Audit, AuditLine, HandOut, LineKey, Party, Share};
 pub(super) fn whose(visit: &Visit, want: &Want) -> CallerKey {
     match want.proof {
         Proof::Bearer(owner) => CallerKey::Uid(owner),
-        Proof::Shown | Proof::NotAsked | Proof::Missing => visit.caller().key(),
+        Proof::Shown | Proof::Administrator | Proof::NotAsked | Proof::Missing => {
+            visit.caller().key()
+        }
     }
 }
 
@@ -24,7 +26,9 @@ pub(super) fn name(visit: &Visit, want: &Want) -> Arc<str> {
     match (&want.identity, want.proof) {
         (Some(identity), _) => Party::name(&format!("{} ({caller})", identity.name())),
         (None, Proof::Bearer(owner)) => Party::name(&format!("bearer for uid {owner} ({caller})")),
-        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => Party::name(caller),
+        (None, Proof::Shown | Proof::Administrator | Proof::NotAsked | Proof::Missing) => {
+            Party::name(caller)
+        }
     }
 }
 
@@ -61,7 +65,9 @@ pub(super) fn evidence(visit: &Visit, want: &Want) -> Arc<str> {
             format!("{evidence}; token of {issuer} for {subject}")
         }
         (None, Proof::Bearer(owner)) => format!("{evidence}; bearer token of uid {owner}"),
-        (None, Proof::Shown | Proof::NotAsked | Proof::Missing) => evidence.to_string(),
+        (None, Proof::Shown | Proof::Administrator | Proof::NotAsked | Proof::Missing) => {
+            evidence.to_string()
+        }
     })
 }
 

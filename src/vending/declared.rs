@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::Proof;
+use super::stored::ADMINISTRATOR;
 use crate::config::{Account, BaseCredentials, Config, RoleKind, id_of_role};
-use crate::grants::{Grant, GrantedRole};
+use crate::grants::{Grant, GrantId, GrantedRole, Template, Wanted, When};
 use crate::types::{AccessKeyId, AccountAlias, Partition, RoleRef};
 
 /// What is shown of one configuration.
@@ -107,6 +109,22 @@ impl Declared {
         })
     }
 
+    /// Whether it is declared.
+    pub fn has(&self, role: &RoleRef) -> bool {
+        self.roles.contains_key(role)
+    }
+
+    /// What gives an administrator the role that it asks for, where no grant does.
+    pub(super) fn grant(&self, proof: Proof, wanted: &Wanted) -> Option<Arc<Grant>> {
+        let (Proof::Administrator, Wanted::Chosen(role)) = (proof, wanted) else {
+            return None;
+        };
+        let declared = self.roles.get(role)?;
+        let id = GrantId::Connector(declared.id);
+        let reason = Template::text(ADMINISTRATOR);
+        Some(Arc::new(Grant::of(id, role.clone(), of_anyone(), reason)))
+    }
+
     /// The declared roles.
     pub fn roles(&self) -> impl Iterator<Item = &Arc<DeclaredRole>> {
         self.roles.values()
@@ -149,11 +167,19 @@ impl Declared {
     }
 }
 
+/// Whose proof it is that counts is told beside it.
+fn of_anyone() -> When {
+    When {
+        anyone: true,
+        ..When::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::embedded;
-    use crate::grants::{GrantId, GroupWhen, Patterns, Template, When};
+    use crate::grants::{GroupWhen, Patterns};
 
     fn config() -> Config {
         embedded(1000, "/nowhere".into()).unwrap()

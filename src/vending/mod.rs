@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub use declared::{Declared, DeclaredAccount, DeclaredRole};
 pub use explain::{Explanation, NoCaller, Subject};
-pub use people::{Delay, Offered};
+pub use people::{Delay, Offered, Unexchanged};
 pub use policy::{AccountFacts, Policy, Registry};
 pub use refusal::Refusal;
 pub use stored::Stored;
@@ -80,6 +80,9 @@ pub struct Want {
 pub enum Proof {
     /// A token, an unguessable path, a unix socket.
     Shown,
+    /// The same, of an administrator, in the protocol in which that is enough for every role that
+    /// the configuration declares.
+    Administrator,
     /// Nothing, on a listener that allows it.
     NotAsked,
     /// Nothing; only a grant may allow it (IMDSv1 for one caller).
@@ -92,7 +95,7 @@ impl Proof {
     /// Whether it is enough for what this grant gives.
     fn suffices(self, grant: &Grant) -> Result<(), Refusal> {
         let enough = match self {
-            Self::Shown | Self::Bearer(_) => true,
+            Self::Shown | Self::Administrator | Self::Bearer(_) => true,
             Self::NotAsked => grant.imdsv1 != Some(false),
             Self::Missing => grant.imdsv1 == Some(true),
         };
@@ -350,7 +353,9 @@ impl Vending {
                 ..visit.facts(want)
             };
             let stored = policy.stored.grant(&facts, &want.role);
-            let candidates = policy.grants.candidates(&facts).chain(&stored);
+            let declared = policy.declared.grant(want.proof, &want.role);
+            let own = stored.iter().chain(&declared);
+            let candidates = policy.grants.candidates(&facts).chain(own);
             let mut decision = decide(&facts, candidates, &want.role, visit.select());
             // What a grant must not give may be the caller's by itself.
             if let Decision::Role(granted) = &decision
@@ -403,7 +408,7 @@ impl Vending {
     async fn names(&self, visit: &Visit, want: &Want) -> Names {
         let names = match want.proof {
             Proof::Bearer(owner) => self.desk.names_of(Some(owner)).await,
-            Proof::Shown | Proof::NotAsked | Proof::Missing => {
+            Proof::Shown | Proof::Administrator | Proof::NotAsked | Proof::Missing => {
                 self.desk.names(visit.caller()).await
             }
         };

@@ -7,9 +7,10 @@ use super::{Handout, MAX_FACTS, Policy, Refusal, Vending, Visit, Want};
 use crate::caller::Caller;
 use crate::grants::{Fact, Facts, Granted, Known, Person, every};
 use crate::sessions::{
-    Callback, CallerIdentity, Exchange, FailureKind, FetchError, Offers, RegistryAsk,
+    Callback, CallerIdentity, Exchange, FailureKind, FetchError, LongTermKey, Offers, RegistryAsk,
     RegistryLogin, SigninAsk, SigninUrl,
 };
+use crate::store::AccountDraft;
 use crate::types::{AccountId, RoleRef};
 
 /// One of a caller's roles.
@@ -84,13 +85,83 @@ impl Vending {
 pub enum Delay {
     /// Who asks could not be told in time.
     Evidence,
-    /// Its flight goes on.
+    /// No answer came in time: its flight goes on, or was given up.
     Flight,
     /// Its flight failed.
     Failed(FailureKind),
 }
 
+impl Delay {
+    /// What came instead of an answer.
+    fn of(error: &FetchError) -> Self {
+        if error.late {
+            Self::Flight
+        } else {
+            Self::Failed(error.kind)
+        }
+    }
+}
+
+/// A session could not be exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unexchanged {
+    /// As a refusal.
+    pub refusal: Refusal,
+    /// Why, where upstream was asked.
+    pub delay: Delay,
+}
+
+impl Unexchanged {
+    /// The account has no such thing.
+    const NOT_OFFERED: Self = Self {
+        refusal: Refusal::NotOffered,
+        delay: Delay::Failed(FailureKind::Misconfigured),
+    };
+
+    /// What upstream answered is not what was asked for.
+    pub const UNREADABLE: Self = Self {
+        refusal: Refusal::NotReady,
+        delay: Delay::Failed(FailureKind::Unavailable),
+    };
+
+    fn of(error: &FetchError) -> Self {
+        Self {
+            refusal: match error.kind {
+                FailureKind::Denied => Refusal::DeniedUpstream,
+                FailureKind::Misconfigured => Refusal::Misconfigured,
+                FailureKind::Throttled
+                | FailureKind::Unavailable
+                | FailureKind::BaseCredentials => Refusal::NotReady,
+            },
+            delay: Delay::of(error),
+        }
+    }
+}
+
+impl From<Unexchanged> for Refusal {
+    fn from(unexchanged: Unexchanged) -> Self {
+        unexchanged.refusal
+    }
+}
+
 impl Vending {
+    /// Whose this key is, as upstream says.
+    pub async fn whose(&self, draft: &AccountDraft) -> Result<CallerIdentity, Unexchanged> {
+        let policy = self.policy.load_full();
+        let key = LongTermKey {
+            access_key_id: draft.access_key_id.clone(),
+            secret_access_key: draft.secret_access_key.clone(),
+            partition: draft.partition.clone(),
+        };
+        let asked = policy.catalogue.whose(&key);
+        let told = asked.ok_or(Unexchanged::NOT_OFFERED)?.await;
+        told.map_err(|error| {
+            let key = &key.access_key_id;
+            tracing::warn!(%key, kind = error.kind.as_str(), %error, "a key could not be checked");
+            Unexchanged::of(&error)
+        })
+    }
+
     /// What there is for sessions of the role that is asked for, without obtaining one.
     pub async fn offers(&self, visit: &Visit, want: &Want) -> Result<Offers, Refusal> {
         let (decided, _) = self.decided(visit, want).await?;
@@ -104,7 +175,7 @@ impl Vending {
             None => Delay::Evidence,
             Some(decided) => match decided.lease().failure() {
                 None => Delay::Flight,
-                Some(error) => Delay::Failed(error.kind),
+                Some(error) => Delay::of(&error),
             },
         }
     }
@@ -117,8 +188,8 @@ impl Handout {
     }
 
     /// Who the session is, as upstream says.
-    pub async fn identity(&self) -> Result<CallerIdentity, Refusal> {
-        let exchange = self.exchange().ok_or(Refusal::NotOffered)?;
+    pub async fn identity(&self) -> Result<CallerIdentity, Unexchanged> {
+        let exchange = self.exchange().ok_or(Unexchanged::NOT_OFFERED)?;
         let identity = exchange.identity(&self.session).await;
         identity.map_err(|error| self.failed(&error))
     }
@@ -129,19 +200,19 @@ impl Handout {
     }
 
     /// A URL that signs a browser in to the account's console.
-    pub async fn signin(&self, ask: &SigninAsk) -> Result<SigninUrl, Refusal> {
+    pub async fn signin(&self, ask: &SigninAsk) -> Result<SigninUrl, Unexchanged> {
         let exchange = self.exchange().filter(|exchange| exchange.offers().signin);
-        let exchange = exchange.ok_or(Refusal::NotOffered)?;
+        let exchange = exchange.ok_or(Unexchanged::NOT_OFFERED)?;
         let url = exchange.signin(&self.session, ask).await;
         url.map_err(|error| self.failed(&error))
     }
 
     /// Logins to the account's container registries.
-    pub async fn registry(&self, ask: &RegistryAsk) -> Result<Vec<RegistryLogin>, Refusal> {
+    pub async fn registry(&self, ask: &RegistryAsk) -> Result<Vec<RegistryLogin>, Unexchanged> {
         let exchange = self
             .exchange()
             .filter(|exchange| exchange.offers().registry);
-        let exchange = exchange.ok_or(Refusal::NotOffered)?;
+        let exchange = exchange.ok_or(Unexchanged::NOT_OFFERED)?;
         let logins = exchange.registry(&self.session, ask).await;
         logins.map_err(|error| self.failed(&error))
     }
@@ -151,15 +222,9 @@ impl Handout {
     }
 
     /// What upstream says goes to the log, never to the caller.
-    fn failed(&self, error: &FetchError) -> Refusal {
+    fn failed(&self, error: &FetchError) -> Unexchanged {
         tracing::warn!(role = %self.role(), kind = error.kind.as_str(), %error, "a session could not be exchanged");
-        match error.kind {
-            FailureKind::Denied => Refusal::DeniedUpstream,
-            FailureKind::Misconfigured => Refusal::Misconfigured,
-            FailureKind::Throttled | FailureKind::Unavailable | FailureKind::BaseCredentials => {
-                Refusal::NotReady
-            }
-        }
+        Unexchanged::of(error)
     }
 }
 

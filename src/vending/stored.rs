@@ -15,7 +15,7 @@ use crate::store::{Connector, Objects};
 use crate::types::{AccountAlias, RoleRef};
 
 /// Why administrators have a connector.
-const ADMINISTRATOR: &str = "an administrator";
+pub(super) const ADMINISTRATOR: &str = "an administrator";
 /// Why others have one.
 const MEMBER: &str = "a member of one of its groups";
 

@@ -98,7 +98,7 @@ impl Visit {
                 exe: Known::No,
                 ..facts
             },
-            Proof::Shown | Proof::NotAsked | Proof::Missing => facts,
+            Proof::Shown | Proof::Administrator | Proof::NotAsked | Proof::Missing => facts,
         }
     }
 

@@ -27,7 +27,7 @@ use crate::secret::ExposeSecret as _;
 use crate::sessions::SigninAsk;
 use crate::telemetry::metrics::RequestCounters;
 use crate::types::{AccountAlias, RoleName, RoleRef};
-use crate::vending::{Handout, Offered, Proof, Refusal, Want};
+use crate::vending::{Handout, Offered, Proof, Refusal, Unexchanged, Want};
 use answer::{Fault, UNKNOWN, fail};
 use route::{NoRoute, Part, Route};
 
@@ -152,8 +152,8 @@ impl Accounts {
 }
 
 /// However a sign-in endpoint fails, the cloud did: the role is the caller's.
-const fn signin_fault(refusal: Refusal) -> Fault<'static> {
-    match refusal {
+const fn signin_fault(unexchanged: Unexchanged) -> Fault<'static> {
+    match unexchanged.refusal {
         Refusal::NotOffered => Fault::Configuration,
         Refusal::NotIdentified
         | Refusal::NoGrant

@@ -30,7 +30,7 @@ impl Admin {
         let handout = handout.map_err(refused)?;
         let name = handout.role().to_string();
         let url = handout.signin(&SigninAsk::default()).await;
-        let url = url.map_err(|refusal| not_exchanged(refusal, &name, "console sign-in"))?;
+        let url = url.map_err(|failed| not_exchanged(failed.into(), &name, "console sign-in"))?;
         Ok(Console {
             url: Secret::new(url.0),
             role: name,

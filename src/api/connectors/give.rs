@@ -17,9 +17,9 @@ use super::{Call, SIGNIN};
 use crate::config::RoleKind;
 use crate::grants::Wanted;
 use crate::http::Query;
-use crate::sessions::{FailureKind, RegistryAsk, RegistryLogin, SigninAsk};
+use crate::sessions::{RegistryAsk, RegistryLogin, SigninAsk};
 use crate::types::{AccountId, Region};
-use crate::vending::{Delay, Handout, Refusal};
+use crate::vending::{Handout, Unexchanged};
 
 /// How many registries ECR takes in one request.
 const MOST_REGISTRIES: usize = 10;
@@ -106,7 +106,7 @@ pub(super) async fn signin(call: &Call<'_>) -> Result<Reply, Problem> {
     let url = handout.signin(&SigninAsk::default()).await;
     let url = url.map_err(unexchanged)?;
     let location = HeaderValue::from_str(url.0.expose_secret());
-    let mut location = location.map_err(|_no_url| unexchanged(Refusal::NotReady))?;
+    let mut location = location.map_err(|_no_url| unexchanged(Unexchanged::UNREADABLE))?;
     location.set_sensitive(true);
     Ok(Reply::empty(StatusCode::FOUND)
         .with(LOCATION, location)
@@ -153,7 +153,7 @@ pub(super) async fn registry(call: &Call<'_>) -> Result<Reply, Problem> {
         .map(|login| Some((decoded(login)?, login)))
         .collect();
     // Upstream's answer is none.
-    let decoded = decoded.ok_or_else(|| unexchanged(Refusal::NotReady))?;
+    let decoded = decoded.ok_or_else(|| unexchanged(Unexchanged::UNREADABLE))?;
     let values: Vec<Registry<'_>> = decoded
         .iter()
         .map(|(pair, login)| rendered(pair, login))
@@ -215,8 +215,8 @@ fn rendered<'a>(pair: &'a str, login: &'a RegistryLogin) -> Registry<'a> {
 }
 
 /// A session could not be exchanged.
-fn unexchanged(refusal: Refusal) -> Problem {
-    Problem::of(refusal, || Delay::Failed(FailureKind::Unavailable))
+fn unexchanged(unexchanged: Unexchanged) -> Problem {
+    Problem::of(unexchanged.refusal, || unexchanged.delay)
 }
 
 fn milliseconds(time: SystemTime) -> u64 {

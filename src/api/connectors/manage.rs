@@ -12,8 +12,9 @@ use super::draft::{self, Named};
 use super::problem::Problem;
 use super::reply::{Reply, Tag};
 use super::shown::{Shown, find_own, id, rendered};
-use crate::store::{Account, Objects, StoreError, Version};
-use crate::vending::DeclaredAccount;
+use crate::sessions::FailureKind;
+use crate::store::{Account, AccountDraft, Objects, StoreError, Version};
+use crate::vending::{DeclaredAccount, Delay, Refusal};
 
 /// An account as it is written: its secret never is.
 #[derive(Debug, Serialize)]
@@ -83,10 +84,34 @@ pub(super) fn account(call: &Call<'_>) -> Result<Reply, Problem> {
 
 pub(super) async fn make_account(call: &Call<'_>) -> Result<Reply, Problem> {
     let draft = draft::new_account(call.request)?;
+    if call.query().first("skipValidation") != Some("true") {
+        check_key(call, &draft).await?;
+    }
     let made = call.deps.store.create_account(draft).await;
     let account = made.map_err(|error| call.unwritten("account", error))?;
     let reply = Reply::json(&Document::from(&account));
     Ok(call.made(reply, account.id, account.version))
+}
+
+/// A key that upstream does not know is no use: it is told at once, unless that is not wanted.
+async fn check_key(call: &Call<'_>, draft: &AccountDraft) -> Result<(), Problem> {
+    let Err(failed) = call.deps.vending.whose(draft).await else {
+        return Ok(());
+    };
+    let refused = Delay::Failed(FailureKind::BaseCredentials);
+    if failed.delay == refused || failed.refusal == Refusal::DeniedUpstream {
+        let why = "is not accepted by AWS, with this awsSecretKey";
+        return Err(Problem::fields(
+            [("awsAccessKeyId".to_owned(), why.to_owned())].into(),
+        ));
+    }
+    if failed.refusal == Refusal::NotReady {
+        return Err(Problem::of(failed.refusal, || failed.delay));
+    }
+    Err(Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "the key could not be checked: send ?skipValidation=true to keep it unchecked",
+    ))
 }
 
 pub(super) async fn replace_account(call: &Call<'_>) -> Result<Reply, Problem> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use problem::Problem;
 use reply::{Login, Reply, Stamps, Who};
 pub use route::{COMMON, ROWS, Row, VERSIONS, What};
-use route::{NoRoute, Route};
+use route::{LABELS, NO_ROUTE, NoRoute, Route};
 
 use super::peoples::Asker;
 use super::{Deps, Guest};
@@ -26,6 +26,7 @@ use crate::config::{self, Mount};
 use crate::grants::Wanted;
 use crate::http::{Local, Query, Refused, Request, Response, Segments, StatusCode};
 use crate::people::Unproven;
+use crate::telemetry::metrics::RequestCounters;
 use crate::vending::{Proof, Refusal, Visit, Want};
 
 /// The protocol's name, in audit and metrics.
@@ -58,6 +59,7 @@ pub struct Connectors {
     public_url: Option<String>,
     tls: bool,
     stamps: Arc<Stamps>,
+    counters: RequestCounters,
 }
 
 /// One request of somebody who proved a name.
@@ -84,12 +86,13 @@ pub(super) fn is_servlet(below: &str) -> bool {
 
 impl Connectors {
     /// Serves what this mount's configuration says.
-    pub fn new(rules: &Mount, listener: &config::Listener) -> Self {
+    pub fn new(rules: &Mount, listener: &config::Listener, deps: &Deps) -> Self {
         Self {
             rules: rules.clone(),
             public_url: listener.public_url.clone(),
             tls: listener.tls.is_some(),
             stamps: Arc::default(),
+            counters: deps.metrics.requests(API, LABELS),
         }
     }
 
@@ -103,9 +106,29 @@ impl Connectors {
         request: &Request,
     ) -> Response {
         let stamp = self.stamps.stamp(&deps.clock);
-        let served = match &asker {
-            Ok(asker) => self.serve(deps, guest, below, asker, request).await,
-            Err(unproven) => Err(Problem::from(unproven)),
+        let segments = Segments::parse(below);
+        let route = match &segments {
+            Ok(segments) => Route::parse(request.method().as_str(), segments),
+            Err(_hostile) => Err(NoRoute::NotFound),
+        };
+        let label = route
+            .as_ref()
+            .map_or(NO_ROUTE, |route| route.row.what.label());
+        let served = match (&asker, route) {
+            (Err(unproven), _) => Err(Problem::from(unproven)),
+            (Ok(_), Err(missing)) => Err(Problem::from(missing)),
+            (Ok(asker), Ok(route)) => {
+                let call = Call {
+                    mount: self,
+                    deps,
+                    guest,
+                    asker,
+                    route,
+                    below,
+                    request,
+                };
+                call.serve().await
+            }
         };
         let (reply, login) = match served {
             Ok(reply) => (reply, Login::Ok),
@@ -124,7 +147,9 @@ impl Connectors {
                 session: None,
             }),
         };
-        stamp.answer(reply, who, login)
+        let response = stamp.answer(reply, who, login);
+        self.counters.count(label, response.status().as_u16());
+        response
     }
 
     /// What the guard refuses.
@@ -132,28 +157,15 @@ impl Connectors {
         let problem = Problem::from(refused);
         let login = problem.login();
         let stamp = self.stamps.stamp(&deps.clock);
-        stamp.answer(problem.into_reply(), None, login)
+        let response = stamp.answer(problem.into_reply(), None, login);
+        self.counters.count(NO_ROUTE, response.status().as_u16());
+        response
     }
+}
 
-    async fn serve(
-        &self,
-        deps: &Deps,
-        guest: &Guest,
-        below: &str,
-        asker: &Asker,
-        request: &Request,
-    ) -> Result<Reply, Problem> {
-        let segments = Segments::parse(below).map_err(|_hostile| NoRoute::NotFound)?;
-        let route = Route::parse(request.method().as_str(), &segments)?;
-        let call = Call {
-            mount: self,
-            deps,
-            guest,
-            asker,
-            route,
-            below,
-            request,
-        };
+impl Call<'_> {
+    async fn serve(&self) -> Result<Reply, Problem> {
+        let (route, asker) = (&self.route, self.asker);
         if route.row.administrators && !asker.administrator {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
@@ -161,27 +173,25 @@ impl Connectors {
             ));
         }
         match route.row.what {
-            What::List => shown::list(&call).await,
-            What::Make => manage::make_connector(&call).await,
-            What::Show => shown::show(&call).await,
-            What::Replace => manage::replace_connector(&call).await,
-            What::Delete => manage::delete_connector(&call).await,
-            What::Identity => give::identity(&call).await,
-            What::Credentials => give::credentials(&call).await,
-            What::ConsoleUrl => give::console_url(&call).await,
-            What::Registry => give::registry(&call).await,
-            What::Signin => give::signin(&call).await,
-            What::Accounts => manage::accounts(&call),
-            What::MakeAccount => manage::make_account(&call).await,
-            What::ShowAccount => manage::account(&call),
-            What::ReplaceAccount => manage::replace_account(&call).await,
-            What::DeleteAccount => manage::delete_account(&call).await,
+            What::List => shown::list(self).await,
+            What::Make => manage::make_connector(self).await,
+            What::Show => shown::show(self).await,
+            What::Replace => manage::replace_connector(self).await,
+            What::Delete => manage::delete_connector(self).await,
+            What::Identity => give::identity(self).await,
+            What::Credentials => give::credentials(self).await,
+            What::ConsoleUrl => give::console_url(self).await,
+            What::Registry => give::registry(self).await,
+            What::Signin => give::signin(self).await,
+            What::Accounts => manage::accounts(self),
+            What::MakeAccount => manage::make_account(self).await,
+            What::ShowAccount => manage::account(self),
+            What::ReplaceAccount => manage::replace_account(self).await,
+            What::DeleteAccount => manage::delete_account(self).await,
             What::Status => Ok(Reply::text(STATUS.into())),
         }
     }
-}
 
-impl Call<'_> {
     /// What vending knows of who asks.
     fn visit(&self) -> &Visit {
         self.asker.visit(self.guest)
@@ -194,7 +204,11 @@ impl Call<'_> {
     fn want(&self, role: Wanted) -> Want {
         Want {
             role,
-            proof: Proof::Shown,
+            proof: if self.asker.administrator {
+                Proof::Administrator
+            } else {
+                Proof::Shown
+            },
             identity: None,
             patience: self.deps.patience.of_people(),
             api: API,

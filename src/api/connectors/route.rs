@@ -43,6 +43,54 @@ pub enum What {
     Status,
 }
 
+/// The resources' names in metrics.
+pub(super) const LABELS: &[&str] = &[
+    "list",
+    "make",
+    "show",
+    "replace",
+    "delete",
+    "identity",
+    "credentials",
+    "console-url",
+    "registry",
+    "signin",
+    "accounts",
+    "make-account",
+    "show-account",
+    "replace-account",
+    "delete-account",
+    "status",
+    "none",
+];
+
+/// The label of requests for which there is no resource.
+pub(super) const NO_ROUTE: usize = 16;
+
+impl What {
+    /// Its place in [`LABELS`].
+    pub(super) const fn label(self) -> usize {
+        match self {
+            Self::List => 0,
+            Self::Make => 1,
+            Self::Show => 2,
+            Self::Replace => 3,
+            Self::Delete => 4,
+            Self::Identity => 5,
+            Self::Credentials => 6,
+            Self::ConsoleUrl => 7,
+            Self::Registry => 8,
+            Self::Signin => 9,
+            Self::Accounts => 10,
+            Self::MakeAccount => 11,
+            Self::ShowAccount => 12,
+            Self::ReplaceAccount => 13,
+            Self::DeleteAccount => 14,
+            Self::Status => 15,
+        }
+    }
+}
+
 /// One resource and method.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -177,9 +225,12 @@ pub const ROWS: &[Row] = &[
         path: rest!("/accounts"),
         what: What::MakeAccount,
         administrators: true,
-        query: &[],
-        statuses: &[201, 409, 413, 415, 503],
-        summary: "Makes an account.",
+        query: &[(
+            "skipValidation",
+            "`true`: the key is kept without a question to AWS whose it is",
+        )],
+        statuses: &[201, 409, 413, 415, 502, 503, 504],
+        summary: "Makes an account of a key that AWS knows.",
     },
     Row {
         method: "GET",

@@ -122,25 +122,28 @@ fn number(query: &Query<'_>, name: &str) -> Result<Option<usize>, Problem> {
     Ok(Some(number))
 }
 
-/// The connectors that the caller may use. Administrators may use all that were made here.
+/// The connectors that the caller may use. Administrators may use all.
 async fn own(call: &Call<'_>) -> Result<Vec<Shown>, Problem> {
     let vending = &call.deps.vending;
     let roles = vending.roles(call.visit(), &call.want(Wanted::First)).await;
     let roles = roles.map_err(|refusal| call.refused(refusal, Wanted::First))?;
     let objects = call.objects()?;
     let policy = vending.policy();
-    let administrator = call.asker.administrator;
     let mut shown = Vec::with_capacity(roles.len());
+    if call.asker.administrator {
+        let declared = policy.declared.roles().cloned();
+        shown.extend(declared.map(Shown::Declared));
+        shown.extend(objects.names.values().cloned().map(Shown::Stored));
+    }
     for offered in &roles {
-        match objects.roles.get(&offered.role) {
-            None => shown.push(Shown::Declared(policy.declared.role(&offered.role))),
-            Some(_) if administrator => {}
+        let role = &offered.role;
+        match objects.roles.get(role) {
+            None if call.asker.administrator && policy.declared.has(role) => {}
+            None => shown.push(Shown::Declared(policy.declared.role(role))),
+            Some(_) if call.asker.administrator => {}
             Some(stored) => shown.push(Shown::Stored(Arc::clone(stored))),
         }
         yield_often(shown.len()).await;
-    }
-    if administrator {
-        shown.extend(objects.names.values().cloned().map(Shown::Stored));
     }
     Ok(shown)
 }
@@ -157,7 +160,7 @@ pub(super) async fn find(call: &Call<'_>) -> Result<Shown, Problem> {
     let Some(shown) = shown else {
         return find_own(call, id).await?.ok_or_else(missing);
     };
-    if matches!(shown, Shown::Stored(_)) && call.asker.administrator {
+    if call.asker.administrator {
         return Ok(shown);
     }
     let wanted = Wanted::Chosen(shown.role().clone());
