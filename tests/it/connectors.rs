@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use rolecall::config::{Bind, Config, embedded};
+use rolecall::config::{Administrator, Bind, Config, embedded};
 use rolecall::grants::Way;
 use tempfile::TempDir;
 
@@ -264,6 +264,7 @@ async fn connectors_of_others_are_forbidden_and_not_listed() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = own_config(&directory);
     config.grants.clear();
+    config.people.administrators = vec![Administrator::Uid(1)];
     let daemon = TestDaemon::start_with(directory, config);
     let list = get(&daemon, &format!("{REST}/connectors")).await;
     assert_eq!(list.body, r#"{"values":[],"size":0}"#);

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use rolecall::config::{BaseCredentials, RoleKind};
+use rolecall::config::{Api, BaseCredentials, Config, RoleKind};
 use rolecall::grants::{Grant, GrantId, Template, UserIds, When};
+use rolecall::source::Environment;
 use rolecall::types::RoleRef;
+use tempfile::TempDir;
 
-use crate::connectors::{REST, SERVLET, own_config, problem};
-use crate::support::client::{Answer, ask};
+use crate::connectors::{DEMO, REST, SERVLET, own_config, problem};
+use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::TestDaemon;
 use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
 use crate::upstream::{account, role};
@@ -34,11 +36,10 @@ fn cloud(request: &Received) -> Reply {
     }
 }
 
-/// A daemon with the connector `prod/web` of this kind, at this upstream.
-fn start(upstream: &ScriptedSts, kind: RoleKind) -> TestDaemon {
-    let directory = tempfile::tempdir().unwrap();
-    let mut config = own_config(&directory);
-    let reference = RoleRef::parse("prod/web").unwrap();
+/// A configuration with the role `prod/web` of this kind at this upstream, and nobody to whom it is
+/// granted.
+fn with_web(directory: &TempDir, upstream: &ScriptedSts, kind: RoleKind) -> Config {
+    let mut config = own_config(directory);
     let mut prod = account("prod", &upstream.url(), role("prod/web"));
     prod.console.signin_endpoint = Some(upstream.url());
     prod.ecr_endpoint = Some(upstream.url());
@@ -47,6 +48,14 @@ fn start(upstream: &ScriptedSts, kind: RoleKind) -> TestDaemon {
     }
     assert!(matches!(prod.base, BaseCredentials::Key { .. }));
     config.accounts.insert(prod.alias.clone(), prod);
+    config
+}
+
+/// A daemon with the connector `prod/web` of this kind, at this upstream.
+fn start(upstream: &ScriptedSts, kind: RoleKind) -> TestDaemon {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = with_web(&directory, upstream, kind);
+    let reference = RoleRef::parse("prod/web").unwrap();
     let when = When {
         users: Some(UserIds::new(vec![nix::unistd::geteuid().as_raw()])),
         ..When::default()
@@ -176,4 +185,222 @@ async fn connectors_failures_upstream_are_told_apart_and_not_repeated() {
         );
         daemon.end().await;
     }
+}
+
+/// What a session is exchanged for fails as this reply, while sessions come.
+#[tokio::test]
+async fn connectors_exchanges_that_fail_are_told_apart() {
+    for (reply, status, message) in [
+        (
+            Reply::error(403, "AccessDenied", "canary"),
+            403,
+            "you may use this connector, but AWS denied its request",
+        ),
+        (
+            Reply::error(400, "Throttling", "canary"),
+            503,
+            "AWS asks for fewer requests; try again later",
+        ),
+        (
+            Reply::error(500, "InternalFailure", "canary"),
+            502,
+            "the request to AWS failed; try again",
+        ),
+        (Reply::Hang, 504, "AWS did not answer in time; try again"),
+    ] {
+        let failing = reply.clone();
+        let upstream = ScriptedSts::start(move |request| match request.field("Action") {
+            "AssumeRole" => cloud(request),
+            _ => failing.clone(),
+        })
+        .await;
+        let daemon = start(&upstream, RoleKind::AssumeRole);
+        let identity = format!("{REST}/connectors/{WEB}/caller-identity");
+        let registry = format!("{REST}/connectors/{WEB}/ecr/credentials");
+        let signin = format!("{SERVLET}/{WEB}");
+        let mut paths = vec![identity];
+        // What is no answer of STS says no more than its status.
+        if matches!(reply, Reply::Hang) || status == 502 {
+            paths.extend([registry, signin]);
+        }
+        let at = daemon.address("api");
+        let asked = paths
+            .into_iter()
+            .map(|path| tokio::spawn(async move { (ask(at, "GET", &path, &[]).await, path) }));
+        for asked in asked.collect::<Vec<_>>() {
+            let (answer, path) = asked.await.unwrap();
+            let told = (answer.status, answer.body.as_str());
+            assert_eq!(told, (status, problem(status, message).as_str()), "{path}");
+            let wait = if status == 503 { "5" } else { "" };
+            assert_eq!(answer.header("retry-after"), wait, "{path}");
+        }
+        daemon.end().await;
+    }
+}
+
+/// The daemon, told by its environment where the STS of accounts is that are made.
+fn start_to_make(upstream: &ScriptedSts) -> TestDaemon {
+    let directory = tempfile::tempdir().unwrap();
+    let config = own_config(&directory);
+    let variables = [("AWS_ENDPOINT_URL_STS".to_owned(), upstream.url())];
+    TestDaemon::start_among(directory, config, Environment::from_iter(variables))
+}
+
+async fn make_account(daemon: &TestDaemon, query: &str) -> Answer {
+    let body = r#"{"name":"Ours","awsAccessKeyId":"AKIAOURS","awsSecretKey":"canary-ours","cloudProviderKey":"aws"}"#;
+    let length = body.len().to_string();
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", &length),
+    ];
+    let path = format!("{REST}/accounts{query}");
+    let mut connection = Connection::open(daemon.address("api")).await;
+    connection
+        .send((request("POST", &path, &headers) + body).as_bytes())
+        .await;
+    connection.answer().await.unwrap()
+}
+
+#[tokio::test]
+async fn connectors_accounts_are_made_of_keys_that_upstream_knows() {
+    let upstream = ScriptedSts::start(cloud).await;
+    let daemon = start_to_make(&upstream);
+    let made = make_account(&daemon, "").await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let received = upstream.received();
+    assert_eq!(received.len(), 1);
+    let asked = received.first().unwrap();
+    assert_eq!(asked.field("Action"), "GetCallerIdentity");
+    assert!(asked.header("authorization").contains("AKIAOURS"));
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn connectors_accounts_of_keys_that_fail_are_not_made() {
+    let unknown = "is not accepted by AWS, with this awsSecretKey";
+    let refused = problem(400, &format!("awsAccessKeyId: {unknown}")).replace(
+        r#""errors":{}"#,
+        &format!(r#""errors":{{"awsAccessKeyId":"{unknown}"}}"#),
+    );
+    for (reply, status, body) in [
+        (
+            Reply::error(403, "InvalidClientTokenId", "canary"),
+            400,
+            refused.clone(),
+        ),
+        (
+            Reply::error(403, "SignatureDoesNotMatch", "canary"),
+            400,
+            refused.clone(),
+        ),
+        (Reply::error(403, "AccessDenied", "canary"), 400, refused),
+        (
+            Reply::error(400, "Throttling", "canary"),
+            503,
+            problem(503, "AWS asks for fewer requests; try again later"),
+        ),
+        (
+            Reply::error(500, "InternalFailure", "canary"),
+            502,
+            problem(502, "the request to AWS failed; try again"),
+        ),
+        (
+            Reply::s3_error(405, "MethodNotAllowed"),
+            502,
+            problem(
+                502,
+                "the key could not be checked: send ?skipValidation=true to keep it unchecked",
+            ),
+        ),
+        (
+            Reply::Hang,
+            504,
+            problem(504, "AWS did not answer in time; try again"),
+        ),
+    ] {
+        let upstream = ScriptedSts::start(move |_| reply.clone()).await;
+        let daemon = start_to_make(&upstream);
+        let failed = make_account(&daemon, "").await;
+        assert_eq!((failed.status, failed.body), (status, body));
+        let asked = upstream.received().len();
+        let accounts = get(&daemon, &format!("{REST}/accounts")).await;
+        assert!(!accounts.body.contains("AKIAOURS"), "{}", accounts.body);
+        // Whether it is checked is the administrator's choice.
+        assert_eq!(
+            make_account(&daemon, "?skipValidation=false").await.status,
+            status
+        );
+        let asked_again = upstream.received().len();
+        assert!(asked_again > asked);
+        let made = make_account(&daemon, "?skipValidation=true").await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        assert_eq!(upstream.received().len(), asked_again);
+        daemon.end().await;
+    }
+}
+
+#[tokio::test]
+async fn connectors_of_files_are_all_administrators_own_in_this_api_alone() {
+    let upstream = ScriptedSts::start(cloud).await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = with_web(&directory, &upstream, RoleKind::AssumeRole);
+    let mut api = config.listeners.iter();
+    assert!(api.any(|listener| listener.apis.contains(&Api::Accounts)));
+    let daemon = TestDaemon::start_with(directory, config);
+    let listed = get(&daemon, &format!("{REST}/connectors")).await;
+    assert_eq!(
+        listed.body,
+        format!(
+            r#"{{"values":[{{"id":"{DEMO}","name":"demo","type":"ASSUME_ROLE","scope":"SYSTEM"}},{{"id":"{WEB}","name":"web","type":"ASSUME_ROLE"}}],"size":2}}"#
+        )
+    );
+    let path = format!("{REST}/connectors/{WEB}/credentials");
+    let mut connection = Connection::open(daemon.address("api")).await;
+    for (path, status) in [
+        (path.as_str(), 200),
+        ("/account/prod/web/credentials", 403),
+        (path.as_str(), 200),
+    ] {
+        connection.send(request("GET", path, &[]).as_bytes()).await;
+        assert_eq!(connection.answer().await.unwrap().status, status, "{path}");
+    }
+    let accounts = get(&daemon, "/account").await;
+    assert_eq!(accounts.body.replace(' ', ""), r#"{"local":["demo"]}"#);
+    let events = daemon.daemon.vending.audit().events_after(0);
+    let told = format!("{events:?}");
+    assert!(
+        told.contains("an administrator") && told.contains(WEB),
+        "{told}"
+    );
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn connectors_requests_are_counted_by_what_they_were_for() {
+    let upstream = ScriptedSts::start(cloud).await;
+    let daemon = start(&upstream, RoleKind::AssumeRole);
+    for path in [
+        format!("{REST}/connectors"),
+        format!("{REST}/connectors/{WEB}/credentials"),
+        format!("{REST}/connectors/{WEB}/credentials"),
+        format!("{REST}/connectors/x/credentials"),
+        format!("{REST}/nothing"),
+        format!("{SERVLET}/{WEB}"),
+    ] {
+        get(&daemon, &path).await;
+    }
+    let page = daemon.daemon.metrics.encode().unwrap();
+    for (route, code, count) in [
+        ("list", 200, 1),
+        ("credentials", 200, 2),
+        ("credentials", 404, 1),
+        ("none", 404, 1),
+        ("signin", 302, 1),
+    ] {
+        let line = format!(
+            "rolecall_requests_total{{api=\"connectors\",route=\"{route}\",code=\"{code}\"}} {count}\n"
+        );
+        assert!(page.contains(&line), "{line}{page}");
+    }
+    daemon.end().await;
 }

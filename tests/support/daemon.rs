@@ -64,11 +64,28 @@ impl TestDaemon {
             Ok(config)
         });
         let config = load().unwrap_or_else(|error| panic!("{error}"));
-        Self::run(directory, config, Reloader::new(load, None), clock, passed)
+        let environment = Environment::of_process();
+        Self::run(
+            directory,
+            config,
+            Reloader::new(load, None),
+            clock,
+            passed,
+            environment,
+        )
     }
 
     /// Starts with a configuration that was made, which cannot be reloaded.
     pub(crate) fn start_with(directory: TempDir, config: Config) -> Self {
+        Self::start_among(directory, config, Environment::of_process())
+    }
+
+    /// The same with these variables in its environment, and no others.
+    pub(crate) fn start_among(
+        directory: TempDir,
+        config: Config,
+        environment: Environment,
+    ) -> Self {
         let again = config.clone();
         let load = Arc::new(move || Ok(again.clone()));
         let reloader = Reloader::new(load, None);
@@ -78,6 +95,7 @@ impl TestDaemon {
             reloader,
             Clock::System,
             Passed::default(),
+            environment,
         )
     }
 
@@ -87,12 +105,13 @@ impl TestDaemon {
         reloader: Reloader,
         clock: Clock,
         passed: Passed,
+        environment: Environment,
     ) -> Self {
         let metrics = Arc::new(Metrics::new(Counter::default()));
         let outside = Outside {
             clock,
             passed,
-            environment: Environment::of_process(),
+            environment,
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
             descriptors: 4096,
