@@ -207,10 +207,14 @@ fn rows(api: Api, operations: &[Described], seen: &[Seen]) -> Vec<Row> {
             });
         }
         for (name, what) in operation.query {
-            add(what, 200, &format!("`?{name}`"), &|seen| {
+            let success = if *method == "POST" { 201 } else { 200 };
+            add(what, success, &format!("`?{name}`"), &|seen| {
                 let (_, query) = seen.target.split_once('?').unwrap_or_default();
                 let mut given = query.split('&').filter_map(|pair| pair.split('=').next());
-                seen.status == 200 && asks(operation, seen) && given.any(|given| given == *name)
+                seen.status == success
+                    && seen.method == operation.method
+                    && asks(operation, seen)
+                    && given.any(|given| given == *name)
             });
         }
         if *method == "GET" {
