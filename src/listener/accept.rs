@@ -1,12 +1,11 @@
 //! The accept loop: never spins, never ends by an error, never lets one caller take all seats.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -17,22 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use super::activity::Watch;
 use super::connection::Service;
+use super::elsewhere::{Doubtful, Peers};
 use super::limits::{CallerSeats, Limits, Parking, Seat, Seats};
 use super::tls::Tls;
 use super::turns::Rounds;
 use super::{Bound, Socket};
-use crate::caller::{Caller, CallerKey, Desk, PerCaller, Reach};
+use crate::caller::{Caller, CallerKey, Desk, Reach};
 use crate::http::{Connection, Handler, Local};
 
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// So many connections wait at once for it to be told whether a container of this host made them:
-/// from addresses that containers have, and as many from others, which may be made up without end.
-const DOUBTFUL: usize = 128;
-
-/// And so many from each address, so that one container's loop leaves room for the others.
-const DOUBTFUL_OF_EACH: usize = 16;
 
 /// What a connection is told for which there is no room even to wait, or none in time.
 const NO_ROOM: &[u8] =
@@ -114,59 +107,6 @@ impl Shared {
 
 /// Other hosts have all the connections that are theirs.
 struct NoRoom;
-
-/// Places of connections of which it is asked whether a container made them.
-#[derive(Debug)]
-struct Doubtful {
-    containers: Arc<Semaphore>,
-    others: Arc<Semaphore>,
-    each: PerCaller<Semaphore, IpAddr>,
-}
-
-impl Default for Doubtful {
-    fn default() -> Self {
-        let places = || Arc::new(Semaphore::new(DOUBTFUL));
-        Self {
-            containers: places(),
-            others: places(),
-            each: PerCaller::default(),
-        }
-    }
-}
-
-impl Doubtful {
-    /// A place for a connection from this address.
-    fn place(&self, address: IpAddr, is_containers: bool) -> Option<[OwnedSemaphorePermit; 2]> {
-        let own = self.each.of(address, || Semaphore::new(DOUBTFUL_OF_EACH));
-        let all = if is_containers {
-            &self.containers
-        } else {
-            &self.others
-        };
-        let own = own.try_acquire_owned().ok()?;
-        Some([own, Arc::clone(all).try_acquire_owned().ok()?])
-    }
-}
-
-/// Who of other hosts is let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Peers {
-    /// Whoever connects.
-    Anyone,
-    /// Those of these networks: where there are none, nobody.
-    Networks(Vec<IpNet>),
-}
-
-impl Peers {
-    fn contain(&self, caller: &Caller) -> bool {
-        match self {
-            Self::Anyone => true,
-            Self::Networks(networks) => caller
-                .address()
-                .is_some_and(|address| networks.iter().any(|network| network.contains(&address))),
-        }
-    }
-}
 
 /// One socket with the handler of its requests.
 #[derive(Debug)]
@@ -525,179 +465,4 @@ const fn is_of_peer(errno: Errno) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use http_body_util::Full;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-    use crate::clock::Clock;
-    use crate::http::{Request, Response};
-    use crate::listener::limits::CallerLimits;
-
-    /// Notes for each connection whether it was known by then where its caller runs.
-    #[derive(Debug)]
-    struct Placed(tokio::sync::mpsc::UnboundedSender<bool>);
-
-    impl Handler for Placed {
-        type Visit = ();
-
-        fn visit(&self, connection: Connection) {
-            self.0.send(connection.caller.is_placed()).unwrap();
-        }
-
-        async fn handle(&self, (): &(), _: &Request) -> Response {
-            Response::new(Full::new(Bytes::new()))
-        }
-    }
-
-    /// Connects, asks, and reads the answer to its end.
-    async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
-        let get = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-        stream.write_all(get).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
-    #[test]
-    fn addresses_without_containers_take_no_place_of_those_with_one() {
-        let doubtful = Doubtful::default();
-        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
-        let mut taken = Vec::new();
-        for last in 0..200 {
-            taken.extend(doubtful.place(address(last), false));
-        }
-        assert_eq!(taken.len(), DOUBTFUL);
-        for last in 200..250 {
-            assert!(doubtful.place(address(last), false).is_none());
-            assert!(doubtful.place(address(last), true).is_some());
-        }
-        let own: Vec<_> = (0..=DOUBTFUL_OF_EACH)
-            .filter_map(|_| doubtful.place(address(250), true))
-            .collect();
-        assert_eq!(own.len(), DOUBTFUL_OF_EACH);
-    }
-
-    #[test]
-    fn peers_are_those_of_the_networks_that_are_named() {
-        let desk = Desk::open(Clock::System).unwrap();
-        let from = |address: &str| {
-            let accepted = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let local = accepted.local_addr().unwrap();
-            desk.identify_tcp(local, address.parse().unwrap(), accepted.as_fd())
-        };
-        let networks = ["203.0.113.0/24", "2001:db8::/32"].map(|text| text.parse().unwrap());
-        let peers = Peers::Networks(networks.into());
-        for (address, is_peer) in [
-            ("203.0.113.7:1", true),
-            ("[::ffff:203.0.113.7]:1", true),
-            ("[2001:db8::7]:1", true),
-            ("198.51.100.7:1", false),
-            ("[2001:db9::7]:1", false),
-        ] {
-            let caller = from(address);
-            assert_eq!(caller.reach(), Reach::Elsewhere, "{address}");
-            assert_eq!(peers.contain(&caller), is_peer, "{address}");
-            assert!(!Peers::Networks(Vec::new()).contain(&caller));
-        }
-        let key = |address: &str| from(address).key();
-        assert_ne!(key("203.0.113.7:1"), key("203.0.113.8:1"));
-        assert_ne!(key("203.0.113.7:1"), CallerKey::Nobody);
-        assert_eq!(key("203.0.113.7:1"), key("203.0.113.7:2"));
-        assert_eq!(key("[2001:db8::7]:1"), key("[2001:db8::8]:1"));
-        assert_ne!(key("[2001:db8::7]:1"), key("[2001:db8:0:1::7]:1"));
-    }
-
-    #[tokio::test]
-    async fn other_hosts_leave_connections_to_this_one() {
-        let each = CallerLimits {
-            connections: 100,
-            requests: 1,
-        };
-        let limits = Limits::new(8, each, 1024);
-        let desk = Arc::new(Desk::open(Clock::System).unwrap());
-        let shared = Shared::new(Arc::clone(&desk), limits, 1);
-        let near = desk.of_uid(0);
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let local = socket.local_addr().unwrap();
-        let mut taken = Vec::new();
-        for last in 1..=8 {
-            let peer = SocketAddr::from(([203, 0, 113, last], 1));
-            let far = desk.identify_tcp(local, peer, socket.as_fd());
-            taken.extend(shared.place_elsewhere(&far).ok().flatten());
-        }
-        assert_eq!(taken.len(), 4);
-        assert!(
-            shared
-                .place_elsewhere(&near)
-                .is_ok_and(|place| place.is_none())
-        );
-    }
-
-    #[tokio::test]
-    async fn nobody_has_a_seat_before_it_is_known_where_it_runs() {
-        let each = CallerLimits {
-            connections: 1,
-            requests: 1,
-        };
-        let limits = Limits::new(8, each, 1024);
-        let desk = Arc::new(Desk::open(Clock::System).unwrap());
-        let shared = Arc::new(Shared::new(desk, limits, 2));
-        let (placed, mut seen) = tokio::sync::mpsc::unbounded_channel();
-        let handler = Arc::new(Placed(placed));
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = tcp.local_addr().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("socket");
-        let unix = UnixListener::bind(&path).unwrap();
-        for socket in [Socket::Tcp(tcp), Socket::Unix(unix)] {
-            let listener = Listener {
-                name: Arc::from("test"),
-                bound: Bound {
-                    socket,
-                    address: "test".to_owned(),
-                    hop_limit: None,
-                    made: None,
-                },
-                peers: Peers::Networks(Vec::new()),
-                tls: None,
-                seats: shared.seats(Parking::PROGRAMS),
-                handler: Arc::clone(&handler),
-            };
-            tokio::spawn(listener.run(Arc::clone(&shared)));
-        }
-        let going_round = Arc::clone(&shared);
-        tokio::spawn(async move { going_round.go_round().await });
-        for _ in 0..2 {
-            let over_tcp = answer(TcpStream::connect(address).await.unwrap()).await;
-            let over_unix = answer(UnixStream::connect(&path).await.unwrap()).await;
-            for answer in [over_tcp, over_unix] {
-                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-                assert_eq!(seen.recv().await, Some(true));
-            }
-        }
-    }
-
-    async fn paused(errno: Errno) -> Duration {
-        let begun = tokio::time::Instant::now();
-        pause("test", &io::Error::from(errno)).await;
-        begun.elapsed()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_error_that_may_stay_does_not_spin() {
-        for errno in [
-            Errno::EMFILE,
-            Errno::ENFILE,
-            Errno::ENOMEM,
-            Errno::EINVAL,
-            Errno::EBADF,
-        ] {
-            assert!(paused(errno).await >= PAUSE, "{errno}");
-        }
-        for errno in [Errno::ECONNABORTED, Errno::EPERM, Errno::EINTR] {
-            assert_eq!(paused(errno).await, Duration::ZERO, "{errno}");
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ mod accept;
 mod activity;
 mod bind;
 mod connection;
+mod elsewhere;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod limits;
@@ -17,7 +18,8 @@ mod turns;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Listener, Peers, Shared};
+pub use accept::{Listener, Shared};
 pub use bind::{BindError, Bound, Kind, Passed, PassedSocket, Socket, bind};
+pub use elsewhere::Peers;
 pub use limits::{CallerLimits, Limits, Parking, Seats};
 pub use tls::{Tls, TlsError};
