@@ -49,9 +49,9 @@ class Answer:
 class Daemon:
     """The daemon with this configuration; used as a context. `port` is that of its first address over TCP."""
 
-    def __init__(self, directory, configuration):
+    def __init__(self, directory, configuration, environment=()):
         self._directory = Path(directory)
-        self._process = DaemonProcess(self._directory)
+        self._process = DaemonProcess(self._directory, environment)
         self._configuration = configuration
 
     def __enter__(self):

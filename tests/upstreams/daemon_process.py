@@ -22,8 +22,9 @@ class Broken(Exception):
 class DaemonProcess:
     """Started once or more in one directory; each start has a configuration and a log of its own."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, environment=()):
         self.directory = Path(directory)
+        self._environment = dict(environment)
         self.socket = self.directory / "admin.sock"
         self.log = None
         self._starts = 0
@@ -45,7 +46,7 @@ class DaemonProcess:
             # Should this process be killed, the daemon goes with it.
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig=KILL", _binary(), "serve", "--config", file],
-                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify)},
+                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify), **self._environment},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )
             self._await_ready(ready)
