@@ -146,7 +146,8 @@ class Httpie:
         done = subprocess.run(
             [
                 HTTPIE, "--ignore-stdin", "--check-status", "--pretty=none", "--body",
-                f"--session={self._directory}/session.json", f"--auth={self._user}:{PASSWORD}", method, f"http://127.0.0.1:{self._daemon.port}{REST}{path}", *items,
+                f"--session={self._directory}/session.json", f"--auth={self._user}:{PASSWORD}",
+                method, f"http://127.0.0.1:{self._daemon.port}{REST}{path}", *items,
             ],
             env={"PATH": os.environ["PATH"], "HOME": str(self._directory)}, capture_output=True, text=True, timeout=60,
             check=False,
