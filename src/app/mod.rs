@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 pub use offline::{Offline, OfflineError};
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
 pub use serve::{Fault, ServeError, raise_descriptors, serve};
-pub use state::StateError;
+pub use state::{StateError, seal_rings_again};
 pub use token_files::TokenFileError;
 pub use unit::{TellError, tell_containers};
 
@@ -27,7 +27,7 @@ use crate::api::container::AuthorizationTokens;
 use crate::api::imds::{Imds, Tokens};
 use crate::api::metrics::{Exposition, Readiness};
 use crate::api::{Deps, InForce, Mounted, Patience, Peoples, container};
-use crate::authority::Authority;
+use crate::authority::{Authority, Held};
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
 use crate::config::{self, Api, Bind, Config};
@@ -142,6 +142,7 @@ pub struct Daemon {
     /// Told when other objects of the store are decided by.
     adopted: Notify,
     prefetched: Mutex<Vec<Prefetch>>,
+    _held: Option<Held>,
 }
 
 /// Where a listener listens.
@@ -218,6 +219,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         plans: arc_swap::ArcSwap::new(Arc::clone(&plans)),
         deciding: Mutex::default(),
         adopted: Notify::new(),
+        _held: keyed.held,
         addresses,
         clock: clock.clone(),
         desk: Arc::clone(&desk),

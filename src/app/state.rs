@@ -1,11 +1,12 @@
 //! What survives a restart: the key rings in the state directory, and the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Fault;
 use crate::api::container::AuthorizationTokens;
 use crate::authority::{
-    Authority, KeyRing, KeyRingError, PrivateFileError, Seals, StateKey, StateKeyError,
+    Authority, Held, HoldError, KeyRing, KeyRingError, PrivateFileError, Seals, StateKey,
+    StateKeyError,
 };
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
@@ -25,6 +26,12 @@ pub enum StateError {
         /// What is wrong.
         source: KeyRingError,
     },
+    /// What is in the directory is being replaced.
+    #[error(
+        "the state directory {} is in use by `rolecall state`: start again when that has ended",
+        .0.display()
+    )]
+    Replaced(PathBuf),
     /// No key could be made.
     #[error("no keys could be made")]
     NoKeys(#[source] KeyRingError),
@@ -39,7 +46,7 @@ impl StateError {
                 source: KeyRingError::File(PrivateFileError::Exposed { .. }),
                 ..
             } => Fault::Permission,
-            Self::Ring { .. } | Self::NoKeys(_) => Fault::Other,
+            Self::Ring { .. } | Self::Replaced(_) | Self::NoKeys(_) => Fault::Other,
         }
     }
 }
@@ -51,6 +58,26 @@ pub(super) struct Keyed {
     pub(super) imds: Seals,
     pub(super) authorization: AuthorizationTokens,
     pub(super) store: Store,
+    /// Keeps `rolecall state` from replacing what is used. None where nothing is kept, or where that
+    /// cannot be replaced anyway.
+    pub(super) held: Option<Held>,
+}
+
+/// The rings of keys that the state directory holds beside the store's.
+const RINGS: [&str; 3] = ["authority", "imds-tokens", "authorization-tokens"];
+
+/// Seals all rings of keys with `new` from now on, in a directory that no daemon uses; how many.
+/// Interrupted, it is simply done again.
+pub fn seal_rings_again(
+    directory: &Path,
+    old: Option<&StateKey>,
+    new: &StateKey,
+) -> Result<usize, KeyRingError> {
+    let mut sealed = 0;
+    for name in RINGS {
+        sealed += usize::from(KeyRing::seal_again(directory, name, old, new)?);
+    }
+    Ok(sealed)
 }
 
 /// Opens the key rings. Where nobody named a directory and the usual one cannot be had, they live
@@ -67,6 +94,12 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Keyed, StateError> 
         return in_memory();
     };
     drop(key().map_err(StateError::Key)?);
+    let held = match Held::shared(directory) {
+        Ok(held) => Some(held),
+        Err(HoldError::Used) => return Err(StateError::Replaced(directory.clone())),
+        // Where that matters, the rings tell.
+        Err(HoldError::File(_)) => None,
+    };
     let usable = || key().ok().flatten();
     let opened = keyed(
         clock,
@@ -75,7 +108,7 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Keyed, StateError> 
         |name, with| KeyRing::open(directory, name, with),
     );
     match opened {
-        Ok(keyed) => Ok(keyed),
+        Ok(keyed) => Ok(Keyed { held, ..keyed }),
         Err(error) if config.origin == Origin::Embedded => {
             tracing::warn!(directory = %directory.display(), %error, "the state directory cannot be used");
             in_memory()
@@ -93,12 +126,14 @@ fn keyed(
     key: impl Fn() -> Option<StateKey>,
     ring: impl Fn(&str, Option<&StateKey>) -> Result<KeyRing, KeyRingError>,
 ) -> Result<Keyed, KeyRingError> {
+    let [authority, imds, authorization] = RINGS;
     let seals = |name: &str| Seals::new(ring(name, key().as_ref())?, key());
-    let authority = ring("authority", key().as_ref())?;
+    let authority = ring(authority, key().as_ref())?;
     Ok(Keyed {
         authority: Authority::new(authority, key(), clock.clone())?,
-        imds: seals("imds-tokens")?,
-        authorization: AuthorizationTokens::new(seals("authorization-tokens")?),
+        imds: seals(imds)?,
+        authorization: AuthorizationTokens::new(seals(authorization)?),
         store,
+        held: None,
     })
 }

@@ -6,6 +6,7 @@
 
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod holding;
 mod issuer;
 mod keys;
 mod private_file;
@@ -15,6 +16,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use holding::{Held, HoldError};
 pub use issuer::{Authority, IssueError, IssueRequest, Issued};
 pub use keys::{Kept, KeyRing, KeyRingError, StateKey, StateKeyError};
 pub use private_file::{PrivateFileError, check_directory};

@@ -126,7 +126,10 @@ fn check_owner(path: &Path, owner: u32) -> Result<(), PrivateFileError> {
     ))
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivateFileError {
+pub(super) fn io_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> PrivateFileError {
     let path = path.to_owned();
     move |source| PrivateFileError::Io {
         action,

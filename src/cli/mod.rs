@@ -30,6 +30,7 @@ mod runtime;
 mod schema;
 mod serve;
 mod shared_files;
+mod state;
 mod status;
 
 use std::path::PathBuf;
@@ -92,6 +93,7 @@ enum Command {
     Doctor(doctor::Options),
     Healthcheck(healthcheck::Options),
     Import(import::Options),
+    State(state::Options),
     Runtime(runtime::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -146,6 +148,7 @@ impl Cli {
             Command::Doctor(options) => options.run(socket),
             Command::Healthcheck(options) => options.run(socket),
             Command::Import(options) => options.run(),
+            Command::State(options) => options.run(),
             Command::Runtime(options) => options.run(socket),
             Command::Completions(options) => options.run(Self::command()),
             Command::Man(options) => options.run(Self::command()),

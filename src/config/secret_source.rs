@@ -43,6 +43,8 @@ pub(super) enum NoSource {
 /// A secret could not be had.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
+    #[error("{0}; {forms}", forms = SecretSource::FORMS)]
+    NoSource(NoSource),
     #[error("there are no systemd credentials here: $CREDENTIALS_DIRECTORY is not set")]
     NoCredentials,
     #[error("cannot read {0}")]
@@ -148,7 +150,7 @@ pub struct SecretPlace {
     surroundings: Surroundings,
 }
 
-/// A secret cannot be read any more.
+/// A secret cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SecretError(#[from] Unreadable);
@@ -159,6 +161,12 @@ impl SecretPlace {
             source,
             surroundings,
         }
+    }
+
+    /// The place that a text names as the configuration does.
+    pub fn parse(text: &str, surroundings: Surroundings) -> Result<Self, SecretError> {
+        let source = SecretSource::parse(text).map_err(Unreadable::NoSource)?;
+        Ok(Self::new(source, surroundings))
     }
 
     /// Reads it now.
@@ -199,7 +207,7 @@ impl Unreadable {
         match self {
             Self::NoCredentials | Self::NoVariable(_) => true,
             Self::Io(_, error) => error.kind() == io::ErrorKind::PermissionDenied,
-            Self::Refused(..) | Self::Empty | Self::NoText => false,
+            Self::NoSource(_) | Self::Refused(..) | Self::Empty | Self::NoText => false,
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct DeclaredAccount {
     pub access_key_id: Option<AccessKeyId>,
     /// Its partition.
     pub partition: Partition,
+    /// Whether its sessions are made here, by no cloud.
+    pub is_local: bool,
 }
 
 impl Declared {
@@ -157,6 +159,7 @@ impl Declared {
             alias: alias.clone(),
             access_key_id,
             partition: account.partition.clone(),
+            is_local: matches!(account.base, BaseCredentials::Local),
         };
         self.accounts.insert(id, Arc::new(shown));
     }

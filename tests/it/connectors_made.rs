@@ -160,6 +160,25 @@ async fn connectors_are_made_shown_replaced_and_deleted() {
 }
 
 #[tokio::test]
+async fn connectors_of_no_cloud_are_not_made() {
+    let daemon = start();
+    for kind in ["ASSUME_ROLE", "SESSION_TOKEN"] {
+        let mut body = connector("Team A", LOCAL);
+        body["type"] = kind.into();
+        if kind == "SESSION_TOKEN" {
+            body["roleArn"] = "".into();
+        }
+        let answer = send(&daemon, "POST", "/connectors", &[JSON], &body.to_string()).await;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        assert_eq!(
+            answer.json()["errors"],
+            json!({"accountId": "is the account of sessions that are made here: connectors need a cloud's"})
+        );
+    }
+    daemon.end().await;
+}
+
+#[tokio::test]
 async fn connectors_names_are_taken_once() {
     let daemon = start();
     let account_id = make_account(&daemon, "Development").await;

@@ -39,6 +39,7 @@ mod reload;
 mod runtime;
 mod sandbox;
 mod seats;
+mod state;
 mod stored;
 mod upstream;
 mod upstream_base;

@@ -39,6 +39,8 @@ pub(super) struct Named {
     pub(super) partition: Partition,
     /// Whether its base credentials are known to be a long-term key.
     pub(super) has_key: bool,
+    /// Whether its sessions are made here: there is no cloud that a connector could ask.
+    pub(super) is_local: bool,
 }
 
 /// The members of a JSON object, in order, and whether one is there twice. It may hold secrets, and
@@ -258,6 +260,10 @@ pub(super) fn connector(
         let found = id(text).and_then(|id| named(&id));
         found.ok_or("is the id of no account")
     });
+    if account.as_ref().is_some_and(|account| account.is_local) {
+        let why = "is the account of sessions that are made here: connectors need a cloud's";
+        fields.wrong("accountId", why);
+    }
     let expected = fields.text("partition");
     let expected = fields.parsed("partition", expected, partition);
     if let (Some(expected), Some(account)) = (&expected, &account)

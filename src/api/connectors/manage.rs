@@ -167,6 +167,7 @@ fn named(call: &Call<'_>, objects: &Objects, id: &Uuid) -> Option<Named> {
             alias: account.alias.clone(),
             partition: account.draft.partition.clone(),
             has_key: true,
+            is_local: false,
         });
     }
     let policy = call.deps.vending.policy();
@@ -175,6 +176,7 @@ fn named(call: &Call<'_>, objects: &Objects, id: &Uuid) -> Option<Named> {
         alias: account.alias.clone(),
         partition: account.partition.clone(),
         has_key: account.access_key_id.is_some(),
+        is_local: account.is_local,
     })
 }
 

@@ -73,7 +73,9 @@ fn checked(
     if !from.exists() {
         return Err(Cause::Missing);
     }
-    let backup = copy(&connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?, coming)?;
+    let kept = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    complete(&kept, from)?;
+    let backup = copy(&kept, coming)?;
     let mut connection = connect(coming, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let keys = schema::bring_up(&mut connection, |transaction, is_new| {
         Keys::open(transaction, is_new, directory, key)
@@ -81,6 +83,16 @@ fn checked(
     rows::read(&connection, &keys)?;
     alone(&connection)?;
     Ok(backup)
+}
+
+/// Whether no end of the file is missing: what is missing would be read as zeros.
+fn complete(connection: &Connection, file: &Path) -> Result<(), Cause> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+    let long = u64::from(number("page_count")?).saturating_mul(number("page_size")?.into());
+    if fs::metadata(file)?.len() < long {
+        return Err(Cause::Damaged(Arc::from("its end is missing")));
+    }
+    Ok(())
 }
 
 /// A copy in a file of its own, checked.

@@ -21,6 +21,7 @@ fn named(id: &Uuid) -> Option<Named> {
         alias: AccountAlias::new("prod").unwrap(),
         partition: Partition::new("aws").unwrap(),
         has_key: false,
+        is_local: false,
     })
 }
 
