@@ -41,6 +41,7 @@ mod sandbox;
 mod seats;
 mod state;
 mod stored;
+mod survival;
 mod upstream;
 mod upstream_base;
 mod upstream_exchange;

@@ -42,10 +42,12 @@ impl Scene {
 
     /// Says which key is the state's: the file of this name.
     fn configure(&self, key: Option<&str>) {
-        let mut text = format!("{LISTENER}[state]\ndirectory = {:?}\n", self.state());
-        if let Some(key) = key {
-            text.push_str(&format!("key = \"file:{}\"\n", self.path(key).display()));
-        }
+        let key = key.map(|key| format!("key = \"file:{}\"\n", self.path(key).display()));
+        let text = format!(
+            "{LISTENER}[state]\ndirectory = {:?}\n{}",
+            self.state(),
+            key.unwrap_or_default()
+        );
         fs::write(self.path("rolecall.toml"), text).unwrap();
     }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 
 pub use copies::{Backup, backup, restore};
 pub use sealing::{Rotated, rotate_key};
@@ -119,8 +119,11 @@ fn immediate<T>(
 impl From<rusqlite::Error> for Cause {
     fn from(error: rusqlite::Error) -> Self {
         let told = || Arc::from(error.to_string());
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            // The memory that who uses the log of writes share is a file, which cannot grow.
+            Some(_) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             // Without a code it is a row that is not of the form that it was written in.

@@ -1,5 +1,7 @@
 //! The file: what survives, what is refused, and that nothing of a refused one is changed.
 
+mod places;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
