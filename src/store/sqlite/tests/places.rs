@@ -59,15 +59,15 @@ fn a_file_system_that_is_full_is_told_and_what_was_kept_stays() {
     assert_eq!(secrets(directory.path(), None).unwrap(), [SECRET]);
     let copy = directory.path().join("copy");
     let ballast = directory.path().join("ballast");
-    fs::write(&ballast, [0; 256 << 10]).unwrap_err();
+    fs::write(&ballast, vec![0; 256 << 10]).unwrap_err();
     let told = cause(backup(directory.path(), &copy).unwrap_err());
     assert_eq!(told, Cause::Full);
     assert!(!copy.exists(), "no half copy is left");
     fs::remove_file(&ballast).unwrap();
     small_again(&directory);
-    let mut store = Sqlite::open(directory.path(), None).unwrap();
-    store.write(&many).unwrap();
-    assert_eq!(store.read().unwrap().accounts.len(), 1001);
+    let mut roomy = Sqlite::open(directory.path(), None).unwrap();
+    roomy.write(&many).unwrap();
+    assert_eq!(roomy.read().unwrap().accounts.len(), 1001);
 }
 
 #[test]
