@@ -70,6 +70,10 @@ class Daemon:
         """Whether the log says this, or comes to say it."""
         return self._process.await_record(lambda record: words in json.dumps(record)) is not None
 
+    def audit(self, event):
+        """The events of this kind in the audit trail."""
+        return self._process.audit(event)
+
     def get(self, path, user=None, password=None, headers=()):
         return get(("127.0.0.1", self.port), path, user, password, headers)
 
@@ -96,14 +100,18 @@ def get(address, path, user=None, password=None, headers=()):
     with contextlib.closing(connection):
         connection.putrequest("GET", path)
         if user is not None:
-            proof = base64.b64encode(f"{user}:{password}".encode()).decode()
-            connection.putheader("Authorization", f"Basic {proof}")
+            connection.putheader("Authorization", basic(user, password))
         for name, value in dict(headers).items():
             connection.putheader(name, value)
         connection.endheaders()
         answered = connection.getresponse()
         headers_of = {name.lower(): value for name, value in answered.headers.items()}
         return Answer(answered.status, headers_of, answered.read())
+
+
+def basic(user, password):
+    """The header that shows a password."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class Server:
