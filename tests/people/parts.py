@@ -74,6 +74,10 @@ class Daemon:
         """The events of this kind in the audit trail."""
         return self._process.audit(event)
 
+    def await_audit(self, event, wanted):
+        """The first event of this kind that fulfils `wanted`; None if none comes."""
+        return self._process.await_audit(event, wanted)
+
     def get(self, path, user=None, password=None, headers=()):
         return get(("127.0.0.1", self.port), path, user, password, headers)
 

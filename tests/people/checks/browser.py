@@ -58,9 +58,10 @@ POST = """
 const POST = (target, encoding, window) => {
   const form = document.createElement("form");
   Object.assign(form, {action: target.make, method: "post", enctype: encoding, target: window});
-  // As text/plain the field's name and value make one JSON object.
+  // As text/plain the field's name and value make one JSON object, with the sign between them in a name.
+  const {name, ...rest} = JSON.parse(target.account);
   form.append(Object.assign(document.createElement("input"), {
-    name: target.account.slice(0, -1) + ',"x":"', value: '"}',
+    name: JSON.stringify(rest).slice(0, -1) + ',"name":"', value: name + '"}',
   }));
   document.body.append(form);
   form.submit();
@@ -236,16 +237,17 @@ def attack(directory, host, carried):
             assert any(proof in one.proofs and one.method == "POST" for one in passed), f"no {proof} was sent\n{told}"
             assert any(proof in one.proofs and one.method == "GET" for one in passed), f"no {proof} was sent\n{told}"
         assert state(daemon) == before, "something was changed"
-        assert not daemon.audit("hand-out"), daemon.audit("hand-out")
         assert not sts.calls and not signin.requests, "AWS was asked"
         assert not [one for one in passed if one.status < 400 or one.allows], told
         assert set(read) <= {""}, read
 
         # The same browser may, on a page that is the daemon's own: what it keeps is good.
         browser.open(f"{origin}/status")
-        own = fetched(browser, target["read"][2])
+        own = fetched(browser, "/account/local/web/credentials")
         assert own[0] == 200, own
-        assert daemon.audit("hand-out"), "hand-outs are not audited"
+        # The trail is in order: what was handed out before stands there by now.
+        assert daemon.await_audit("hand-out", lambda event: event["role"] == "local/web"), "hand-outs are not audited"
+        assert [event["role"] for event in daemon.audit("hand-out")] == ["local/web"], daemon.audit("hand-out")
         make(browser, "own")
         assert names(state(daemon)) == sorted([*names(before), "own"])
 
