@@ -111,6 +111,22 @@ fn mounts_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn behind_a_proxy_nobody_is_the_user_that_it_runs_as() {
+    let proxy = API.replace("'127.0.0.1:8169'", "'unix:/run/api.sock'");
+    let people = "[people]\nproxy-header = { listener = 'api', uid = 33 }\n";
+    let with = |keys: &str| format!("{proxy}[[listener.mount]]\nprefix = '/a'\n{keys}\n{people}");
+    let said = "the user that it runs as";
+    for keys in [
+        "authenticate = ['proxy-header', 'peer']",
+        "apis = 'accounts'\nmachine = true",
+        "apis = 'accounts'\nmachine = true\nauthenticate = 'peer'",
+    ] {
+        assert!(refused(&with(keys)).contains(said), "{keys}");
+    }
+    load(&with("authenticate = ['proxy-header', 'token']"));
+}
+
+#[test]
 fn no_mount_hides_another() {
     let outer = |keys: &str| format!("{API}[[listener.mount]]\nprefix = '/a'\n{keys}\n");
     let inner = |prefix: &str| format!("[[listener.mount]]\nprefix = '{prefix}'\n");

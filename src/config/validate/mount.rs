@@ -193,11 +193,14 @@ fn ways(
 ) -> Option<Vec<Way>> {
     let problems = table.problems();
     if table.own("authenticate").is_none() {
-        return Some(if machine {
-            vec![Way::Peer]
-        } else {
-            people.ways_on(&listener.name)
-        });
+        if !machine {
+            return Some(people.ways_on(&listener.name));
+        }
+        if let Err((message, hint)) = check_way(Way::Peer, listener, people, machine) {
+            problems.error(&table.place("machine"), message).hint(hint);
+            return None;
+        }
+        return Some(vec![Way::Peer]);
     }
     if table.is_empty_list("authenticate") {
         let message = "nobody could prove a name here: `authenticate` names none";
@@ -250,7 +253,14 @@ fn check_way(
         ));
     }
     let proxy = people.proxy_header.as_ref();
+    let of_proxy = proxy.is_some_and(|proxy| proxy.listener == listener.name);
     let (is_there, message, hint) = match way {
+        // Proxies need not say that they pass a request on, and nobody may have signed in to it.
+        Way::Peer => (
+            !of_proxy,
+            "whoever asks the proxy for anything would be the user that it runs as",
+            "serve programs of this host on a listener of their own",
+        ),
         Way::Basic => (
             people.users_file.is_some(),
             "there are no passwords to hold `basic` against",
@@ -272,11 +282,11 @@ fn check_way(
             "name it by `people.oidc`",
         ),
         Way::ProxyHeader => (
-            proxy.is_some_and(|proxy| proxy.listener == listener.name),
+            of_proxy,
             "no proxy is trusted on this listener",
             "name the header and this listener by `people.proxy-header`",
         ),
-        Way::Peer | Way::Token | Way::Supposed => return Ok(()),
+        Way::Token | Way::Supposed => return Ok(()),
     };
     if is_there {
         Ok(())
