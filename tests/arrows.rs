@@ -34,7 +34,10 @@ mod tests {
                 "transport",
             ],
         ),
-        ("people", &["config", "grants", "store", "transport"]),
+        (
+            "people",
+            &["caller", "config", "grants", "store", "transport"],
+        ),
         ("providers", &["grants", "config", "transport"]),
         ("telemetry", &["config", "sessions", "grants", "providers"]),
         (

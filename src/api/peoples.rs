@@ -150,7 +150,9 @@ impl Peoples {
         let connected = &guest.connection.caller;
         deps.vending.identify(connected).await;
         let encrypted = guest.connection.encrypted.as_ref();
+        let counted = connected.key();
         let asking = Asking {
+            counted: &counted,
             uid: uid_on_host(&connected.facts()),
             over_unix: guest.connection.local == Local::Unix,
             subject: encrypted.and_then(|encrypted| encrypted.subject.as_deref()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method};
 
+use crate::caller::CallerKey;
 use crate::grants::Person;
 
 /// What a request is known by before it has proved anything.
@@ -14,6 +15,8 @@ use crate::grants::Person;
 pub struct Asking<'a> {
     /// The uid of its process, where the kernel tells it.
     pub uid: Option<u32>,
+    /// As whom its connections are counted.
+    pub counted: &'a CallerKey,
     /// Whether it came over a unix socket.
     pub over_unix: bool,
     /// The subject of the certificate that its peer showed, as RFC 4514 writes it.

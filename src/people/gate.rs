@@ -256,7 +256,7 @@ impl Gate {
     fn peer(&self, asking: &Asking<'_>) -> Option<Peer> {
         let proxy = self.proxy.as_ref();
         let is_proxy = proxy.is_some_and(|proxy| proxy.is_trusted(asking));
-        (!is_proxy).then(|| Peer::of(asking.uid, asking.address))
+        (!is_proxy).then(|| Peer::of(asking.counted, asking.address))
     }
 
     async fn by_identity(&self, token: &str) -> Result<Admitted, Unproven> {

@@ -67,6 +67,7 @@ mod tests {
     use hyper::{HeaderMap, Method};
 
     use super::*;
+    use crate::caller::CallerKey;
 
     fn proxy() -> Proxy {
         Proxy::new(config::ProxyHeader {
@@ -88,6 +89,7 @@ mod tests {
     const fn unix(uid: Option<u32>, headers: &HeaderMap) -> Asking<'_> {
         Asking {
             uid,
+            counted: &CallerKey::Nobody,
             over_unix: true,
             subject: None,
             address: None,

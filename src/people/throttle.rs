@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::caller::CallerKey;
 use crate::clock::{BootTime, Clock};
 
 /// Failures of one name at once, and the time in which one of them is forgiven.
@@ -27,34 +28,24 @@ const OPEN_OF_PEER: usize = 16;
 const REMEMBERED: usize = 20_000;
 
 /// Who is at the other end, as far as guesses are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// As callers are counted: with the subordinate uids that a user has, or the addresses of a
+/// network, nobody is many.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Peer {
-    /// A user of this host.
-    User(u32),
-    /// An address; of IPv6 the network, of which one has all.
-    Address(u64),
-    /// Nobody in particular.
-    Unknown,
+    /// A caller that is told from others.
+    Caller(CallerKey),
+    /// Somebody on this host who is not, at this address.
+    Address(IpAddr),
 }
 
 impl Peer {
-    pub(super) fn of(uid: Option<u32>, address: Option<IpAddr>) -> Self {
-        match (uid, address.map(|address| address.to_canonical())) {
-            (Some(uid), _) => Self::User(uid),
-            (None, Some(IpAddr::V4(address))) => Self::Address(u64::from(address.to_bits())),
-            (None, Some(IpAddr::V6(address))) => {
-                let [network, ..] = halves(address.to_bits());
-                Self::Address(network)
-            }
-            (None, None) => Self::Unknown,
+    pub(super) fn of(caller: &CallerKey, address: Option<IpAddr>) -> Self {
+        match (caller, address) {
+            (CallerKey::Nobody, Some(address)) => Self::Address(address),
+            (key, _) => Self::Caller(key.clone()),
         }
     }
-}
-
-/// The network of an address of IPv6, and what is in it.
-fn halves(address: u128) -> [u64; 2] {
-    [address >> 64, address & u128::from(u64::MAX)]
-        .map(|half| u64::try_from(half).unwrap_or_default())
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,18 +111,20 @@ impl Throttle {
     ) -> Result<Attempt, Duration> {
         let now = self.clock.boot();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = peer.is_some_and(|peer| counts.known.contains(&(Arc::clone(name), peer)));
+        let is_known = peer
+            .clone()
+            .is_some_and(|peer| counts.known.contains(&(Arc::clone(name), peer)));
         let by_name = if is_known {
             Duration::ZERO
         } else {
             OF_NAME.wait(counts.names.get(name), now)
         };
-        let of_peer = peer.and_then(|peer| counts.peers.get(&peer));
+        let of_peer = peer.as_ref().and_then(|peer| counts.peers.get(peer));
         let wait = by_name.max(OF_PEER.wait(of_peer, now));
         if wait > Duration::ZERO {
             return Err(wait);
         }
-        if let Some(peer) = peer {
+        if let Some(peer) = peer.clone() {
             let open = counts.open.entry(peer).or_default();
             if *open >= OPEN_OF_PEER {
                 return Err(Duration::from_secs(1));
@@ -151,7 +144,7 @@ impl Attempt {
     /// It was right.
     pub(super) fn succeeded(self) {
         let mut counts = self.counts();
-        if let Some(peer) = self.peer {
+        if let Some(peer) = self.peer.clone() {
             if counts.known.len() >= REMEMBERED {
                 counts.known.clear();
             }
@@ -165,9 +158,9 @@ impl Attempt {
         let mut counts = self.counts();
         let of_name = OF_NAME.failed(counts.names.get(&self.name), now);
         remember(&mut counts.names, Arc::clone(&self.name), of_name, now);
-        if let Some(peer) = self.peer {
+        if let Some(peer) = self.peer.clone() {
             let of_peer = OF_PEER.failed(counts.peers.get(&peer), now);
-            remember(&mut counts.peers, peer, of_peer, now);
+            remember(&mut counts.peers, peer.clone(), of_peer, now);
             counts.known.remove(&(Arc::clone(&self.name), peer));
         }
     }
@@ -180,14 +173,14 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let Some(peer) = self.peer else {
+        let Some(peer) = &self.peer else {
             return;
         };
         let mut counts = self.counts();
-        if let Some(open) = counts.open.get_mut(&peer) {
+        if let Some(open) = counts.open.get_mut(peer) {
             *open = open.saturating_sub(1);
             if *open == 0 {
-                counts.open.remove(&peer);
+                counts.open.remove(peer);
             }
         }
     }
@@ -210,14 +203,14 @@ mod tests {
 
     use super::*;
 
-    const HERE: Option<Peer> = Some(Peer::User(1));
+    const HERE: Option<Peer> = Some(user(1));
 
     fn throttle() -> Arc<Throttle> {
         Throttle::new(Clock::simulated(SystemTime::UNIX_EPOCH))
     }
 
     const fn user(number: u32) -> Peer {
-        Peer::User(number)
+        Peer::Caller(CallerKey::Uid(number))
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,12 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_network_is_one_peer() {
-        let of = |address: &str| Peer::of(None, Some(address.parse().unwrap()));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::2:3"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
-        assert_eq!(Peer::of(Some(7), None), Peer::User(7));
+    fn who_is_not_told_from_others_is_known_by_the_address() {
+        let of = |key: &CallerKey, address: &str| Peer::of(key, address.parse().ok());
+        assert_eq!(of(&CallerKey::Uid(7), "192.0.2.1"), user(7));
+        let nobody = |address| of(&CallerKey::Nobody, address);
+        assert_ne!(nobody("192.0.2.1"), nobody("192.0.2.2"));
+        assert_eq!(nobody("none"), Peer::Caller(CallerKey::Nobody));
     }
 }

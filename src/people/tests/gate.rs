@@ -13,6 +13,7 @@ use hyper::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
 use tempfile::TempDir;
 
+use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::{self, Administrator, Api, Mount, ProxyHeader};
 use crate::grants::{Person, Way};
@@ -167,6 +168,7 @@ impl Scene {
 fn asking(headers: &HeaderMap) -> Asking<'_> {
     Asking {
         uid: Some(1000),
+        counted: &CallerKey::Uid(1000),
         over_unix: false,
         subject: None,
         address: None,
@@ -407,6 +409,7 @@ async fn who_guesses_is_slowed_and_who_is_known_is_not() {
         let guess = basic("ann", &format!("guess {guess}"));
         let guesser = Asking {
             uid: Some(666),
+            counted: &CallerKey::Uid(666),
             ..asking(&guess)
         };
         last = scene.gate.prove(&mount(&[Way::Basic]), guesser).await.err();
@@ -419,6 +422,7 @@ async fn who_guesses_is_slowed_and_who_is_known_is_not() {
     let elsewhere = basic("ann", "ann's ");
     let throttled = Asking {
         uid: Some(667),
+        counted: &CallerKey::Uid(667),
         ..asking(&elsewhere)
     };
     let throttled = scene.gate.prove(&mount(&[Way::Basic]), throttled).await;
@@ -428,6 +432,22 @@ async fn who_guesses_is_slowed_and_who_is_known_is_not() {
     tokio::time::advance(Duration::from_secs(61)).await;
     tokio::time::resume();
     scene.person(&[Way::Basic], &right).await;
+}
+
+#[tokio::test]
+async fn a_users_subordinate_uids_guess_as_that_user() {
+    let scene = Scene::new();
+    let mut last = None;
+    for guess in 0..40 {
+        let shown = basic(&format!("user{guess}"), "a guess");
+        let guesser = Asking {
+            uid: Some(100_000 + guess),
+            counted: &CallerKey::Uid(666),
+            ..asking(&shown)
+        };
+        last = scene.gate.prove(&mount(&[Way::Basic]), guesser).await.err();
+    }
+    assert!(matches!(last, Some(Unproven::Throttled(_))), "{last:?}");
 }
 
 #[tokio::test]
