@@ -186,7 +186,8 @@ impl Gate {
         password: &SecretString,
         whole: &[u8],
     ) -> Result<Admitted, Unproven> {
-        let mark = self.marker.mark_for(&mount.authenticate, whole);
+        let ways = &mount.authenticate;
+        let mark = self.marker.mark_for(ways, asking.uid, whole);
         let mark = mark.ok_or(Unproven::NotReady)?;
         let proved = if let Some(remembered) = self.proved.remembered(&mark) {
             remembered?
@@ -197,7 +198,7 @@ impl Gate {
             let told = self.proved.get(mark, PATIENCE, look).await;
             told.unwrap_or(Err(NotMember::NotReady))?
         };
-        let shown = self.logins.shown(asking.headers);
+        let shown = self.logins.shown(asking.uid, asking.headers);
         if let Some(shown) = shown.filter(|shown| shown.standing == proved.standing) {
             return Ok(Admitted {
                 session: Some(shown.public),
@@ -206,7 +207,7 @@ impl Gate {
         }
         let ticket = proved
             .ticket
-            .get_or_init(|| self.logins.open(&proved.standing));
+            .get_or_init(|| self.logins.open(asking.uid, &proved.standing));
         Ok(Admitted {
             who: Proven::Person(Arc::clone(&proved.person)),
             cookie: ticket
@@ -263,7 +264,7 @@ impl Gate {
         let oidc = self.oidc.as_ref().ok_or(Unproven::Wrong)?;
         // The token's own end counts, so it is looked at each time; it is remembered there.
         let member: Member = oidc.verify(token).await?;
-        let mark = self.marker.mark_for(&[Way::Oidc], token.as_bytes());
+        let mark = self.marker.mark_for(&[Way::Oidc], None, token.as_bytes());
         let mark = mark.ok_or(Unproven::NotReady)?;
         let roster = Arc::clone(&self.roster);
         let look = async move {
@@ -301,7 +302,7 @@ impl Gate {
         mount: &Mount,
         asking: &Asking<'_>,
     ) -> Result<Option<Admitted>, Unproven> {
-        let shown = self.logins.shown(asking.headers);
+        let shown = self.logins.shown(asking.uid, asking.headers);
         let shown = shown.filter(|shown| mount.authenticate.contains(&shown.standing.way));
         let Some(shown) = shown else {
             return Ok(None);

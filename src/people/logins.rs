@@ -2,6 +2,9 @@
 //!
 //! `JSESSIONID` is what Atlassian's clients keep. It ends after half an hour without use, after a
 //! working day at the latest, and with what it stands on.
+//!
+//! Browsers send a host's cookies to whatever listens there, on any port: what another user of this
+//! host collects so proves nothing in that user's hands.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,6 +27,8 @@ const IDLE: Duration = Duration::from_mins(30);
 const LONGEST: Duration = Duration::from_hours(8);
 /// How many there are at once.
 const MOST: usize = 10_000;
+/// How many somebody has at once: who proves a name over and over ends nobody else's.
+const MOST_OF_ONE: usize = 64;
 /// How many cookies of one request are looked at.
 const LOOKED_AT: usize = 16;
 
@@ -37,6 +42,8 @@ pub(super) struct Logins {
 
 #[derive(Debug)]
 struct Login {
+    /// The user of this host who got it, where the kernel told one.
+    uid: Option<u32>,
     standing: Standing,
     public: Arc<str>,
     begun: BootTime,
@@ -85,8 +92,9 @@ impl Logins {
         }
     }
 
-    /// Makes a cookie for somebody of this standing; none without randomness.
-    pub(super) fn open(&self, standing: &Standing) -> Option<Ticket> {
+    /// Makes a cookie for somebody of this standing, who is this user of the host where the kernel
+    /// tells; none without randomness.
+    pub(super) fn open(&self, uid: Option<u32>, standing: &Standing) -> Option<Ticket> {
         // In hex, as Tomcat writes it.
         let value = format!("{:032X}", u128::from_ne_bytes(random().ok()?));
         let public = format!("{:08x}", u32::from_ne_bytes(random().ok()?));
@@ -97,13 +105,14 @@ impl Logins {
         if open.len() >= MOST {
             open.retain(|_, login| login.is_open(now));
         }
-        if open.len() >= MOST {
-            let longest_unused = open.iter().min_by_key(|(_, login)| login.seen);
-            if let Some(longest_unused) = longest_unused.map(|(unused, _)| *unused) {
-                open.remove(&longest_unused);
-            }
+        let own = open.values().filter(|login| login.standing == *standing);
+        if own.count() >= MOST_OF_ONE {
+            end_longest_unused(&mut open, |login| login.standing == *standing);
+        } else if open.len() >= MOST {
+            end_longest_unused(&mut open, |_| true);
         }
         let login = Login {
+            uid,
             standing: standing.clone(),
             public: Arc::clone(&public),
             begun: now,
@@ -116,22 +125,27 @@ impl Logins {
         })
     }
 
-    /// What a request's cookies stand for, where one of them does.
-    pub(super) fn shown(&self, headers: &HeaderMap) -> Option<Shown> {
+    /// What the cookies of this user's request stand for, where one of them does.
+    pub(super) fn shown(&self, uid: Option<u32>, headers: &HeaderMap) -> Option<Shown> {
         let cookies = headers.get_all(COOKIE).iter();
         let pairs = cookies.filter_map(|header| header.to_str().ok());
         let pairs = pairs.flat_map(|header| header.split(';'));
         let values = pairs.filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='));
-        values.take(LOOKED_AT).find_map(|value| self.find(value))
+        values
+            .take(LOOKED_AT)
+            .find_map(|value| self.find(uid, value))
     }
 
-    fn find(&self, value: &str) -> Option<Shown> {
+    fn find(&self, uid: Option<u32>, value: &str) -> Option<Shown> {
         let mark = self.marker.mark(value.trim_matches('"'))?;
         let now = self.clock.boot();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let login = open.get_mut(&mark)?;
         if !login.is_open(now) {
             open.remove(&mark);
+            return None;
+        }
+        if login.uid.is_some() && login.uid != uid {
             return None;
         }
         login.seen = now;
@@ -146,6 +160,14 @@ impl Logins {
     pub(super) fn end(&self, shown: &Shown) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.remove(&shown.mark);
+    }
+}
+
+fn end_longest_unused(open: &mut HashMap<Mark, Login>, of: impl Fn(&Login) -> bool) {
+    let some = open.iter().filter(|(_, login)| of(login));
+    let longest_unused = some.min_by_key(|(_, login)| login.seen);
+    if let Some(longest_unused) = longest_unused.map(|(unused, _)| *unused) {
+        open.remove(&longest_unused);
     }
 }
 
@@ -190,8 +212,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cookie_stands_for_who_got_it() {
         let logins = logins();
-        let ticket = logins.open(&standing("ann")).unwrap();
-        let shown = logins.shown(&sent(&ticket)).unwrap();
+        let ticket = logins.open(None, &standing("ann")).unwrap();
+        let shown = logins.shown(None, &sent(&ticket)).unwrap();
         assert_eq!(
             (shown.standing.clone(), &shown.public),
             (standing("ann"), &ticket.public)
@@ -203,16 +225,16 @@ mod tests {
             "xJSESSIONID=1",
             "JSESSIONID",
         ] {
-            assert!(logins.shown(&cookies(other)).is_none(), "{other}");
+            assert!(logins.shown(None, &cookies(other)).is_none(), "{other}");
         }
         logins.end(&shown);
-        assert!(logins.shown(&sent(&ticket)).is_none());
+        assert!(logins.shown(None, &sent(&ticket)).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_applications_cookie_of_the_name_does_no_harm() {
         let logins = logins();
-        let ticket = logins.open(&standing("ann")).unwrap();
+        let ticket = logins.open(None, &standing("ann")).unwrap();
         let own = sent(&ticket)
             .get(COOKIE)
             .unwrap()
@@ -221,7 +243,7 @@ mod tests {
             .to_owned();
         assert!(
             logins
-                .shown(&cookies(&format!("JSESSIONID=other; {own}")))
+                .shown(None, &cookies(&format!("JSESSIONID=other; {own}")))
                 .is_some()
         );
     }
@@ -229,36 +251,65 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_ends_unused_and_in_the_end() {
         let logins = logins();
-        let used = logins.open(&standing("ann")).unwrap();
-        let unused = logins.open(&standing("ann")).unwrap();
+        let used = logins.open(None, &standing("ann")).unwrap();
+        let unused = logins.open(None, &standing("ann")).unwrap();
         for _ in 0..16 {
-            assert!(logins.shown(&sent(&used)).is_some());
+            assert!(logins.shown(None, &sent(&used)).is_some());
             tokio::time::advance(IDLE.saturating_sub(Duration::from_secs(1))).await;
         }
-        assert!(logins.shown(&sent(&unused)).is_none());
-        assert!(logins.shown(&sent(&used)).is_some());
+        assert!(logins.shown(None, &sent(&unused)).is_none());
+        assert!(logins.shown(None, &sent(&used)).is_some());
         tokio::time::advance(Duration::from_secs(20)).await;
-        assert!(logins.shown(&sent(&used)).is_none());
+        assert!(logins.shown(None, &sent(&used)).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn there_are_so_many_at_once() {
         let logins = logins();
-        let first = logins.open(&standing("first")).unwrap();
-        let second = logins.open(&standing("second")).unwrap();
+        let first = logins.open(None, &standing("first")).unwrap();
+        let second = logins.open(None, &standing("second")).unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(logins.shown(&sent(&first)).is_some());
-        for _ in 2..=MOST {
-            logins.open(&standing("ann")).unwrap();
+        assert!(logins.shown(None, &sent(&first)).is_some());
+        for number in 2..=MOST {
+            logins
+                .open(None, &standing(&format!("user{number}")))
+                .unwrap();
         }
         assert_eq!(logins.open.lock().unwrap().len(), MOST);
-        assert!(logins.shown(&sent(&first)).is_some());
-        assert!(logins.shown(&sent(&second)).is_none());
+        assert!(logins.shown(None, &sent(&first)).is_some());
+        assert!(logins.shown(None, &sent(&second)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_ends_the_cookies_of_others() {
+        let logins = logins();
+        let others = logins.open(None, &standing("bob")).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let first = logins.open(None, &standing("ann")).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..MOST {
+            logins.open(None, &standing("ann")).unwrap();
+        }
+        assert!(logins.shown(None, &sent(&others)).is_some());
+        assert!(logins.shown(None, &sent(&first)).is_none());
+        assert_eq!(logins.open.lock().unwrap().len(), MOST_OF_ONE + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_user_of_the_host_got_hold_of_proves_nothing() {
+        let logins = logins();
+        let ticket = logins.open(Some(1000), &standing("ann")).unwrap();
+        let stolen = sent(&ticket);
+        assert!(logins.shown(Some(1001), &stolen).is_none());
+        assert!(logins.shown(None, &stolen).is_none());
+        assert!(logins.shown(Some(1000), &stolen).is_some());
+        let elsewhere = logins.open(None, &standing("ann")).unwrap();
+        assert!(logins.shown(None, &sent(&elsewhere)).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn scripts_of_pages_do_not_see_it() {
-        let ticket = logins().open(&standing("ann")).unwrap();
+        let ticket = logins().open(None, &standing("ann")).unwrap();
         let plain = ticket.header(false).unwrap();
         let text = plain.to_str().unwrap();
         assert!(text.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{text}");

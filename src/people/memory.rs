@@ -40,9 +40,14 @@ impl Marker {
         tag.as_ref().try_into().ok().map(Mark)
     }
 
-    /// The mark of a proof that was held against these ways: to others it is another proof.
-    pub(super) fn mark_for(&self, ways: &[Way], proof: &[u8]) -> Option<Mark> {
+    /// The mark of a proof that this user of the host showed, and that was held against these ways:
+    /// to others it is another proof.
+    pub(super) fn mark_for(&self, ways: &[Way], uid: Option<u32>, proof: &[u8]) -> Option<Mark> {
         let mut context = hmac::Context::with_key(self.0.as_ref()?);
+        if let Some(uid) = uid {
+            context.update(&uid.to_be_bytes());
+        }
+        context.update(b"\n");
         for way in ways {
             context.update(way.as_str().as_bytes());
             context.update(b" ");
