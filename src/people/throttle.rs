@@ -110,6 +110,7 @@ impl Throttle {
         peer: Option<Peer>,
     ) -> Result<Attempt, Duration> {
         let now = self.clock.boot();
+        let name = &folded(name);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = peer
             .clone()
@@ -186,6 +187,13 @@ impl Drop for Attempt {
     }
 }
 
+/// All spellings that a directory takes for one name: to it letters are large and small alike, and
+/// several spaces are one (RFC 4518, section 2).
+fn folded(name: &str) -> Arc<str> {
+    let words: Vec<String> = name.split_whitespace().map(str::to_lowercase).collect();
+    Arc::from(words.join(" "))
+}
+
 /// What is forgiven goes before anything else does.
 fn remember<K: Eq + Hash>(of: &mut HashMap<K, Bucket>, key: K, bucket: Bucket, now: BootTime) {
     if of.len() >= REMEMBERED {
@@ -234,6 +242,19 @@ mod tests {
             throttle.begin(&ann, None).unwrap().failed();
         }
         assert!(throttle.begin(&ann, None).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_spellings_of_a_name_are_the_same_name() {
+        let throttle = throttle();
+        let spellings = ["ann lee", "Ann Lee", "ANN LEE", "ann  lee", "aNN \u{a0}lEE"];
+        let mut spellings = spellings.into_iter().cycle();
+        for number in 0..OF_NAME.most {
+            let name = Arc::from(spellings.next().unwrap());
+            throttle.begin(&name, Some(user(number))).unwrap().failed();
+        }
+        let again = throttle.begin(&Arc::from("Ann lee"), Some(user(99)));
+        assert_eq!(again.unwrap_err(), OF_NAME.forgiven);
     }
 
     #[tokio::test(start_paused = true)]
