@@ -16,6 +16,9 @@ use crate::secret::{ExposeSecret, SecretString};
 /// So many groups one person may be in.
 const MOST_GROUPS: usize = 5000;
 
+/// So many bytes may be told of what was found in one search: names of groups are short.
+const MOST_FOUND: usize = 4 << 20;
+
 /// So deep groups may be members of groups.
 const DEPTH: usize = 16;
 
@@ -213,10 +216,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<Option<Vec<u8>>, NoAnswer> {
         let id = self.next_id();
         self.send(&message::search(id, query)).await?;
+        let mut told: usize = found.iter().map(size).sum();
         loop {
             match self.answer(id).await? {
                 Answer::Entry(_) if found.len() > MOST_GROUPS => return Err(NoAnswer::Many),
-                Answer::Entry(entry) => found.push(entry),
+                Answer::Entry(entry) => {
+                    told += size(&entry);
+                    if told > MOST_FOUND {
+                        return Err(NoAnswer::Many);
+                    }
+                    found.push(entry);
+                }
                 Answer::Reference => {}
                 Answer::Found { ended, next } => {
                     // Two of one name are enough to know that it is nobody's.
@@ -294,6 +304,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
         }
     }
+}
+
+fn size(entry: &Entry) -> usize {
+    let values: usize = entry.values.iter().map(String::len).sum();
+    entry.dn.len() + values
 }
 
 fn refused(what: &'static str, ended: Ended) -> NoAnswer {

@@ -120,7 +120,7 @@ async fn ask(
     name: &str,
     password: Option<&str>,
 ) -> (Result<Result<Member, NotMember>, NoAnswer>, Script) {
-    let (near, mut far) = duplex(1 << 20);
+    let (near, mut far) = duplex(1 << 23);
     let mut session = Session::new(near);
     let serving = async {
         let mut read = Vec::new();
@@ -285,6 +285,19 @@ async fn more_groups_than_are_believed_are_none() {
         ("uid", &[ONE_JANE]),
         ("memberUid", &[Found::Bytes(endless)]),
     ]);
+    let (told, _) = ask(script, "jane", None).await;
+    assert!(matches!(told, Err(NoAnswer::Many)), "{told:?}");
+}
+
+#[tokio::test]
+async fn more_than_groups_are_called_is_not_kept() {
+    let long = "x".repeat(60_000);
+    let mut large = Vec::new();
+    for number in 0..100 {
+        large.extend(server::entry(3, &format!("cn=g{number}"), &[&long]));
+    }
+    large.extend(server::found(3, 0, None));
+    let script = Script::holding(&[("uid", &[ONE_JANE]), ("memberUid", &[Found::Bytes(large)])]);
     let (told, _) = ask(script, "jane", None).await;
     assert!(matches!(told, Err(NoAnswer::Many)), "{told:?}");
 }
