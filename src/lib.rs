@@ -26,6 +26,7 @@ pub mod runtime;
 pub mod secret;
 pub mod sessions;
 pub mod shutdown;
+mod socket_file;
 pub mod source;
 pub mod store;
 pub mod systemd;

@@ -7,12 +7,13 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    /// The rooms each room may know. Leaves (types, clock, secret, lookups) are known to all.
+    /// The rooms each room may know. Leaves (`LEAVES`) are known to all.
     const ARROWS: &[(&str, &[&str])] = &[
         ("types", &[]),
         ("clock", &[]),
         ("secret", &[]),
         ("lookups", &[]),
+        ("socket_file", &[]),
         ("grants", &[]),
         ("authority", &[]),
         ("store", &["authority"]),
@@ -113,7 +114,7 @@ mod tests {
         ),
     ];
 
-    const LEAVES: [&str; 4] = ["types", "clock", "secret", "lookups"];
+    const LEAVES: [&str; 5] = ["types", "clock", "secret", "lookups", "socket_file"];
 
     /// What only some rooms may know of other crates: crate, rooms.
     const CRATES: &[(&str, &[&str])] = &[

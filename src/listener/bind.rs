@@ -1,23 +1,20 @@
 //! Sockets: addresses bound, unix paths made, passed ones taken.
 
 use std::collections::HashMap;
-use std::fs::{File, Permissions};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt,
 };
-use nix::unistd::geteuid;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Bind;
+use crate::socket_file;
 
 /// How many connections wait in the kernel; it cuts this to its own limit.
 const BACKLOG: i32 = 4096;
@@ -190,32 +187,16 @@ fn tcp(listener: StdTcpListener) -> io::Result<Bound> {
 
 fn bind_unix(path: &Path) -> Result<Bound, BindError> {
     let address = format!("unix:{}", path.display());
-    remove_stale(path).map_err(|error| other(&address, error))?;
+    socket_file::remove_stale(path).map_err(|error| other(&address, error))?;
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(|error| io_failed(&address, error))?;
     }
     let listener = StdUnixListener::bind(path).map_err(|error| io_failed(&address, error))?;
-    open_to_all(path).map_err(|error| other(&address, error))?;
+    // Everybody may connect: the kernel says who does, and grants decide.
+    socket_file::give_mode(path, 0o666).map_err(|error| other(&address, error))?;
     let mut bound = unix(listener).map_err(|error| other(&address, error))?;
     bound.made = Some(path.to_owned());
     Ok(bound)
-}
-
-/// Everybody may connect: the kernel says who does, and grants decide. The mode is changed of what
-/// was looked at, since a path could lead elsewhere a moment later; and not by the umask, which
-/// all threads share.
-fn open_to_all(path: &Path) -> io::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-    let made = File::options()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)?;
-    let data = made.metadata()?;
-    if !data.file_type().is_socket() || data.uid() != geteuid().as_raw() {
-        return Err(io::Error::other("somebody put something else in its place"));
-    }
-    let itself = format!("/proc/self/fd/{}", made.as_raw_fd());
-    std::fs::set_permissions(itself, Permissions::from_mode(0o666))
 }
 
 fn unix(listener: StdUnixListener) -> io::Result<Bound> {
@@ -232,21 +213,6 @@ fn unix(listener: StdUnixListener) -> io::Result<Bound> {
         hop_limit: None,
         made: None,
     })
-}
-
-/// A socket file that nobody listens on is left from a daemon that was killed.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.file_type().is_socket() => {
-            match std::os::unix::net::UnixStream::connect(path) {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    std::fs::remove_file(path)
-                }
-                Ok(_) | Err(_) => Ok(()),
-            }
-        }
-        Ok(_) | Err(_) => Ok(()),
-    }
 }
 
 fn take(name: &str, kind: Kind, socket: PassedSocket) -> Result<Bound, BindError> {
@@ -347,6 +313,7 @@ fn other(address: &str, error: io::Error) -> BindError {
 mod tests {
     use std::io::Write as _;
     use std::net::TcpStream;
+    use std::os::unix::fs::MetadataExt as _;
 
     use nix::sys::socket::getsockopt;
 
@@ -409,12 +376,6 @@ mod tests {
         let _listening = only(&Bind::Unix(path.clone()), Kind::Other).unwrap();
         let mode = std::fs::metadata(&path).unwrap().mode();
         assert_eq!(mode & 0o777, 0o666);
-        let link = directory.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(open_to_all(&link).is_err(), "a link is followed nowhere");
-        let file = directory.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert!(open_to_all(&file).is_err());
     }
 
     #[tokio::test]

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -28,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use super::engine::{Engine, EngineError, EngineSpec};
 use super::wire::{Change, Inspected, List, Listed};
 use super::{cgroup, wire};
+use crate::socket_file;
 use crate::transport::causes;
 
 /// Connections at once: the daemon asks a few questions at a time.
@@ -117,18 +116,15 @@ impl Unit {
             path: path.to_owned(),
             source,
         };
-        remove_stale(path).map_err(failed)?;
-        // The mode is given as the socket is made.
-        let before = umask(Mode::from_bits_truncate(0o117));
-        let listener = StdListener::bind(path);
-        umask(before);
-        let listener = listener.map_err(|error| {
+        socket_file::remove_stale(path).map_err(failed)?;
+        let listener = StdListener::bind(path).map_err(|error| {
             if error.kind() == io::ErrorKind::AddrInUse {
                 UnitError::InUse(path.to_owned())
             } else {
                 failed(error)
             }
         })?;
+        socket_file::give_mode(path, 0o660).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let engines = spec.engines.into_iter().map(|engine| {
             Arc::new(Source {
@@ -161,18 +157,6 @@ impl Unit {
         drop(fs::remove_file(&self.path));
         tasks.close();
         tasks.wait().await;
-    }
-}
-
-/// A socket file that nobody listens on is left from a unit that was killed.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
-    }
-    match StdStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Ok(_) | Err(_) => Ok(()),
     }
 }
 
