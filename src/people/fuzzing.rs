@@ -1,5 +1,5 @@
 //! What the fuzz targets reach of this room: tokens that no fuzzer could sign, key sets, the files of
-//! users and groups, and what a request shows.
+//! users and groups, what a request shows, and what directories send.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -73,4 +73,9 @@ pub fn authorization(bytes: &[u8]) {
         Shown::Bearer(token) => assert!(!token.is_empty()),
         Shown::Nothing | Shown::Other => {}
     }
+}
+
+/// Reads what a directory sends, message after message.
+pub fn ldap(bytes: &[u8]) {
+    super::ldap::fuzzing(bytes);
 }

@@ -64,7 +64,7 @@ impl Workers {
 
 /// The calling thread gives way to others.
 #[expect(unsafe_code, reason = "nix has no setpriority")]
-fn give_way() {
+pub(super) fn give_way() {
     // SAFETY: no memory is touched; to Linux, process 0 is the calling thread.
     let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     if done != 0 {

@@ -40,7 +40,7 @@ pub(super) const PEOPLE: Shape = Shape::new(
 );
 
 const LDAP: Shape = Shape::new(
-    "An LDAP directory.",
+    "An LDAP directory, of which a user's name is one attribute's value. Groups name their members by `member`, `uniqueMember` or `memberUid`; groups in groups count. All is said over TLS, and no referral is followed.",
     &[
         Key::new(
             "url",
@@ -82,7 +82,7 @@ const LDAP: Shape = Shape::new(
 );
 
 const PAM: Shape = Shape::new(
-    "Passwords that PAM takes.",
+    "Passwords that PAM takes. Its stack runs in the daemon, as the daemon's user: `pam_sss`, `pam_ldap` or `pam_krb5` serve any user, `pam_unix` reads the system's own passwords for root only.",
     &[Key::new(
         "service",
         Kind::Text,

@@ -257,3 +257,16 @@ impl Question {
         on.member(config, &self.name, self.password.as_ref()).await
     }
 }
+
+/// Reads messages as a session does.
+#[cfg(fuzzing)]
+pub(super) fn fuzzing(mut bytes: &[u8]) {
+    while let Ok(Some(length)) = ber::message_length(bytes) {
+        assert!(length <= ber::LONGEST + 6);
+        let Some((whole, rest)) = bytes.split_at_checked(length) else {
+            return;
+        };
+        let _read = message::read(whole);
+        bytes = rest;
+    }
+}

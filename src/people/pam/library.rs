@@ -38,9 +38,6 @@ const SILENT: c_int = 0x8000;
 /// The most messages of one conversation (`PAM_MAX_NUM_MSG`).
 const MOST_MESSAGES: c_int = 32;
 
-/// How much of the processor a stack gets beside everything else here.
-const NICE: c_int = 10;
-
 /// A transaction; only libpam knows what is in it.
 type Handle = c_void;
 
@@ -190,12 +187,6 @@ fn c_string(password: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
     bytes.extend_from_slice(text);
     bytes.push(0);
     (!text.contains(&0)).then_some(bytes)
-}
-
-/// Lets everything else go first, for as long as this thread lives.
-pub(super) fn step_back() {
-    // SAFETY: it takes numbers only. 0 is the calling thread: Linux counts this by thread.
-    let _refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
 }
 
 /// Who guesses is slowed before it comes here; to sleep on this thread would hold up others.

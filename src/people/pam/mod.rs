@@ -1,8 +1,8 @@
 //! Passwords that the system's PAM takes.
 //!
 //! A stack may do what it likes, and takes as long as it likes: each verification has a thread of
-//! its own, few run at once, and none is waited for longer than a while. Its groups are those of
-//! the system, which the gate looks up for everybody.
+//! its own, few run at once, and none is waited for longer than a while. Its people's
+//! groups are those of the system.
 
 mod library;
 
@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::directory::{Asked, Directory, Member, NotMember, is_name};
+use super::workers::give_way;
 use crate::clock::{BootTime, Clock};
 use crate::grants::Way;
 use crate::secret::SecretString;
@@ -112,7 +113,7 @@ impl Pam {
             thread::Builder::new()
                 .name("pam".to_owned())
                 .spawn(move || {
-                    library::step_back();
+                    give_way();
                     let verdict = library.verify(service, name, &password);
                     drop(turn);
                     let _gone = done.send(verdict);
