@@ -10,7 +10,7 @@
     reason = "libpam is a C library, opened when it is needed"
 )]
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
 
 use libloading::Library as Shared;
@@ -144,6 +144,7 @@ impl Library {
             return Err(Code(started));
         }
         let (ended, settled) = self.run(handle);
+        keep_modules();
         // SAFETY: `pam_start` succeeded with this handle, and nobody has it any more.
         let _ended = unsafe { (self.end)(handle, ended) };
         if ended == SUCCESS {
@@ -177,6 +178,47 @@ impl Library {
             (SUCCESS, user.to_str().ok().map(str::to_owned))
         }
     }
+}
+
+/// Has the stack's modules stay loaded after `pam_end`. That of sssd up to 2.8 leaves a destructor
+/// for data of the thread, and the thread ends later: in code that is gone.
+fn keep_modules() {
+    let mut found: Vec<CString> = Vec::new();
+    // SAFETY: the callback is done when this returns; it is passed the vector that it expects.
+    unsafe { libc::dl_iterate_phdr(Some(note_module), (&raw mut found).cast()) };
+    let flags = libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+    for path in &found {
+        // SAFETY: what is loaded already is marked, no code of it runs; the handle is not used.
+        unsafe {
+            let module = libc::dlopen(path.as_ptr(), flags);
+            if !module.is_null() {
+                libc::dlclose(module);
+            }
+        }
+    }
+}
+
+/// Notes a loaded library that is a module of PAM's.
+///
+/// # Safety
+///
+/// As `dl_iterate_phdr` calls it; `found` is a vector of texts that nobody else has now.
+unsafe extern "C" fn note_module(
+    library: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    found: *mut c_void,
+) -> c_int {
+    // SAFETY: as promised; the name is null or a text that lives during the call.
+    unsafe {
+        let name = (*library).dlpi_name;
+        if !name.is_null() {
+            let name = CStr::from_ptr(name);
+            if name.to_bytes().windows(5).any(|part| part == b"/pam_") {
+                (*found.cast::<Vec<CString>>()).push(name.to_owned());
+            }
+        }
+    }
+    0
 }
 
 /// The password as C has texts; `None` where it could not be one.
