@@ -78,6 +78,10 @@ class Daemon:
         """The first event of this kind that fulfils `wanted`; None if none comes."""
         return self._process.await_audit(event, wanted)
 
+    def libraries(self):
+        """What the kernel says is mapped into it."""
+        return self._process.libraries()
+
     def get(self, path, user=None, password=None, headers=()):
         return get(("127.0.0.1", self.port), path, user, password, headers)
 

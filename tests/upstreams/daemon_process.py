@@ -51,6 +51,10 @@ class DaemonProcess:
             )
             self._await_ready(ready)
 
+    def libraries(self):
+        """What the kernel says is mapped into it."""
+        return Path(f"/proc/{self._process.pid}/maps").read_text()
+
     def stop(self):
         """Ends it as systemd would, and insists that it ends well."""
         process, self._process = self._process, None
