@@ -67,6 +67,8 @@ impl Workers {
 pub(super) fn give_way() {
     // SAFETY: no memory is touched; to Linux, process 0 is the calling thread.
     let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    // Under the shipped unit it is refused: to allow the one call would open all of `@resources` to
+    // whoever breaks in, as far as systemd-analyze can tell. Few threads have to do there.
     if done != 0 {
         tracing::debug!("a proof is looked at with usual priority");
     }

@@ -341,7 +341,11 @@ async fn a_directory_that_hangs_is_not_waited_for_and_never_by_more_than_may() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let unanswered = format!("ldaps://{}", silent.local_addr().unwrap());
     let clock = Clock::simulated(std::time::SystemTime::UNIX_EPOCH);
-    let ldap = Ldap::within(config(&unanswered), clock.clone(), Duration::from_millis(50));
+    let ldap = Ldap::within(
+        config(&unanswered),
+        clock.clone(),
+        Duration::from_millis(50),
+    );
     assert_eq!(ldap.groups("jane").await, Err(NotMember::NotReady));
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
