@@ -21,6 +21,7 @@ pub mod http;
 pub mod listener;
 pub mod lookups;
 pub mod people;
+mod priority;
 pub mod providers;
 pub mod runtime;
 pub mod secret;

@@ -13,6 +13,7 @@ mod tests {
         ("clock", &[]),
         ("secret", &[]),
         ("lookups", &[]),
+        ("priority", &[]),
         ("socket_file", &[]),
         ("grants", &[]),
         ("authority", &[]),
@@ -114,7 +115,14 @@ mod tests {
         ),
     ];
 
-    const LEAVES: [&str; 5] = ["types", "clock", "secret", "lookups", "socket_file"];
+    const LEAVES: [&str; 6] = [
+        "types",
+        "clock",
+        "secret",
+        "lookups",
+        "priority",
+        "socket_file",
+    ];
 
     /// What only some rooms may know of other crates: crate, rooms.
     const CRATES: &[(&str, &[&str])] = &[

@@ -26,6 +26,7 @@ use tokio_rustls::server::TlsStream;
 use super::subject;
 use crate::config::{self, SecretError};
 use crate::http::Encrypted;
+use crate::priority::give_way;
 
 /// How long a handshake may take.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -191,21 +192,12 @@ fn start() -> io::Result<(Handle, oneshot::Sender<()>)> {
     thread::Builder::new()
         .name("handshakes".to_owned())
         .spawn(move || {
-            give_way();
+            give_way(NICE);
             // Ends with an error when the sender is dropped, which is how it is told to end.
             drop(runtime.block_on(stopped));
             runtime.shutdown_background();
         })?;
     Ok((handle, stop))
-}
-
-/// Lowers this thread's priority; if it cannot be lowered it stays.
-fn give_way() {
-    #[expect(unsafe_code, reason = "nix has no setpriority")]
-    // SAFETY: it takes no pointers; 0 is the calling thread.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
-    }
 }
 
 fn stamps(files: &config::Tls) -> Vec<Option<Stamp>> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::priority::give_way;
+
 /// Threads at once. Each takes some 20 MiB while it works.
 const AT_ONCE: usize = 2;
 
@@ -16,7 +18,7 @@ const WAITING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much the threads give way to the one that serves.
-const NICE: libc::c_int = 15;
+pub(super) const NICE: libc::c_int = 15;
 
 /// So many wait already, or no thread could be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,25 +54,13 @@ impl Workers {
         let (tell, told) = oneshot::channel();
         let thread = std::thread::Builder::new().name("proof".to_owned());
         let spawned = thread.spawn(move || {
-            give_way();
+            give_way(NICE);
             let done = work();
             drop((turn, place));
             drop(tell.send(done));
         });
         spawned.map_err(|_no_thread| Busy)?;
         told.await.map_err(|_panicked| Busy)
-    }
-}
-
-/// The calling thread gives way to others.
-#[expect(unsafe_code, reason = "nix has no setpriority")]
-pub(super) fn give_way() {
-    // SAFETY: no memory is touched; to Linux, process 0 is the calling thread.
-    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
-    // Under the shipped unit it is refused: to allow the one call would open all of `@resources` to
-    // whoever breaks in, as far as systemd-analyze can tell. Few threads have to do there.
-    if done != 0 {
-        tracing::debug!("a proof is looked at with usual priority");
     }
 }
 

@@ -16,9 +16,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::directory::{Asked, Directory, Member, NotMember, is_name};
-use super::workers::give_way;
+use super::workers::NICE;
 use crate::clock::{BootTime, Clock};
 use crate::grants::Way;
+use crate::priority::give_way;
 use crate::secret::SecretString;
 use crate::transport::causes;
 use library::{Code, Library, NoLibrary};
@@ -113,7 +114,7 @@ impl Pam {
             thread::Builder::new()
                 .name("pam".to_owned())
                 .spawn(move || {
-                    give_way();
+                    give_way(NICE);
                     let verdict = library.verify(service, name, &password);
                     drop(turn);
                     let _gone = done.send(verdict);
