@@ -8,7 +8,7 @@ use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUT
 
 use super::{Deps, Guest, accounts, connectors};
 use crate::config::{self, Api, Mount};
-use crate::grants::{Facts, Person, Place, Select, Way};
+use crate::grants::{Person, Select, Way};
 use crate::http::{Guard, Leave, Local, Refused, Request, Response};
 use crate::people::{Asking, Gate, Proven, Unproven};
 use crate::vending::Visit;
@@ -149,22 +149,22 @@ impl Peoples {
     ) -> Result<Asker, Unproven> {
         let connected = &guest.connection.caller;
         deps.vending.identify(connected).await;
+        if mount.rules.machine {
+            return machine(guest, request);
+        }
         let encrypted = guest.connection.encrypted.as_ref();
         let counted = connected.key();
         let asking = Asking {
             counted: &counted,
-            uid: uid_on_host(&connected.facts()),
+            uid: connected.facts().uid_on_host().yes().copied(),
             over_unix: guest.connection.local == Local::Unix,
             subject: encrypted.and_then(|encrypted| encrypted.subject.as_deref()),
-            address: connected.facts().address,
+            address: connected.address(),
             listener: &guest.connection.listener,
             secure: self.secure,
             method: request.method(),
             headers: request.headers(),
         };
-        if mount.rules.machine {
-            return machine(guest, request);
-        }
         let admitted = self.gate.prove(&mount.rules, asking).await?;
         let (person, name, administrator) = match admitted.who {
             Proven::Peer { administrator } => (None, Arc::from(connected.name()), administrator),
@@ -250,14 +250,6 @@ fn below<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
 fn is_secure(listener: &config::Listener) -> bool {
     let public = listener.public_url.as_deref();
     listener.tls.is_some() || public.is_some_and(|url| url.starts_with("https://"))
-}
-
-/// Users in containers are not those of the host.
-fn uid_on_host(facts: &Facts) -> Option<u32> {
-    match facts.place.yes()?.as_ref() {
-        Place::Host(_) => facts.uid.yes().copied(),
-        Place::Container(_) => None,
-    }
 }
 
 /// A machine is whoever is connected, and has one role or none. What would prove a person's name is

@@ -383,11 +383,49 @@ impl Facts {
         Some(&self.person.as_ref()?.name)
     }
 
+    /// The uid of a caller outside containers: users in containers are not those of the host.
+    pub fn uid_on_host(&self) -> Known<u32> {
+        match &self.place {
+            Known::Yes(place) if matches!(**place, Place::Host(_)) => self.uid.clone(),
+            Known::Yes(_) | Known::No => Known::No,
+            Known::NotYet => Known::NotYet,
+        }
+    }
+
     /// The container that the caller runs in.
     pub fn container_place(&self) -> Option<&ContainerPlace> {
         match self.place.yes()?.as_ref() {
             Place::Container(place) => Some(place),
             Place::Host(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_users_outside_containers_are_users_of_the_host() {
+        let host = || Known::Yes(Arc::new(Place::Host(HostPlace::default())));
+        let container = Place::Container(ContainerPlace {
+            id: ContainerId::new("3f4a"),
+            owner: Some(7),
+        });
+        for (uid, place, asked) in [
+            (Known::Yes(7), host(), Known::Yes(7)),
+            (Known::No, host(), Known::No),
+            (Known::NotYet, host(), Known::NotYet),
+            (Known::Yes(7), Known::Yes(Arc::new(container)), Known::No),
+            (Known::Yes(7), Known::No, Known::No),
+            (Known::Yes(7), Known::NotYet, Known::NotYet),
+        ] {
+            let facts = Facts {
+                uid,
+                place,
+                ..Facts::default()
+            };
+            assert_eq!(facts.uid_on_host(), asked, "{facts:?}");
         }
     }
 }
