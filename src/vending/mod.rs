@@ -189,10 +189,21 @@ impl Vending {
             Some(session) => session,
             None => self.wait(visit, want, &decided, spent).await?,
         };
+        Ok(self.handed(visit, want, decided, session))
+    }
+
+    /// The hand-out of this session, recorded.
+    fn handed(
+        &self,
+        visit: &Visit,
+        want: &Want,
+        decided: Arc<Decided>,
+        session: Arc<Session>,
+    ) -> Handout {
         decided.record(&session, || {
             asker::hand_out(&self.audit, visit, want, &decided, &session)
         });
-        Ok(Handout { session, decided })
+        Handout { session, decided }
     }
 
     /// What [`Self::ask`] would hand out, where it was decided on this connection before and a

@@ -73,10 +73,7 @@ impl Vending {
         let session = decided.lease().fresh(left).await;
         let session =
             session.map_err(|missing| self.refused(visit, want, Refusal::from(&missing)))?;
-        decided.record(&session, || {
-            super::asker::hand_out(&self.audit, visit, want, &decided, &session)
-        });
-        Ok(Handout { session, decided })
+        Ok(self.handed(visit, want, decided, session))
     }
 }
 
@@ -126,13 +123,7 @@ impl Unexchanged {
 
     fn of(error: &FetchError) -> Self {
         Self {
-            refusal: match error.kind {
-                FailureKind::Denied => Refusal::DeniedUpstream,
-                FailureKind::Misconfigured => Refusal::Misconfigured,
-                FailureKind::Throttled
-                | FailureKind::Unavailable
-                | FailureKind::BaseCredentials => Refusal::NotReady,
-            },
+            refusal: Refusal::from(error.kind),
             delay: Delay::of(error),
         }
     }

@@ -103,13 +103,19 @@ impl From<&NoSession> for Refusal {
     fn from(missing: &NoSession) -> Self {
         match missing {
             NoSession::NotYet | NoSession::Stopping => Self::NotReady,
-            NoSession::Failed(error) => match error.kind {
-                FailureKind::Denied => Self::DeniedUpstream,
-                FailureKind::Misconfigured => Self::Misconfigured,
-                FailureKind::Throttled
-                | FailureKind::Unavailable
-                | FailureKind::BaseCredentials => Self::NotReady,
-            },
+            NoSession::Failed(error) => Self::from(error.kind),
+        }
+    }
+}
+
+impl From<FailureKind> for Refusal {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Denied => Self::DeniedUpstream,
+            FailureKind::Misconfigured => Self::Misconfigured,
+            FailureKind::Throttled | FailureKind::Unavailable | FailureKind::BaseCredentials => {
+                Self::NotReady
+            }
         }
     }
 }
