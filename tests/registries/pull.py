@@ -17,7 +17,9 @@ import sys
 import tarfile
 import tempfile
 import threading
-import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "upstreams"))
+from daemon_process import DaemonProcess, launch
 
 KEY = "ASIAREGISTRY00000001"
 PASSWORD = "password-of-" + KEY
@@ -120,15 +122,12 @@ class Cloud(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def configuration(port, socket):
+def configuration(port):
     return f"""
 [[listener]]
 name = "container"
 bind = "127.0.0.1:0"
 apis = "container"
-
-[admin]
-socket = "{socket}"
 
 [account.prod]
 id = "123456789012"
@@ -144,28 +143,16 @@ when = {{ uid = 0 }}
 """
 
 
-def await_(what, seconds, holds):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            sys.exit(f"FAIL  {what}: not in time")
-        time.sleep(0.05)
-
-
 def engines(scratch, environment):
     """Each engine: its name, its command, and the options of its pull."""
     socket = scratch / "docker.sock"
-    with open(scratch / "dockerd.log", "wb") as log:
-        daemon = subprocess.Popen(
-            ["dockerd", "-H", f"unix://{socket}", "--data-root", scratch / "docker", "--exec-root", scratch / "exec",
-             "--pidfile", scratch / "docker.pid", "--bridge", "none", "--iptables=false", "--ip6tables=false"],
-            stdout=log, stderr=log, env=environment,
-        )
-    docker = ["docker", "-H", f"unix://{socket}"]
-    answers = [*docker, "info"]
+    daemon = launch(
+        ["dockerd", "-H", f"unix://{socket}", "--data-root", scratch / "docker", "--exec-root", scratch / "exec",
+         "--pidfile", scratch / "docker.pid", "--bridge", "none", "--iptables=false", "--ip6tables=false"],
+        environment, scratch / "dockerd.log", seconds=60,
+    )
     try:
-        await_("dockerd", 60, lambda: subprocess.run(answers, capture_output=True, env=environment).returncode == 0)
-        yield "docker", docker, []
+        yield "docker", ["docker", "-H", f"unix://{socket}"], []
     finally:
         daemon.terminate()
         daemon.wait()
@@ -174,28 +161,21 @@ def engines(scratch, environment):
 
 
 def main():
-    rolecall = pathlib.Path(os.environ["ROLECALL_BIN"]).resolve()
     scratch = pathlib.Path(tempfile.mkdtemp())
     (scratch / "bin").mkdir()
-    (scratch / "bin" / "docker-credential-rolecall").symlink_to(rolecall)
+    (scratch / "bin" / "docker-credential-rolecall").symlink_to(pathlib.Path(os.environ["ROLECALL_BIN"]).resolve())
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cloud)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    port, socket = server.server_port, scratch / "admin.sock"
-    (scratch / "rolecall.toml").write_text(configuration(port, socket))
-    os.chmod(scratch / "rolecall.toml", 0o600)
+    port = server.server_port
+    state = scratch / "state"
+    state.mkdir(mode=0o700)
+    daemon = DaemonProcess(scratch, {"BASE_SECRET": "secret", "STATE_DIRECTORY": str(state)})
     environment = {
         "PATH": f"{scratch / 'bin'}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(scratch / "home"),
-        "ROLECALL_SOCKET": str(socket),
-        "BASE_SECRET": "secret",
-        "STATE_DIRECTORY": str(scratch / "state"),
+        "ROLECALL_SOCKET": str(daemon.socket),
         "XDG_RUNTIME_DIR": str(scratch),
     }
-    (scratch / "state").mkdir(mode=0o700)
-    with open(scratch / "rolecall.log", "wb") as log:
-        serve = [rolecall, "serve", "--config", scratch / "rolecall.toml"]
-        daemon = subprocess.Popen(serve, env=environment, stdout=log, stderr=log)
-    await_("rolecall", 10, socket.exists)
     passed = failed = 0
 
     def check(name, good, told):
@@ -206,6 +186,7 @@ def main():
     home = scratch / "home" / ".docker"
     home.mkdir(parents=True)
     try:
+        daemon.start(configuration(port))
         for name, engine, options in engines(scratch, environment):
             pull = [*engine, "pull", *options, f"localhost:{port}/app:1"]
             (home / "config.json").write_text("{}")
@@ -218,9 +199,9 @@ def main():
             shown = subprocess.run(show, capture_output=True, text=True, env=environment)
             config = json.loads(MANIFEST)["config"]["digest"].removeprefix("sha256:")
             check(f"{name} has the image", config in shown.stdout, shown.stdout + shown.stderr)
+        daemon.stop()
     finally:
-        daemon.terminate()
-        daemon.wait()
+        daemon.kill()
         shutil.rmtree(scratch, ignore_errors=True)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0

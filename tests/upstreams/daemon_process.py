@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -36,20 +37,11 @@ class DaemonProcess:
         self.log = self.directory / f"daemon-{self._starts}.jsonl"
         file = self.directory / f"rolecall-{self._starts}.toml"
         file.write_text(f'{configuration}\n[admin]\nsocket = "{self.socket}"\n\n[log]\nto = ["file:{self.log}"]\n')
-        notify = self.directory / "notify"
-        notify.unlink(missing_ok=True)
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
-            open(self.directory / f"daemon-{self._starts}.out", "wb") as output,
-        ):
-            ready.bind(str(notify))
-            # Should this process be killed, the daemon goes with it.
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig=KILL", _binary(), "serve", "--config", file],
-                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify), **self._environment},
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            )
-            self._await_ready(ready)
+        self._process = launch(
+            [_binary(), "serve", "--config", file],
+            {"PATH": os.environ["PATH"], **self._environment},
+            self._output, START_SECONDS,
+        )
 
     def libraries(self):
         """What the kernel says is mapped into it."""
@@ -69,7 +61,7 @@ class DaemonProcess:
                 process.wait(STOP_SECONDS)
                 raise Broken(f"the daemon did not end within {STOP_SECONDS} s of SIGTERM") from None
         if process.returncode != 0:
-            raise Broken(f"the daemon ended with {process.returncode}: {self._output()}")
+            raise Broken(f"the daemon ended with {process.returncode}: {_tail(self._output)}")
 
     def kill(self):
         """Ends it whatever it does; for the way out of a failed test."""
@@ -115,19 +107,52 @@ class DaemonProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.02)
 
-    def _await_ready(self, ready):
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if select.select([ready], [], [], 0.05)[0]:
-                if b"READY=1" in ready.recv(4096).split(b"\n"):
-                    return
-            elif self._process.poll() is not None:
-                raise Broken(f"the daemon did not start ({self._process.returncode}): {self._output()}")
-        raise Broken(f"the daemon was not ready within {START_SECONDS} s: {self._output()}")
-
+    @property
     def _output(self):
-        text = (self.directory / f"daemon-{self._starts}.out").read_text(errors="replace")
-        return " ".join(text.split())[-600:]
+        return self.directory / f"daemon-{self._starts}.out"
+
+
+def launch(command, environment, output, seconds):
+    """Starts a service, and waits until it says that it is ready: sd_notify(3). What it prints goes to the file `output`."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
+        open(output, "wb") as printed,
+    ):
+        notify = f"{directory}/notify"
+        ready.bind(notify)
+        # Should this process be killed, the service goes with it.
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig=KILL", *command], env={**environment, "NOTIFY_SOCKET": notify},
+            stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
+        )
+        fault = _fault_before_ready(process, ready, seconds)
+        if fault is None:
+            return process
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_SECONDS)
+        raise Broken(f"{command[0]} {fault}: {_tail(output)}")
+
+
+def _fault_before_ready(process, ready, seconds):
+    deadline = time.monotonic() + seconds
+    ended = os.pidfd_open(process.pid)
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            happened = select.select([ready, ended], [], [], left)[0]
+            if ready in happened:
+                if b"READY=1" in ready.recv(4096).split(b"\n"):
+                    return None
+            elif ended in happened:
+                return f"did not start ({process.wait()})"
+        return f"was not ready within {seconds} s"
+    finally:
+        os.close(ended)
+
+
+def _tail(output):
+    return " ".join(output.read_text(errors="replace").split())[-600:]
 
 
 def _is_audit(record, event):
