@@ -17,6 +17,9 @@ from daemon_process import DaemonProcess
 START_SECONDS = 20
 ANSWER_SECONDS = 20
 
+PASSWORD = "PASSWORD"
+HASH = "$2b$05$abcdefghijklmnopqrstuuaVslPbz6udAQBKm5cfxXVM.psWYmgby"
+
 # Whoever is in a group of this name gets the role after it.
 GRANTS = """
 [account.local]
@@ -172,6 +175,14 @@ def answers(address):
             probe.connect(address if isinstance(address, tuple) else str(address))
             return True
     return False
+
+
+def write_private(directory, **texts):
+    """Files of these names that their owner alone may read."""
+    for name, text in texts.items():
+        file = Path(directory, name)
+        file.write_text(text)
+        file.chmod(0o600)
 
 
 def hashed(password):

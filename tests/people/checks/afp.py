@@ -10,12 +10,10 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from parts import ANSWER_SECONDS, Daemon
+from parts import ANSWER_SECONDS, HASH, PASSWORD, Daemon, write_private
 
 CLIENTS = Path(os.environ.get("ROLECALL_AFP_CLIENTS", ""))
 # afp's password provider `testing` sends this one.
-PASSWORD = "PASSWORD"
-HASH = "$2b$05$abcdefghijklmnopqrstuuaVslPbz6udAQBKm5cfxXVM.psWYmgby"
 LIST = "/latest/meta-data/iam/security-credentials/"
 
 PEOPLE = """
@@ -178,11 +176,7 @@ print(json.dumps([found.access_key, found.secret_key, found.security_token]))
 
 
 def people(directory):
-    files = {"users": f"ann:{HASH}\n", "groups": "aws-admin: ann\naws-web: ann\n"}
-    for name, text in files.items():
-        file = directory / name
-        file.write_text(text)
-        file.chmod(0o600)
+    write_private(directory, users=f"ann:{HASH}\n", groups="aws-admin: ann\naws-web: ann\n")
     return Daemon(directory, PEOPLE.format(directory=directory))
 
 

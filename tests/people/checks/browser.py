@@ -4,22 +4,18 @@ API with a cookie, and pages of other origins try the same with what the browser
 import contextlib
 import http.client
 import json
-import threading
 import uuid
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import scripted_sts
 from chromium import Browser, key_hash
-from parts import ANSWER_SECONDS, Daemon, basic, certificates
+from parts import ANSWER_SECONDS, HASH, PASSWORD, Daemon, basic, certificates, write_private
+from sites import TOKEN, Handler, Loopback, Signin
 
-HASH = "$2b$05$abcdefghijklmnopqrstuuaVslPbz6udAQBKm5cfxXVM.psWYmgby"
-PASSWORD = "PASSWORD"
 REST = "/rest/identity-federation-for-aws/2.0"
 SERVLET = "/plugins/servlet/identity-federation-for-aws/aws-console-login"
 MAKE = f"{REST}/accounts?skipValidation=true"
-TOKEN = "the-sign-in-token"
 JSON = {"Content-Type": "application/json"}
 NO_CHECK = {"X-Atlassian-Token": "no-check"}
 ENCODINGS = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
@@ -266,75 +262,6 @@ def make(browser, name):
     return json.loads(body)
 
 
-
-class Handler(BaseHTTPRequestHandler):
-    """Says nothing on standard error, not even of a browser that hung up."""
-
-    protocol_version = "HTTP/1.1"
-
-    def handle(self):
-        with contextlib.suppress(ConnectionError):
-            super().handle()
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body=b"", headers=()):
-        self.send_response(status)
-        for name, value in (*headers, ("Content-Length", str(len(body)))):
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
-class Loopback:
-    """A server on a free port of loopback; used as a context."""
-
-    handler = Handler
-
-    def __enter__(self):
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (self.handler,), {"of": self}))
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request to the sign-in endpoint; names of headers are in small letters."""
-
-    action: str
-    query: dict
-    headers: dict
-
-
-class Signin(Loopback):
-    """Where sessions are exchanged for sign-in tokens and browsers with such a token are signed in."""
-
-    class handler(Handler):
-        def do_GET(self):
-            url = urlsplit(self.path)
-            query = parse_qs(url.query)
-            action = query.get("Action", [""])[0]
-            if url.path != "/federation" or action not in ("getSigninToken", "login"):
-                self.answer(404)
-                return
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self.of.requests.append(Asked(action, query, headers))
-            if action == "getSigninToken":
-                self.answer(200, json.dumps({"SigninToken": TOKEN}).encode())
-            else:
-                self.answer(200, b"signed in", [("Content-Type", "text/plain")])
-
-    def __init__(self):
-        self.requests = []
-
-
 class Page(Loopback):
     """Another site: an empty page."""
 
@@ -399,18 +326,13 @@ def cloud():
 
 
 def people(directory, sts, signin, tls=False):
-    files = {"users": f"ann:{HASH}\n", "groups": "aws-web: ann\n", "secret": scripted_sts.BASE_SECRET}
-    for name, text in files.items():
-        file = directory / name
-        file.write_text(text)
-        file.chmod(0o600)
+    write_private(directory, users=f"ann:{HASH}\n", groups="aws-web: ann\n", secret=scripted_sts.BASE_SECRET)
     table = ""
     if tls:
         certificates(directory, "localhost")
         table = f'tls = {{ certificate = "{directory}/localhost.pem", key = "file:{directory}/localhost.key" }}'
     configuration = CONFIGURATION.format(
-        directory=directory, tls=table, sts=sts.url, signin=f"http://127.0.0.1:{signin.port}",
-        key=scripted_sts.BASE_KEY,
+        directory=directory, tls=table, sts=sts.url, signin=signin.url, key=scripted_sts.BASE_KEY,
     )
     return Daemon(directory, configuration)
 

@@ -2,22 +2,19 @@
 httpie or in curl's jar, and ids read by the pattern `"id":"(.*?)"`. moto is STS and ECR."""
 
 import contextlib
-import http.server
 import json
 import os
 import re
 import subprocess
-import threading
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from parts import Daemon
+from parts import HASH, PASSWORD, Daemon, write_private
+from sites import TOKEN, Signin
 
 HTTPIE = os.environ.get("ROLECALL_HTTPIE", "")
 MOTO = Path(__file__).resolve().parents[2] / "upstreams" / "moto.sh"
-PASSWORD = "PASSWORD"
-HASH = "$2b$05$abcdefghijklmnopqrstuuaVslPbz6udAQBKm5cfxXVM.psWYmgby"
 REST = "/rest/identity-federation-for-aws/2.2"
 SERVLET = "/plugins/servlet/identity-federation-for-aws/aws-console-login"
 NO_CHECK = "X-Atlassian-Token: no-check"
@@ -114,7 +111,7 @@ def check_the_console_is_entered_by_basic_and_by_a_cookie(directory):
             entered = curl(daemon, urlsplit(url).path, *proof)
             assert entered.status == 302, entered
             query = parse_qs(urlsplit(entered.location).query)
-            assert query["Action"] == ["login"] and query["SigninToken"] == ["as-scripted"], entered
+            assert query["Action"] == ["login"] and query["SigninToken"] == [TOKEN], entered
         assert curl(daemon, urlsplit(url).path).status == 401
 
 
@@ -186,17 +183,11 @@ def curl(daemon, path, *arguments):
 @contextlib.contextmanager
 def world(directory):
     """The daemon with an account at moto and at a sign-in endpoint, and accounts that are made at moto too."""
-    files = {
-        "users": f"ann:{HASH}\nboss:{HASH}\n",
-        "groups": "users-of-web: ann\n",
-        "secret": "example",
-    }
-    for name, text in files.items():
-        file = directory / name
-        file.write_text(text)
-        file.chmod(0o600)
-    with moto(directory / "moto") as url, signin() as console:
-        configuration = CONFIGURATION.format(directory=directory, moto=url, signin=console)
+    write_private(
+        directory, users=f"ann:{HASH}\nboss:{HASH}\n", groups="users-of-web: ann\n", secret="example",
+    )
+    with moto(directory / "moto") as url, Signin() as signin:
+        configuration = CONFIGURATION.format(directory=directory, moto=url, signin=signin.url)
         with Daemon(directory, configuration, {"AWS_ENDPOINT_URL_STS": url}) as daemon:
             yield daemon
 
@@ -208,30 +199,3 @@ def moto(directory):
         yield re.search(r"AWS_ENDPOINT_URL=(\S+)", up.stdout)[1]
     finally:
         subprocess.run([MOTO, "down", directory], check=True, capture_output=True, timeout=60)
-
-
-class Federation(http.server.BaseHTTPRequestHandler):
-    """Where sessions become sign-in tokens."""
-
-    def do_GET(self):
-        asked = parse_qs(urlsplit(self.path).query)
-        known = asked.get("Action") == ["getSigninToken"] and "sessionToken" in asked["Session"][0]
-        body = json.dumps({"SigninToken": "as-scripted"}).encode() if known else b""
-        self.send_response(200 if known else 400)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def signin():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Federation)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -4,7 +4,7 @@ import signal
 import subprocess
 from contextlib import ExitStack
 
-from parts import Daemon, Server, answers, certificates, expect, free_port
+from parts import Daemon, Server, answers, certificates, expect, free_port, write_private
 
 SCHEMAS = "".join(f"include /etc/ldap/schema/{name}.schema\n" for name in ("core", "cosine", "inetorgperson", "nis"))
 DAEMON = ("cn=rolecall,dc=example", "the daemon's")
@@ -96,9 +96,7 @@ access to * by dn.exact="{DAEMON[0]}" read
 
 
 def configuration(place, url, bind_password=DAEMON[1], ca="ca.pem"):
-    secret = place / "bind-password"
-    secret.write_text(bind_password)
-    secret.chmod(0o600)
+    write_private(place, secret=bind_password)
     return f"""
 [[listener]]
 name = "api"
@@ -113,7 +111,7 @@ url = "{url}"
 base-users = "dc=example"
 base-groups = "ou=groups,dc=example"
 bind-dn = "{DAEMON[0]}"
-bind-password = "file:{secret}"
+bind-password = "file:{place}/secret"
 ca-file = "{place}/{ca}"
 """
 
