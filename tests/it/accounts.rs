@@ -104,13 +104,22 @@ async fn get(at: SocketAddr, path: &str) -> Answer {
     ask(at, "GET", path, &[]).await
 }
 
-/// What AFP's error body is, byte by byte.
-fn error(status: u16, reason: &str, message: &str) -> String {
-    format!(
+/// An error of AFP: status, reason, message.
+type Told<'a> = (u16, &'a str, &'a str);
+
+const DENIED: Told<'_> = (403, "Forbidden", "Permission Denied");
+const NOT_THERE: Told<'_> = (404, "Not Found", "ConfigurationError");
+const FAILED: Told<'_> = (502, "Bad Gateway", "Call to AWS failed");
+
+/// Holds an answer against AFP's body of this error, byte by byte.
+#[track_caller]
+fn refused(answer: &Answer, (status, reason, message): Told<'_>) {
+    let body = format!(
         "{{\"status\":{status},\"error\":\"{status} {reason}\",\"exception\":null,\
          \"message\":{},\"traceback\":null}}",
         json!(message)
-    )
+    );
+    answer.assert_is(status, &body);
 }
 
 /// The account whose STS is scripted, instead of the built-in authority.
@@ -206,7 +215,6 @@ async fn accounts_credentials_are_the_union_of_both_documents() {
 async fn accounts_errors_are_those_of_afp() {
     let daemon = start(PEOPLES, by_peer);
     let at = address(&daemon);
-    let denied = error(403, "Forbidden", "Permission Denied");
     for path in [
         // Declared, granted to others; a role, an account, that nobody has.
         "/account/other/demo",
@@ -217,16 +225,11 @@ async fn accounts_errors_are_those_of_afp() {
         "/account/local/%E6%97%A5%E6%9C%AC",
     ] {
         let answer = get(at, path).await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (403, &*denied),
-            "{path}"
-        );
+        refused(&answer, DENIED);
         assert!(answer.header("x-username").starts_with('u'), "{path}");
     }
     let answer = get(at, "/account/local/demo/consoleurl").await;
-    let expected = error(404, "Not Found", "ConfigurationError");
-    assert_eq!((answer.status, answer.body), (404, expected));
+    refused(&answer, NOT_THERE);
     for (path, shown) in [
         ("/", "'/'"),
         ("/accounts", "'/accounts'"),
@@ -240,16 +243,16 @@ async fn accounts_errors_are_those_of_afp() {
         ),
     ] {
         let answer = get(at, path).await;
-        let expected = error(404, "Not Found", &format!("Not found: {shown}"));
-        assert_eq!((answer.status, answer.body), (404, expected), "{path}");
+        let message = format!("Not found: {shown}");
+        refused(&answer, (404, "Not Found", &message));
     }
     let answer = get(at, "/account/%00/demo").await;
-    let expected = error(400, "Bad Request", "Bad Request");
-    assert_eq!((answer.status, answer.body), (400, expected));
+    let expected = (400, "Bad Request", "Bad Request");
+    refused(&answer, expected);
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let answer = ask(at, method, "/account", &[]).await;
-        let expected = error(405, "Method Not Allowed", "Method not allowed.");
-        assert_eq!((answer.status, answer.body.as_str()), (405, &*expected));
+        let expected = (405, "Method Not Allowed", "Method not allowed.");
+        refused(&answer, expected);
         assert_eq!(answer.header("allow"), "GET, HEAD", "{method}");
     }
 }
@@ -264,10 +267,9 @@ async fn accounts_that_only_a_group_names_are_listed_and_cannot_be_used() {
     let listed = get(at, "/account?withid").await.json();
     assert_eq!(listed["r"], json!({"id": null, "roles": ["reader"]}));
     assert_eq!(listed["local"]["id"], "000000000000");
-    let expected = error(404, "Not Found", "ConfigurationError");
     for below in ["", "/credentials", "/consoleurl"] {
         let answer = get(at, &format!("/account/r/reader{below}")).await;
-        assert_eq!((answer.status, &answer.body), (404, &expected), "{below}");
+        refused(&answer, NOT_THERE);
     }
 }
 
@@ -275,7 +277,7 @@ async fn accounts_that_only_a_group_names_are_listed_and_cannot_be_used() {
 async fn accounts_without_a_name_are_told_to_prove_one() {
     let daemon = start(PEOPLES, by_password);
     let at = address(&daemon);
-    let expected = error(401, "Unauthorized", "Unauthorized");
+    let expected = (401, "Unauthorized", "Unauthorized");
     for path in [
         "/account",
         "/account/local/demo",
@@ -283,15 +285,14 @@ async fn accounts_without_a_name_are_told_to_prove_one() {
         "/nothing",
     ] {
         let answer = get(at, path).await;
-        assert_eq!((answer.status, answer.body.as_str()), (401, &*expected));
+        refused(&answer, expected);
         assert_eq!(answer.header("x-username"), "Unknown User", "{path}");
         let challenge = answer.header("www-authenticate");
         assert!(challenge.starts_with("Basic realm="), "{challenge}");
     }
     let forwarded = [("X-Forwarded-For", "192.0.2.1")];
     let answer = ask(at, "GET", "/account", &forwarded).await;
-    let expected = error(403, "Forbidden", "Permission Denied");
-    assert_eq!((answer.status, &answer.body), (403, &expected));
+    refused(&answer, DENIED);
     assert_eq!(answer.header("x-username"), "Unknown User");
 }
 
@@ -327,8 +328,7 @@ async fn accounts_status_is_open_and_tells_of_a_refused_configuration() {
     daemon.write("[[listener]]\nnonsense = 1\n");
     daemon.reload.reload().await.unwrap_err();
     let answer = get(at, "/status").await;
-    let expected = error(404, "Not Found", "ConfigurationError");
-    assert_eq!((answer.status, answer.body), (404, expected));
+    refused(&answer, NOT_THERE);
     daemon.write(PEOPLES);
     daemon.reload.reload().await.unwrap();
     assert_eq!(get(at, "/status").await.status, 200);
@@ -346,21 +346,10 @@ async fn accounts_tell_nothing_of_what_upstream_says() {
     .await;
     let daemon = start(&upstream(&sts), by_peer);
     let at = address(&daemon);
-    for (role, status, expected) in [
-        ("demo", 403, error(403, "Forbidden", "Permission Denied")),
-        (
-            "admin",
-            502,
-            error(502, "Bad Gateway", "Call to AWS failed"),
-        ),
-    ] {
+    for (role, expected) in [("demo", DENIED), ("admin", FAILED)] {
         for below in ["", "/credentials", "/consoleurl"] {
             let answer = get(at, &format!("/account/local/{role}{below}")).await;
-            assert_eq!(
-                (answer.status, &answer.body),
-                (status, &expected),
-                "{below}"
-            );
+            refused(&answer, expected);
         }
     }
 }
@@ -426,7 +415,7 @@ async fn accounts_refuse_callbacks_that_are_not_the_accounts() {
     );
     let daemon = start(&text, by_peer);
     let at = address(&daemon);
-    let expected = error(400, "Bad Request", "The callbackurl is not allowed");
+    let expected = (400, "Bad Request", "The callbackurl is not allowed");
     for callback in [
         "https%3A%2F%2Fevil.example%2F",
         "http%3A%2F%2Fwiki.example%2F",
@@ -439,7 +428,7 @@ async fn accounts_refuse_callbacks_that_are_not_the_accounts() {
         for below in ["", "/consoleurl"] {
             let path = format!("/account/local/demo{below}?callbackurl={callback}");
             let answer = get(at, &path).await;
-            assert_eq!((answer.status, &answer.body), (400, &expected), "{path}");
+            refused(&answer, expected);
         }
     }
     let path = "/account/local/demo/consoleurl?callbackurl=https%3A%2F%2Fwiki.example%2Fpage";
@@ -451,10 +440,9 @@ async fn accounts_whose_console_fails_fail_and_have_credentials_all_the_same() {
     let sts = with_console().await;
     let daemon = start(&upstream(&sts), by_peer);
     let at = address(&daemon);
-    let expected = error(502, "Bad Gateway", "Call to AWS failed");
     for below in ["", "/consoleurl"] {
         let answer = get(at, &format!("/account/local/admin{below}")).await;
-        assert_eq!((answer.status, &answer.body), (502, &expected), "{below}");
+        refused(&answer, FAILED);
     }
     assert_eq!(
         get(at, "/account/local/admin/credentials").await.status,
@@ -478,8 +466,7 @@ async fn accounts_of_a_mount_without_console_have_none() {
     assert_eq!(whole.status, 200, "nobody was asked to sign in");
     assert!(whole.json().get("ConsoleUrl").is_none());
     let answer = get(at, "/account/local/demo/consoleurl").await;
-    let expected = error(404, "Not Found", "ConfigurationError");
-    assert_eq!((answer.status, answer.body), (404, expected));
+    refused(&answer, NOT_THERE);
     assert!(
         sts.received()
             .iter()
@@ -516,7 +503,7 @@ async fn accounts_give_machines_their_only_role() {
         let list = format!("/machine{version}/meta-data/iam/security-credentials/");
         for path in [&*list, list.trim_end_matches('/')] {
             let name = get(at, path).await;
-            assert_eq!((name.status, name.body.as_str()), (200, "demo"), "{path}");
+            name.assert_is(200, "demo");
             assert_eq!(name.header("content-type"), "text/plain; charset=utf-8");
             assert_eq!(name.header("x-username"), "", "AFP names nobody here");
         }
@@ -539,8 +526,7 @@ async fn accounts_give_machines_their_only_role() {
         ];
         assert_eq!(keys, expected, "{version}");
         let other = get(at, &format!("{list}admin")).await;
-        let expected = error(403, "Forbidden", "Permission Denied");
-        assert_eq!((other.status, other.body), (403, expected), "{version}");
+        refused(&other, DENIED);
     }
     let head = ask(
         at,
@@ -563,11 +549,10 @@ async fn accounts_give_machines_of_none_or_two_roles_nothing() {
     for text in [PEOPLES, &none] {
         let daemon = start(text, with_machines);
         let at = address(&daemon);
-        let expected = error(404, "Not Found", "ConfigurationError");
         for role in ["", "demo", "web"] {
             let path = format!("/machine/latest/meta-data/iam/security-credentials/{role}");
             let answer = get(at, &path).await;
-            assert_eq!((answer.status, &answer.body), (404, &expected), "{path}");
+            refused(&answer, NOT_THERE);
         }
     }
 }
@@ -581,11 +566,9 @@ async fn accounts_name_no_role_that_a_machine_cannot_have() {
     let at = address(&daemon);
     let list = "/machine/meta-data/iam/security-credentials/";
     let name = get(at, list).await;
-    let expected = error(404, "Not Found", "ConfigurationError");
-    assert_eq!((name.status, name.body), (404, expected));
+    refused(&name, NOT_THERE);
     let document = get(at, &format!("{list}demo")).await;
-    let expected = error(403, "Forbidden", "Permission Denied");
-    assert_eq!((document.status, document.body), (403, expected));
+    refused(&document, DENIED);
 }
 
 #[tokio::test(start_paused = true)]

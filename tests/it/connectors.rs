@@ -43,6 +43,12 @@ pub(crate) fn problem(status: u16, message: &str) -> String {
     )
 }
 
+/// Holds an answer against the API's body of this failure.
+#[track_caller]
+pub(crate) fn refused(answer: &Answer, status: u16, message: &str) {
+    answer.assert_is(status, &problem(status, message));
+}
+
 #[tokio::test]
 async fn connectors_are_listed_compactly_with_atlassians_headers() {
     let daemon = start();
@@ -86,19 +92,15 @@ async fn connectors_one_is_shown_with_its_state() {
     let daemon = start();
     let path = format!("{REST}/connectors/{DEMO}");
     let answer = get(&daemon, &path).await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (
-            200,
-            format!(r#"{{"id":"{DEMO}","name":"demo","type":"ASSUME_ROLE","scope":"SYSTEM"}}"#)
-                .as_str()
-        )
+    answer.assert_is(
+        200,
+        &format!(r#"{{"id":"{DEMO}","name":"demo","type":"ASSUME_ROLE","scope":"SYSTEM"}}"#),
     );
     let tag = answer.header("etag").to_owned();
     assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag}");
     let api = daemon.address("api");
     let known = ask(api, "GET", &path, &[("If-None-Match", &tag)]).await;
-    assert_eq!((known.status, known.body.as_str()), (304, ""));
+    known.assert_is(304, "");
     let upper = get(
         &daemon,
         &format!("{REST}/connectors/{}", DEMO.to_uppercase()),
@@ -189,23 +191,14 @@ async fn connectors_that_are_not_there_are_404() {
         }
     }
     let version = get(&daemon, "/rest/identity-federation-for-aws/1.0/connectors").await;
-    assert_eq!(
-        (version.status, version.body),
-        (
-            404,
-            problem(
-                404,
-                "version '1.0' is not served: 2.0, 2.1, 2.2 and latest are"
-            )
-        )
+    refused(
+        &version,
+        404,
+        "version '1.0' is not served: 2.0, 2.1, 2.2 and latest are",
     );
     for path in ["/nothing", "/connectors/x/y", "/connectors/%2F"] {
         let answer = get(&daemon, &format!("{REST}{path}")).await;
-        assert_eq!(
-            (answer.status, answer.body),
-            (404, problem(404, "there is no such resource")),
-            "{path}"
-        );
+        refused(&answer, 404, "there is no such resource");
     }
     daemon.end().await;
 }
@@ -243,10 +236,7 @@ async fn connectors_are_nobodys_who_is_not_known() {
     let daemon = TestDaemon::start_with(directory, config);
     for path in ["/connectors", "/status/info", "/connectors/x/credentials"] {
         let answer = get(&daemon, &format!("{REST}{path}")).await;
-        assert_eq!(
-            (answer.status, answer.body),
-            (401, problem(401, "log in first"))
-        );
+        refused(&answer, 401, "log in first");
     }
     let answer = get(&daemon, &format!("{REST}/connectors")).await;
     assert_eq!(
@@ -276,11 +266,7 @@ async fn connectors_of_others_are_forbidden_and_not_listed() {
         "/ecr/credentials",
     ] {
         let answer = get(&daemon, &format!("{REST}/connectors/{DEMO}{below}")).await;
-        assert_eq!(
-            (answer.status, answer.body),
-            (403, problem(403, "you may not use this connector")),
-            "{below}"
-        );
+        refused(&answer, 403, "you may not use this connector");
     }
     daemon.end().await;
 }
@@ -301,7 +287,7 @@ async fn connectors_refuse_what_the_guard_refuses_in_their_own_words() {
         ),
     ] {
         let answer = ask(api, "GET", &path, &[header]).await;
-        assert_eq!((answer.status, answer.body), (403, problem(403, message)));
+        refused(&answer, 403, message);
     }
     daemon.end().await;
 }

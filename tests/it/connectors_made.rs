@@ -4,7 +4,7 @@ use rolecall::config::Administrator;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::connectors::{DEMO, REST, UNKNOWN, own_config, problem, start};
+use crate::connectors::{DEMO, REST, UNKNOWN, own_config, problem, refused, start};
 use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::{DEADLINE, TestDaemon};
 
@@ -89,7 +89,7 @@ async fn connectors_accounts_are_made_shown_replaced_and_deleted() {
         format!("http://{at}{REST}/accounts/{id}")
     );
     let one = get(&daemon, &format!("/accounts/{id}")).await;
-    assert_eq!((one.status, one.body.as_str()), (200, shown.as_str()));
+    one.assert_is(200, &shown);
     let tag = one.header("etag").to_owned();
     assert_eq!(tag, made.header("etag"));
     let all = get(&daemon, "/accounts").await;
@@ -111,10 +111,10 @@ async fn connectors_accounts_are_made_shown_replaced_and_deleted() {
     );
     assert_ne!(replaced.header("etag"), tag);
     let deleted = send(&daemon, "DELETE", &path, &[], "").await;
-    assert_eq!((deleted.status, deleted.body.as_str()), (204, ""));
+    deleted.assert_is(204, "");
     let gone = get(&daemon, &path).await;
     let message = format!("there is no account with id '{id}'");
-    assert_eq!((gone.status, gone.body), (404, problem(404, &message)));
+    refused(&gone, 404, &message);
     daemon.end().await;
 }
 
@@ -129,7 +129,7 @@ async fn connectors_are_made_shown_replaced_and_deleted() {
     let at = daemon.address("api");
     assert_eq!(made.header("location"), format!("http://{at}{REST}{path}"));
     let one = get(&daemon, &path).await;
-    assert_eq!((one.status, one.body.as_str()), (200, shown.as_str()));
+    one.assert_is(200, &shown);
     let all = get(&daemon, "/connectors").await;
     let demo = format!(r#"{{"id":"{DEMO}","name":"demo","type":"ASSUME_ROLE","scope":"SYSTEM"}}"#);
     assert_eq!(
@@ -141,16 +141,13 @@ async fn connectors_are_made_shown_replaced_and_deleted() {
     other["roleArn"] = "".into();
     other["scope"] = "".into();
     let replaced = send(&daemon, "PUT", &path, &[JSON], &other.to_string()).await;
-    assert_eq!(
-        (replaced.status, replaced.body),
-        (
-            200,
-            format!(r#"{{"id":"{id}","name":"Team B","type":"FEDERATION_TOKEN"}}"#)
-        )
+    replaced.assert_is(
+        200,
+        &format!(r#"{{"id":"{id}","name":"Team B","type":"FEDERATION_TOKEN"}}"#),
     );
     let used = send(&daemon, "DELETE", &format!("/accounts/{account}"), &[], "").await;
     let message = "this account is used by the connector 'Team B'";
-    assert_eq!((used.status, used.body), (409, problem(409, message)));
+    refused(&used, 409, message);
     let deleted = send(&daemon, "DELETE", &path, &[], "").await;
     assert_eq!(deleted.status, 204);
     assert_eq!(get(&daemon, &path).await.status, 404);
@@ -186,13 +183,13 @@ async fn connectors_names_are_taken_once() {
     let path = "/accounts?skipValidation=true";
     let taken = send(&daemon, "POST", path, &[JSON], &again).await;
     let message = "another account has this name";
-    assert_eq!((taken.status, taken.body), (409, problem(409, message)));
+    refused(&taken, 409, message);
     make(&daemon, "/connectors", &connector("Team A", &account_id)).await;
     for name in ["Team A", "demo"] {
         let again = connector(name, &account_id).to_string();
         let taken = send(&daemon, "POST", "/connectors", &[JSON], &again).await;
         let message = "another connector has this name";
-        assert_eq!((taken.status, taken.body), (409, problem(409, message)));
+        refused(&taken, 409, message);
     }
     daemon.end().await;
 }
@@ -210,7 +207,7 @@ async fn connectors_of_two_writers_at_once_one_is_told() {
     assert_eq!(first.status, 200);
     let second = send(&daemon, "PUT", &path, &condition, &body).await;
     let message = "somebody changed it meanwhile: read it again";
-    assert_eq!((second.status, second.body), (412, problem(412, message)));
+    refused(&second, 412, message);
     let deleted = send(&daemon, "DELETE", &path, &condition, "").await;
     assert_eq!(deleted.status, 412);
     let current = first.header("etag").to_owned();
@@ -235,7 +232,7 @@ async fn connectors_of_the_configuration_cannot_be_changed() {
             format!("this {what} is of the configuration's files, and can be changed only there");
         for method in ["PUT", "DELETE"] {
             let answer = send(&daemon, method, &path, &[JSON], &body.to_string()).await;
-            assert_eq!((answer.status, answer.body), (409, problem(409, &message)));
+            refused(&answer, 409, &message);
         }
     }
     daemon.end().await;
@@ -260,7 +257,7 @@ async fn connectors_are_made_by_administrators_only() {
     ] {
         let answer = send(&daemon, method, &path, &[JSON], &body).await;
         let message = "only administrators may do this";
-        assert_eq!((answer.status, answer.body), (403, problem(403, message)));
+        refused(&answer, 403, message);
     }
     daemon.end().await;
 }
@@ -290,11 +287,11 @@ async fn connectors_bodies_that_are_wrong_are_told_field_by_field() {
     )
     .await;
     let message = "the body is no JSON object: line 1, column 23";
-    assert_eq!((broken.status, broken.body), (400, problem(400, message)));
+    refused(&broken, 400, message);
     for headers in [&[][..], &[("Content-Type", "text/plain")]] {
         let kind = send(&daemon, "POST", "/accounts", headers, "{}").await;
         let message = "send application/json";
-        assert_eq!((kind.status, kind.body), (415, problem(415, message)));
+        refused(&kind, 415, message);
     }
     daemon.end().await;
 }

@@ -9,7 +9,7 @@ use rolecall::source::Environment;
 use rolecall::types::RoleRef;
 use tempfile::TempDir;
 
-use crate::connectors::{DEMO, REST, SERVLET, own_config, problem};
+use crate::connectors::{DEMO, REST, SERVLET, own_config, problem, refused};
 use crate::support::client::{Answer, Connection, ask, request};
 use crate::support::daemon::TestDaemon;
 use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
@@ -75,13 +75,7 @@ async fn connectors_tell_whose_their_sessions_are() {
     let daemon = start(&upstream, RoleKind::AssumeRole);
     let path = format!("{REST}/connectors/{WEB}/caller-identity");
     let answer = get(&daemon, &path).await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (
-            200,
-            r#"{"account":"123456789012","arn":"arn:aws:sts::123456789012:assumed-role/web/ann","userId":"AROA:ann"}"#
-        )
-    );
+    answer.assert_is(200, r#"{"account":"123456789012","arn":"arn:aws:sts::123456789012:assumed-role/web/ann","userId":"AROA:ann"}"#);
     daemon.end().await;
 }
 
@@ -91,16 +85,10 @@ async fn connectors_sign_browsers_in_by_a_redirect_alone() {
     let daemon = start(&upstream, RoleKind::AssumeRole);
     let url = get(&daemon, &format!("{REST}/connectors/{WEB}/console/url")).await;
     let at = daemon.address("api");
-    assert_eq!(
-        (url.status, url.body.as_str()),
-        (
-            200,
-            format!(r#"{{"url":"http://{at}{SERVLET}/{WEB}"}}"#).as_str()
-        )
-    );
+    url.assert_is(200, &format!(r#"{{"url":"http://{at}{SERVLET}/{WEB}"}}"#));
     assert!(upstream.received().is_empty(), "nothing was asked yet");
     let signin = get(&daemon, &format!("{SERVLET}/{WEB}")).await;
-    assert_eq!((signin.status, signin.body.as_str()), (302, ""));
+    signin.assert_is(302, "");
     assert_eq!(
         signin.header("location"),
         format!(
@@ -125,7 +113,7 @@ async fn connectors_of_session_tokens_have_no_console() {
         format!("{SERVLET}/{WEB}"),
     ] {
         let answer = get(&daemon, &path).await;
-        assert_eq!((answer.status, answer.body), (409, problem(409, message)));
+        refused(&answer, 409, message);
     }
     daemon.end().await;
 }
@@ -137,52 +125,38 @@ async fn connectors_log_in_to_registries_without_a_region_too() {
     let path = format!("{REST}/connectors/{WEB}/ecr/credentials");
     for query in ["", "?region=us-east-1"] {
         let answer = get(&daemon, &format!("{path}{query}")).await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (
-                200,
-                r#"{"values":[{"authorizationToken":"QVdTOmNhbmFyeTpw","expirationDate":"20160217T045542Z","proxyEndpoint":"https://123456789012.dkr.ecr.eu-central-1.amazonaws.com","proxyEndpointDomain":"123456789012.dkr.ecr.eu-central-1.amazonaws.com","username":"AWS","password":"canary:p"}],"size":1}"#
-            )
-        );
+        answer.assert_is(200, r#"{"values":[{"authorizationToken":"QVdTOmNhbmFyeTpw","expirationDate":"20160217T045542Z","proxyEndpoint":"https://123456789012.dkr.ecr.eu-central-1.amazonaws.com","proxyEndpointDomain":"123456789012.dkr.ecr.eu-central-1.amazonaws.com","username":"AWS","password":"canary:p"}],"size":1}"#);
     }
     let wrong = get(&daemon, &format!("{path}?region=US%20East")).await;
-    assert_eq!(
-        (wrong.status, wrong.body),
-        (
-            400,
-            problem(400, "region: is no region").replace("{}", r#"{"region":"is no region"}"#)
-        )
+    wrong.assert_is(
+        400,
+        &problem(400, "region: is no region").replace("{}", r#"{"region":"is no region"}"#),
     );
     daemon.end().await;
 }
 
+const THROTTLED: &str = "AWS asks for fewer requests; try again later";
+const FAILED: &str = "the request to AWS failed; try again";
+const SILENT: &str = "AWS did not answer in time; try again";
+
+/// How upstream fails at once; status and message that are made of it.
+fn failures() -> [(Reply, u16, &'static str); 3] {
+    let denied = "you may use this connector, but AWS denied its request";
+    [
+        (Reply::error(403, "AccessDenied", "canary"), 403, denied),
+        (Reply::error(400, "Throttling", "canary"), 503, THROTTLED),
+        (Reply::error(500, "InternalFailure", "canary"), 502, FAILED),
+    ]
+}
+
 #[tokio::test]
 async fn connectors_failures_upstream_are_told_apart_and_not_repeated() {
-    for (reply, status, message) in [
-        (
-            Reply::error(403, "AccessDenied", "canary"),
-            403,
-            "you may use this connector, but AWS denied its request",
-        ),
-        (
-            Reply::error(400, "Throttling", "canary"),
-            503,
-            "AWS asks for fewer requests; try again later",
-        ),
-        (
-            Reply::error(500, "InternalFailure", "canary"),
-            502,
-            "the request to AWS failed; try again",
-        ),
-    ] {
+    for (reply, status, message) in failures() {
         let upstream = ScriptedSts::start(move |_| reply.clone()).await;
         let daemon = start(&upstream, RoleKind::AssumeRole);
         let path = format!("{REST}/connectors/{WEB}/credentials");
         let answer = get(&daemon, &path).await;
-        assert_eq!(
-            (answer.status, answer.body),
-            (status, problem(status, message))
-        );
+        refused(&answer, status, message);
         daemon.end().await;
     }
 }
@@ -190,24 +164,8 @@ async fn connectors_failures_upstream_are_told_apart_and_not_repeated() {
 /// What a session is exchanged for fails as this reply, while sessions come.
 #[tokio::test]
 async fn connectors_exchanges_that_fail_are_told_apart() {
-    for (reply, status, message) in [
-        (
-            Reply::error(403, "AccessDenied", "canary"),
-            403,
-            "you may use this connector, but AWS denied its request",
-        ),
-        (
-            Reply::error(400, "Throttling", "canary"),
-            503,
-            "AWS asks for fewer requests; try again later",
-        ),
-        (
-            Reply::error(500, "InternalFailure", "canary"),
-            502,
-            "the request to AWS failed; try again",
-        ),
-        (Reply::Hang, 504, "AWS did not answer in time; try again"),
-    ] {
+    let silence = [(Reply::Hang, 504, SILENT)];
+    for (reply, status, message) in failures().into_iter().chain(silence) {
         let failing = reply.clone();
         let upstream = ScriptedSts::start(move |request| match request.field("Action") {
             "AssumeRole" => cloud(request),
@@ -229,8 +187,7 @@ async fn connectors_exchanges_that_fail_are_told_apart() {
             .map(|path| tokio::spawn(async move { (ask(at, "GET", &path, &[]).await, path) }));
         for asked in asked.collect::<Vec<_>>() {
             let (answer, path) = asked.await.unwrap();
-            let told = (answer.status, answer.body.as_str());
-            assert_eq!(told, (status, problem(status, message).as_str()), "{path}");
+            refused(&answer, status, message);
             let wait = if status == 503 { "5" } else { "" };
             assert_eq!(answer.header("retry-after"), wait, "{path}");
         }
@@ -278,7 +235,7 @@ async fn connectors_accounts_are_made_of_keys_that_upstream_knows() {
 #[tokio::test]
 async fn connectors_accounts_of_keys_that_fail_are_not_made() {
     let unknown = "is not accepted by AWS, with this awsSecretKey";
-    let refused = problem(400, &format!("awsAccessKeyId: {unknown}")).replace(
+    let wrong = problem(400, &format!("awsAccessKeyId: {unknown}")).replace(
         r#""errors":{}"#,
         &format!(r#""errors":{{"awsAccessKeyId":"{unknown}"}}"#),
     );
@@ -286,23 +243,23 @@ async fn connectors_accounts_of_keys_that_fail_are_not_made() {
         (
             Reply::error(403, "InvalidClientTokenId", "canary"),
             400,
-            refused.clone(),
+            wrong.clone(),
         ),
         (
             Reply::error(403, "SignatureDoesNotMatch", "canary"),
             400,
-            refused.clone(),
+            wrong.clone(),
         ),
-        (Reply::error(403, "AccessDenied", "canary"), 400, refused),
+        (Reply::error(403, "AccessDenied", "canary"), 400, wrong),
         (
             Reply::error(400, "Throttling", "canary"),
             503,
-            problem(503, "AWS asks for fewer requests; try again later"),
+            problem(503, THROTTLED),
         ),
         (
             Reply::error(500, "InternalFailure", "canary"),
             502,
-            problem(502, "the request to AWS failed; try again"),
+            problem(502, FAILED),
         ),
         (
             Reply::s3_error(405, "MethodNotAllowed"),
@@ -312,16 +269,12 @@ async fn connectors_accounts_of_keys_that_fail_are_not_made() {
                 "the key could not be checked: send ?skipValidation=true to keep it unchecked",
             ),
         ),
-        (
-            Reply::Hang,
-            504,
-            problem(504, "AWS did not answer in time; try again"),
-        ),
+        (Reply::Hang, 504, problem(504, SILENT)),
     ] {
         let upstream = ScriptedSts::start(move |_| reply.clone()).await;
         let daemon = start_to_make(&upstream);
         let failed = make_account(&daemon, "").await;
-        assert_eq!((failed.status, failed.body), (status, body));
+        failed.assert_is(status, &body);
         let asked = upstream.received().len();
         let accounts = get(&daemon, &format!("{REST}/accounts")).await;
         assert!(!accounts.body.contains("AKIAOURS"), "{}", accounts.body);

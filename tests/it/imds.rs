@@ -46,7 +46,7 @@ async fn a_wrong_life_is_the_only_400_of_a_token() {
     let got = ask(at, "GET", "/latest/api/token", &[]).await;
     assert_eq!((got.status, got.header("allow")), (405, "OPTIONS, PUT"));
     let dated = ask(at, "PUT", "/2021-07-15/api/token", &[(TOKEN_TTL, "60")]).await;
-    assert_eq!((dated.status, dated.body.as_str()), (403, ""));
+    dated.assert_is(403, "");
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn the_document_is_what_every_client_can_read() {
     let at = daemon.address("metadata");
     let token = imds_token(at).await;
     let list = imds_get(at, &token, LIST).await;
-    assert_eq!((list.status, list.body.as_str()), (200, "demo"));
+    list.assert_is(200, "demo");
     let answer = imds_get(at, &token, DOCUMENT).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), "text/plain");
@@ -133,11 +133,7 @@ async fn every_slash_and_version_form_is_answered_without_redirect() {
             "//meta-data//iam/security-credentials/",
         ] {
             let answer = imds_get(at, &token, &format!("{prefix}{form}")).await;
-            assert_eq!(
-                (answer.status, answer.body.as_str()),
-                (200, "demo"),
-                "{prefix}{form}"
-            );
+            answer.assert_is(200, "demo");
         }
         let document = format!("{prefix}/meta-data/iam/security-credentials//demo");
         assert_eq!(
@@ -166,13 +162,9 @@ async fn what_is_not_there_is_404_with_a_token_and_401_without() {
         "/nothing",
     ] {
         let answer = imds_get(at, &token, target).await;
-        assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{target}");
+        answer.assert_is(404, "");
         let answer = ask(at, "GET", target, &[]).await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (401, ""),
-            "{target} without token"
-        );
+        answer.assert_is(401, "");
     }
     for target in [
         "/",
@@ -183,7 +175,7 @@ async fn what_is_not_there_is_404_with_a_token_and_401_without() {
     ] {
         assert_eq!(ask(at, "GET", target, &[]).await.status, 401, "{target}");
         let wrong = imds_get(at, "AAAA", target).await;
-        assert_eq!((wrong.status, wrong.body.as_str()), (401, ""), "{target}");
+        wrong.assert_is(401, "");
         assert_eq!(imds_get(at, &token, target).await.status, 200, "{target}");
     }
 }
@@ -194,7 +186,7 @@ async fn where_v1_is_on_a_bad_token_is_still_401() {
     let daemon = TestDaemon::start(&text);
     let at = daemon.address("metadata");
     let list = ask(at, "GET", LIST, &[]).await;
-    assert_eq!((list.status, list.body.as_str()), (200, "demo"));
+    list.assert_is(200, "demo");
     assert_eq!(ask(at, "GET", DOCUMENT, &[]).await.status, 200);
     assert_eq!(imds_get(at, "INVALID", "/").await.status, 401);
     let served = daemon.daemon.metrics.imds_v1_requests.get();
@@ -238,11 +230,7 @@ async fn configured_facts_are_told_and_agree() {
         ),
     ] {
         let answer = imds_get(at, &token, target).await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (200, body),
-            "{target}"
-        );
+        answer.assert_is(200, body);
     }
     let document = imds_get(at, &token, "/latest/dynamic/instance-identity/document")
         .await
@@ -279,7 +267,7 @@ async fn other_methods_are_405_and_head_has_no_body() {
         );
     }
     let head = ask(at, "HEAD", DOCUMENT, &[(TOKEN, &token)]).await;
-    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    head.assert_is(200, "");
     assert_ne!(head.header("content-length"), "0");
 }
 

@@ -13,6 +13,8 @@ use super::witness;
 /// An answer as it came over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
+    /// Method and target of the request.
+    asked: String,
     pub(crate) status: u16,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -26,6 +28,13 @@ impl Answer {
         headers
             .find(|(known, _)| known == name)
             .map_or("", |(_, value)| value)
+    }
+
+    /// Holds it against the status and the whole body that it must have.
+    #[track_caller]
+    pub(crate) fn assert_is(&self, status: u16, body: &str) {
+        let told = (self.status, self.body.as_str());
+        assert_eq!(told, (status, body), "the answer to {}", self.asked);
     }
 
     /// The body as JSON.
@@ -117,7 +126,9 @@ impl Connection {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
+        let (method, target) = self.asked.clone().unwrap_or_default();
         let mut answer = Answer {
+            asked: format!("{method} {target}"),
             status,
             headers,
             body: String::new(),
