@@ -7,7 +7,7 @@ use nix::unistd::Uid;
 use serde_json::Value;
 
 use crate::support::is_root;
-use crate::support::process::Daemon;
+use crate::support::process::{BASE_SECRET, Daemon, LISTENER, prod};
 use crate::support::sts::{Reply, ScriptedSts};
 
 const SOMEBODY: u32 = 12_345;
@@ -16,24 +16,11 @@ const SOMEBODY: u32 = 12_345;
 const WORDS: &str = "is not authorized to perform: sts:AssumeRole";
 
 fn configuration(sts: &str) -> String {
+    let account = prod(sts, "", &["web"]);
     let own = Uid::effective();
-    format!(
-        r#"
-        [[listener]]
-        name = "all"
-        bind = ["127.0.0.1:0"]
-        apis = ["imds"]
-        [account.prod]
-        id = "123456789012"
-        region = "eu-central-1"
-        endpoint = "{sts}"
-        credentials = {{ from = "key", access-key-id = "AKIABASE", secret-access-key = "env:BASE_SECRET" }}
-        [account.prod.role.web]
-        [[grant]]
-        role = "prod/web"
-        when = {{ uid = [{own}, {SOMEBODY}] }}
-        "#
-    )
+    let granted =
+        format!("[[grant]]\nrole = \"prod/web\"\nwhen = {{ uid = [{own}, {SOMEBODY}] }}\n");
+    format!("{LISTENER}{account}{granted}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +28,7 @@ async fn a_denial_upstream_is_explained_to_administrators_only() {
     let sts = ScriptedSts::start(|_| Reply::error(403, "AccessDenied", WORDS)).await;
     let url = sts.url();
     let test = tokio::task::spawn_blocking(move || {
-        let daemon = Daemon::start_with(&configuration(&url), &[("BASE_SECRET", "secret")]);
+        let daemon = Daemon::start_with(&configuration(&url), &[BASE_SECRET]);
         let credentials = ["credentials", "--role", "prod/web"];
         let output = daemon.run(&credentials);
         let told = String::from_utf8(output.stderr).unwrap();
@@ -89,7 +76,7 @@ async fn who_has_no_grant_is_not_told_that_upstream_is_why() {
                   [[grant]]\nrole = \"prod/backup\"\nwhen = { user = \"nobody\" }\n";
     let configuration = format!("{}\n{others}", configuration(&sts.url()));
     let test = tokio::task::spawn_blocking(move || {
-        let mut daemon = Daemon::start_with(&configuration, &[("BASE_SECRET", "secret")]);
+        let mut daemon = Daemon::start_with(&configuration, &[BASE_SECRET]);
         daemon.wait_for(|event| event["role"] == "prod/backup");
         let output = daemon.run(&["credentials", "--role", "prod/backup"]);
         let told = String::from_utf8(output.stderr).unwrap();

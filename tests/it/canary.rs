@@ -4,52 +4,29 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
-use nix::unistd::Uid;
 use serde_json::Value;
 
 use crate::support::issuer::{Issuer, now};
-use crate::support::process::Daemon;
+use crate::support::process::{BASE_SECRET, Daemon, prod, to_us};
 use crate::support::signer::{Signer, pod_claims};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
 /// In secrets only, and in nothing else that is configured or answered here.
 const CANARY: &str = "canary";
 
+const ROLES: [&str; 4] = ["web", "garbled", "cut", "refused"];
+
 fn configuration(sts: &str) -> String {
-    let own = Uid::effective();
-    format!(
-        r#"
+    let listener = r#"
         [[listener]]
         name = "all"
         bind = ["127.0.0.1:0"]
         apis = ["imds", "container", "metrics"]
         imdsv1 = true
         tokenless = true
-
-        [account.prod]
-        id = "123456789012"
-        region = "eu-central-1"
-        endpoint = "{sts}"
-        credentials = {{ from = "key", access-key-id = "AKIABASE", secret-access-key = "env:BASE_SECRET" }}
-        [account.prod.role.web]
-        [account.prod.role.garbled]
-        [account.prod.role.cut]
-        [account.prod.role.refused]
-
-        [[grant]]
-        role = "prod/web"
-        when = {{ uid = {own} }}
-        [[grant]]
-        role = "prod/garbled"
-        when = {{ uid = {own} }}
-        [[grant]]
-        role = "prod/cut"
-        when = {{ uid = {own} }}
-        [[grant]]
-        role = "prod/refused"
-        when = {{ uid = {own} }}
-        "#
-    )
+    "#;
+    let granted: String = ROLES.map(|role| to_us(&format!("prod/{role}"))).concat();
+    format!("{listener}{}{granted}", prod(sts, "", &ROLES))
 }
 
 /// Answers each role in a way of its own, secrets always among it.
@@ -79,10 +56,7 @@ async fn no_secret_shows_anywhere() {
     let sts = sts().await;
     let url = sts.url();
     tokio::task::spawn_blocking(move || {
-        let mut daemon = Daemon::start_with(
-            &configuration(&url),
-            &[("BASE_SECRET", "canary-base-secret")],
-        );
+        let mut daemon = Daemon::start_with(&configuration(&url), &[BASE_SECRET]);
         let credentials = daemon.says(&["credentials", "--role", "prod/web"]);
         assert!(
             credentials.contains(CANARY),

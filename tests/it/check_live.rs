@@ -2,33 +2,21 @@
 
 use std::fs;
 
-use crate::support::process::rolecall;
+use crate::support::process::{BASE_SECRET, LISTENER, prod, rolecall};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
 fn configuration(sts: &str) -> String {
-    format!(
-        r#"
-        [[listener]]
-        name = "all"
-        bind = ["127.0.0.1:0"]
-        apis = ["imds"]
-        [account.prod]
-        id = "123456789012"
-        region = "eu-central-1"
-        endpoint = "{sts}"
-        dialect = "generic"
-        credentials = {{ from = "key", access-key-id = "AKIABASE", secret-access-key = "env:BASE_SECRET" }}
-        [account.prod.role.web]
-        [account.prod.role.denied]
+    let account = prod(sts, "dialect = \"generic\"", &["web", "denied"]);
+    let granted = r#"
         [[grant]]
         role = "prod/web"
         when = "anyone"
         [[grant]]
         role = "prod/denied"
         priority = 1
-        when = {{ uid = 12345 }}
-        "#
-    )
+        when = { uid = 12345 }
+    "#;
+    format!("{LISTENER}{account}{granted}")
 }
 
 /// The code, what stands on standard output, and on standard error.
@@ -37,7 +25,7 @@ async fn check(sts: &ScriptedSts) -> (i32, String, String) {
     let file = folder.path().join("rolecall.toml");
     fs::write(&file, configuration(&sts.url())).unwrap();
     let mut command = rolecall(&["check", "--live", "--config", file.to_str().unwrap()]);
-    command.env("BASE_SECRET", "canary-base-secret");
+    command.envs([BASE_SECRET]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

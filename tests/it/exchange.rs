@@ -7,10 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use nix::unistd::Uid;
 use serde_json::{Value, json};
 
-use crate::support::process::Daemon;
+use crate::support::process::{BASE_SECRET, Daemon, prod, to_us};
 use crate::support::sts::{Credentials, Received, Reply, ScriptedSts};
 
 const ECR: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
@@ -42,48 +41,24 @@ fn cloud(request: &Received) -> Reply {
 }
 
 fn configuration(url: &str) -> String {
-    let own = Uid::effective();
-    format!(
-        r#"
+    let local = r#"
         [[listener]]
         name = "all"
         bind = ["127.0.0.1:0"]
         apis = ["container"]
 
         [account.local]
-        credentials = {{ from = "local" }}
+        credentials = { from = "local" }
         [account.local.role.demo]
-
-        [account.prod]
-        id = "123456789012"
-        region = "eu-central-1"
-        endpoint = "{url}"
-        signin-endpoint = "{url}"
-        ecr-endpoint = "{url}"
-        credentials = {{ from = "key", access-key-id = "AKIABASE", secret-access-key = "env:BASE_SECRET" }}
-        [account.prod.role.denied]
-        [account.prod.role.web]
-        [account.prod.role.other]
-
-        [[grant]]
-        role = "local/demo"
-        when = {{ uid = {own} }}
-        [[grant]]
-        role = "prod/denied"
-        when = {{ uid = {own} }}
-        [[grant]]
-        role = "prod/web"
-        when = {{ uid = {own} }}
-        [[grant]]
-        role = "prod/other"
-        when = {{ uid = {own} }}
-        "#
-    )
+    "#;
+    let exchanges = format!("signin-endpoint = \"{url}\"\necr-endpoint = \"{url}\"");
+    let prod = prod(url, &exchanges, &["denied", "web", "other"]);
+    let granted = ["local/demo", "prod/denied", "prod/web", "prod/other"].map(to_us);
+    format!("{local}{prod}{}", granted.concat())
 }
 
 fn start(sts: &ScriptedSts) -> Daemon {
-    let variables = [("BASE_SECRET", "canary-base-secret")];
-    Daemon::start_with(&configuration(&sts.url()), &variables)
+    Daemon::start_with(&configuration(&sts.url()), &[BASE_SECRET])
 }
 
 /// What an engine's helper says: its answer, and whether it is one.

@@ -1,5 +1,6 @@
 //! The real binary as a daemon, in a folder of its own, and what it logs.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 use serde_json::Value;
 
 /// Longer than anything takes that works.
@@ -19,6 +20,34 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Everything that can be logged, on standard error.
 const TALKATIVE: &str = "to = [\"json\"]\nlevel = \"trace\"";
+
+/// The configuration of a listener.
+pub(crate) const LISTENER: &str =
+    "[[listener]]\nname = \"all\"\nbind = [\"127.0.0.1:0\"]\napis = [\"imds\"]\n";
+
+/// Where the base credentials of [`prod`] have their secret.
+pub(crate) const BASE_SECRET: (&str, &str) = ("BASE_SECRET", "canary-base-secret");
+
+/// The configuration of an account `prod` of the cloud at this endpoint, with these keys besides.
+pub(crate) fn prod(endpoint: &str, besides: &str, roles: &[&str]) -> String {
+    let mut text = format!(
+        "[account.prod]\nid = \"123456789012\"\nregion = \"eu-central-1\"\nendpoint = \"{endpoint}\"\n{besides}\n\
+         [account.prod.credentials]\nfrom = \"key\"\naccess-key-id = \"AKIABASE\"\nsecret-access-key = \"env:{}\"\n",
+        BASE_SECRET.0
+    );
+    for role in roles {
+        writeln!(text, "[account.prod.role.{role}]").unwrap();
+    }
+    text
+}
+
+/// The configuration that grants this role to this process's user.
+pub(crate) fn to_us(role: &str) -> String {
+    format!(
+        "[[grant]]\nrole = \"{role}\"\nwhen = {{ uid = {} }}\n",
+        Uid::effective()
+    )
+}
 
 /// The binary, in an environment of its own: no user's configuration, no daemon, no journal.
 pub(crate) fn rolecall(arguments: &[&str]) -> Command {
