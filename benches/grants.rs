@@ -88,6 +88,7 @@ async fn measure(other: Option<&str>) -> Result<(u64, u64), Box<dyn Error>> {
         role: Wanted::First,
         proof: Proof::Shown,
         identity: None,
+        assumption: None,
         patience: Duration::from_secs(5),
         api: "imds",
     };

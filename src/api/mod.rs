@@ -11,10 +11,12 @@ pub mod connectors;
 pub mod container;
 mod document;
 pub mod imds;
+pub mod keystone;
 pub mod metrics;
 pub mod openapi;
 pub mod operations;
 pub mod peoples;
+pub mod sts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -23,8 +25,9 @@ use hyper::header::{HOST, HeaderValue};
 
 pub use client::{Client, Patience, Temper};
 pub use document::date;
-pub use peoples::Peoples;
+pub use peoples::{Peoples, Prover};
 
+use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::config;
 use crate::grants::{Known, Select};
@@ -69,6 +72,10 @@ pub struct Deps {
     pub in_force: InForce,
     /// What is made through APIs.
     pub store: Store,
+    /// Issues sessions and opens what it issued.
+    pub authority: Arc<Authority>,
+    /// How signatures and Keystone's tokens count.
+    pub rules: Arc<config::Authority>,
 }
 
 /// Whether the configuration in force is the one that is written.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 
-use super::{Deps, Guest, accounts, connectors};
+use super::{Deps, Guest, accounts, connectors, keystone, sts};
 use crate::config::{self, Api, Mount};
 use crate::grants::{Person, Select, Way};
 use crate::http::{Guard, Leave, Local, Refused, Request, Response};
@@ -34,6 +34,45 @@ struct Mounted {
     rules: Mount,
     accounts: Option<accounts::Accounts>,
     connectors: Option<connectors::Connectors>,
+    keystone: Option<keystone::Keystone>,
+    sts: Option<sts::Sts>,
+}
+
+/// Which of a mount's APIs a request is for.
+enum Whose<'a> {
+    /// One whose askers pass the gate.
+    Gated(Gated<'a>),
+    Keystone(&'a keystone::Keystone),
+    Sts(&'a sts::Sts),
+}
+
+enum Gated<'a> {
+    Accounts(&'a accounts::Accounts),
+    Connectors(&'a connectors::Connectors),
+}
+
+/// What an API is given that reads proofs out of its own protocol: signatures and tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Prover<'a> {
+    /// What all protocols are given.
+    pub deps: &'a Deps,
+    /// The connection.
+    pub guest: &'a Guest,
+    /// The rules of the mount that is asked.
+    pub mount: &'a Mount,
+    gate: &'a Gate,
+}
+
+impl Prover<'_> {
+    /// Who this name is, which the API has proved this way.
+    pub async fn person(&self, way: Way, name: &Arc<str>) -> Result<Arc<Person>, Unproven> {
+        self.gate.of_name(way, name).await
+    }
+
+    /// What vending knows of this person on this connection.
+    pub fn visit(&self, person: &Arc<Person>) -> Arc<Visit> {
+        self.guest.people.visit(self.deps, person, self.guest)
+    }
 }
 
 /// Who asks, as far as an API has to know.
@@ -95,9 +134,10 @@ impl Peoples {
         request: &Request,
     ) -> Option<Response> {
         let path = request.uri().path();
-        let (mount, below) = self.mounts.iter().find_map(|(prefix, mount)| {
+        let (mount, below, whose) = self.mounts.iter().find_map(|(prefix, mount)| {
             let below = below(prefix, path)?;
-            mount.serves(below).then_some((mount, below))
+            let whose = mount.whose(below, request)?;
+            Some((mount, below, whose))
         })?;
         let guarded = guarded.or_else(|refused| match refused {
             Refused::Browser | Refused::Forwarded if !mount.rules.machine => {
@@ -107,13 +147,36 @@ impl Peoples {
                 Err(refused)
             }
         });
-        let mut asker = match guarded {
-            Ok(()) => self.prove(deps, mount, guest, request).await,
-            Err(refused) => return Some(mount.refuse(deps, below, refused)),
+        let prover = Prover {
+            deps,
+            guest,
+            mount: &mount.rules,
+            gate: &self.gate,
         };
+        Some(match whose {
+            Whose::Keystone(keystone) => keystone.answer(prover, guarded, below, request),
+            Whose::Sts(sts) => sts.answer(prover, guarded, request),
+            Whose::Gated(gated) => match guarded {
+                Ok(()) => self.gated(gated, mount, prover, below, request).await,
+                Err(refused) => gated.refuse(deps, refused),
+            },
+        })
+    }
+
+    /// Answers a request of an API whose askers pass the gate.
+    async fn gated(
+        &self,
+        gated: Gated<'_>,
+        mount: &Mounted,
+        prover: Prover<'_>,
+        below: &str,
+        request: &Request,
+    ) -> Response {
+        let Prover { deps, guest, .. } = prover;
+        let mut asker = self.prove(deps, mount, guest, request).await;
         let failed = asker.as_ref().err().and_then(Unproven::retry_after);
         let cookie = asker.as_mut().ok().and_then(|asker| asker.cookie.take());
-        let mut response = mount.answer(deps, guest, below, asker, request).await;
+        let mut response = gated.answer(deps, guest, below, asker, request).await;
         let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
         if let Some(cookie) = cookie {
@@ -128,7 +191,7 @@ impl Peoples {
                 headers.append(WWW_AUTHENTICATE, challenge);
             }
         }
-        Some(response)
+        response
     }
 
     /// What the guard lets through to this path. A proxy's headers never where its own process
@@ -191,18 +254,34 @@ impl Mounted {
             accounts: serves(Api::Accounts).then(|| accounts::Accounts::new(&rules, deps)),
             connectors: serves(Api::Connectors)
                 .then(|| connectors::Connectors::new(&rules, listener, deps)),
+            keystone: serves(Api::Keystone)
+                .then(|| keystone::Keystone::new(&rules, listener, deps)),
+            sts: serves(Api::Sts).then(|| sts::Sts::new(deps)),
             rules,
         }
     }
 
-    fn serves(&self, below: &str) -> bool {
-        (self.connectors.is_some() && connectors::owns(below)) || self.accounts.is_some()
+    /// Whose a path below this mount is. STS and Keystone meet at the root.
+    fn whose(&self, below: &str, request: &Request) -> Option<Whose<'_>> {
+        if let Some(connectors) = self.connectors.as_ref().filter(|_| connectors::owns(below)) {
+            return Some(Whose::Gated(Gated::Connectors(connectors)));
+        }
+        if let Some(sts) = self.sts.as_ref().filter(|_| sts::owns(below, request)) {
+            return Some(Whose::Sts(sts));
+        }
+        if let Some(keystone) = self.keystone.as_ref().filter(|_| keystone::owns(below)) {
+            return Some(Whose::Keystone(keystone));
+        }
+        let accounts = self.accounts.as_ref();
+        accounts.map(|accounts| Whose::Gated(Gated::Accounts(accounts)))
     }
+}
 
-    fn refuse(&self, deps: &Deps, below: &str, refused: Refused) -> Response {
-        match self.connectors.as_ref().filter(|_| connectors::owns(below)) {
-            Some(connectors) => connectors.refuse(deps, refused),
-            None => accounts::refuse(refused),
+impl Gated<'_> {
+    fn refuse(&self, deps: &Deps, refused: Refused) -> Response {
+        match self {
+            Self::Connectors(connectors) => connectors.refuse(deps, refused),
+            Self::Accounts(_) => accounts::refuse(refused),
         }
     }
 
@@ -214,12 +293,11 @@ impl Mounted {
         asker: Result<Asker, Unproven>,
         request: &Request,
     ) -> Response {
-        if let Some(connectors) = self.connectors.as_ref().filter(|_| connectors::owns(below)) {
-            return connectors.answer(deps, guest, below, asker, request).await;
-        }
-        match &self.accounts {
-            Some(accounts) => accounts.answer(deps, guest, below, asker, request).await,
-            None => super::metrics::not_found(),
+        match self {
+            Self::Connectors(connectors) => {
+                connectors.answer(deps, guest, below, asker, request).await
+            }
+            Self::Accounts(accounts) => accounts.answer(deps, guest, below, asker, request).await,
         }
     }
 }

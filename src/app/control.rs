@@ -110,6 +110,8 @@ fn apis(config: &Config, listener: &str) -> Vec<String> {
         Api::Container => "container",
         Api::Accounts => "accounts",
         Api::Connectors => "connectors",
+        Api::Keystone => "keystone",
+        Api::Sts => "sts",
         Api::Metrics => "metrics",
     });
     apis.map(str::to_owned).collect()

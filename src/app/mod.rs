@@ -425,6 +425,8 @@ impl Daemon {
             own: LoopMark::new(LOOP_HEADER, Arc::clone(self.engine.mark())),
             in_force: self.in_force.clone(),
             store: self.store.clone(),
+            authority: Arc::clone(&self.authority),
+            rules: Arc::new(self.config.load().authority.clone()),
         };
         let since = self.clock.now();
         let metadata =

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Account, Administrator, Api, BaseCredentials, Bind, Config, Console, Dialect, Instance, Limits,
-    Listener, Log, Mount, Origin, People, RateLimit, Role, RoleKind, State,
+    Account, Administrator, Api, Authority, BaseCredentials, Bind, Config, Console, Dialect,
+    Instance, Limits, Listener, Log, Mount, Origin, People, RateLimit, Role, RoleKind, State,
 };
 use crate::grants::{Grant, GrantId, Select, Template, UserIds, Way, When};
 use crate::types::{AccountAlias, AccountId, InvalidText, Partition, RoleArn, RoleName, RoleRef};
@@ -19,7 +19,7 @@ const PORT: u16 = 1338;
 /// The port where it serves people's APIs.
 const PEOPLES_PORT: u16 = 1339;
 
-const PEOPLES: [Api; 2] = [Api::Accounts, Api::Connectors];
+const PEOPLES: [Api; 4] = [Api::Accounts, Api::Connectors, Api::Keystone, Api::Sts];
 
 /// The embedded default, for the user `uid`, with its admin socket at `admin_socket`.
 pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> {
@@ -46,6 +46,7 @@ pub fn embedded(uid: u32, admin_socket: PathBuf) -> Result<Config, InvalidText> 
         accounts: BTreeMap::from([(account.alias.clone(), account)]),
         grants: vec![Arc::new(grant)],
         issuers: Vec::new(),
+        authority: Authority::default(),
         people: People {
             administrators: vec![Administrator::Uid(uid)],
             ..People::default()

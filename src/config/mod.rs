@@ -1,6 +1,7 @@
 //! The configuration: read as written, with places (`raw`), then validated into the types here,
 //! which the rest of the daemon uses. Whatever reaches these types is right.
 
+mod authority;
 mod describe;
 mod diff;
 mod duration;
@@ -18,6 +19,7 @@ mod surroundings;
 mod validate;
 mod web_origin;
 
+pub use authority::Authority;
 pub use describe::{reference, schema};
 pub use diff::{Changes, diff};
 pub use duration::{NotADuration, parse as parse_duration};
@@ -63,6 +65,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// How people prove a name.
     pub people: People,
+    /// How signatures and Keystone's tokens count.
+    pub authority: Authority,
     /// Who else is asked which roles a name has.
     pub sources: Vec<GrantSource>,
     /// What survives a restart, and where.
@@ -142,6 +146,10 @@ pub enum Api {
     Accounts,
     /// Identity Federation's connectors.
     Connectors,
+    /// OpenStack Keystone's EC2 credentials.
+    Keystone,
+    /// AWS STS.
+    Sts,
     /// Prometheus metrics and health.
     Metrics,
 }

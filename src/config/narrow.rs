@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use super::{Account, Role, RoleKind};
-use crate::grants::{Names, Narrowing, Placeholder, Template};
+use crate::grants::{CallerPolicy, Names, Narrowing, Placeholder, Template};
+use crate::sessions::{Assumption, Excess};
 use crate::types::{RoleArn, RoleName, RoleRef, TagValue};
 
 /// An unused session is let go after this long, where nothing else is said.
 pub(super) const IDLE: Duration = Duration::from_hours(6);
+
+/// What a session lives that is asked for without a duration, and at most where it is chained.
+const CHAINED_LIFE: Duration = Duration::from_hours(1);
 
 impl Account {
     /// The role of a name that only a grant tells: the account's defaults, under a derived ARN.
@@ -62,9 +66,10 @@ impl Role {
             role.policy.clone_from(&by.policy);
             role.policy_arns.clone_from(&by.policy_arns);
         }
-        role.duration = by
-            .duration
-            .map_or(role.duration, |asked| asked.min(role.duration));
+        if let Some(asked) = by.duration {
+            role.duration = asked.min(role.duration);
+            role.max_duration = self.max_duration.map(|most| asked.min(most));
+        }
         // The role's own tags win.
         let is_new = |key: &str| {
             !self
@@ -81,6 +86,51 @@ impl Role {
             role.source_identity.clone_from(&by.source_identity);
         }
         Some(role)
+    }
+
+    /// The same as a caller of the STS face asks for it. What the role says goes before what the
+    /// caller says, but for its name and, within the role's bounds, its life.
+    pub fn assumed(&self, asked: &Assumption, policy: CallerPolicy) -> Result<Self, Excess> {
+        let mut role = self.clone();
+        let brings_policy = asked.policy.is_some() || !asked.policy_arns.is_empty();
+        if brings_policy {
+            let has_one = role.policy.is_some() || !role.policy_arns.is_empty();
+            if has_one && policy == CallerPolicy::Refused {
+                return Err(Excess::Policy);
+            }
+            role.policy.clone_from(&asked.policy);
+            role.policy_arns.clone_from(&asked.policy_arns);
+        }
+        role.duration = self.life_asked(asked)?;
+        // An answer that was asked for once is not renewed for somebody who is gone.
+        role.idle = role.idle.min(role.duration / 10);
+        if let Some(name) = &asked.session_name {
+            role.session_name = Template::text(name.as_str());
+        }
+        if let (None, Some(identity)) = (&role.source_identity, &asked.source_identity) {
+            role.source_identity = Some(Template::text(identity.as_str()));
+        }
+        let own = |key: &str| {
+            let mut own = self.tags.iter();
+            own.any(|(own, _)| own.eq_ignore_ascii_case(key))
+        };
+        let further = asked.tags.iter().filter(|(key, _)| !own(key));
+        let further = further.map(|(key, value)| (key.clone(), Template::text(value)));
+        role.tags.extend(further);
+        let transitive = asked.transitive_tags.iter();
+        role.transitive_tags.extend(transitive.cloned());
+        Ok(role)
+    }
+
+    fn life_asked(&self, asked: &Assumption) -> Result<Duration, Excess> {
+        let most = self.max_duration.unwrap_or(self.duration);
+        let is_chained = asked.chain_depth > 0;
+        match asked.duration {
+            None => Ok(most.min(CHAINED_LIFE)),
+            Some(life) if is_chained && life > CHAINED_LIFE => Err(Excess::ChainedLife),
+            Some(life) if life > most => Err(Excess::Life),
+            Some(life) => Ok(life),
+        }
     }
 
     /// The role session name for a caller of these names: where it wants a name that this caller

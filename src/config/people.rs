@@ -180,7 +180,7 @@ impl Api {
     /// Whether requests prove a name to it.
     pub const fn is_for_people(self) -> bool {
         match self {
-            Self::Accounts | Self::Connectors => true,
+            Self::Accounts | Self::Connectors | Self::Keystone | Self::Sts => true,
             Self::Imds | Self::Container | Self::Metrics => false,
         }
     }

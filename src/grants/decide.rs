@@ -19,6 +19,9 @@ pub enum Wanted {
     Chosen(RoleRef),
     /// A role of this name in whatever account, if any grant of the caller gives it.
     ChosenName(RoleName),
+    /// A role that there is not, by what it was called. It is decided as any other is: nobody can
+    /// tell by the time it takes.
+    NoSuch(Arc<str>),
 }
 
 impl Wanted {
@@ -37,6 +40,7 @@ impl Wanted {
             Self::First => true,
             Self::Chosen(chosen) => chosen == role,
             Self::ChosenName(name) => *name == role.role,
+            Self::NoSuch(_) => false,
         }
     }
 
@@ -46,6 +50,7 @@ impl Wanted {
             Self::First => None,
             Self::Chosen(role) => Some(role.to_string()),
             Self::ChosenName(name) => Some(name.to_string()),
+            Self::NoSuch(name) => Some(name.to_string()),
         }
     }
 }

@@ -210,6 +210,12 @@ pub enum Way {
     Token,
     /// The header of a trusted proxy.
     ProxyHeader,
+    /// A signature by an access key.
+    AccessKey,
+    /// A signature by a session that the built-in authority issued.
+    Session,
+    /// A KeystoneToken.
+    Keystone,
     /// Nothing: it is asked what would be if it were.
     Supposed,
 }
@@ -225,6 +231,9 @@ impl Way {
             Self::Oidc => "oidc",
             Self::Token => "token",
             Self::ProxyHeader => "proxy-header",
+            Self::AccessKey => "access-key",
+            Self::Session => "session",
+            Self::Keystone => "keystone-token",
             Self::Supposed => "supposed",
         }
     }

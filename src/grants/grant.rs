@@ -138,4 +138,16 @@ pub struct Narrowing {
     pub session_name: Option<Template>,
     /// Another source identity.
     pub source_identity: Option<Template>,
+    /// What becomes of a session policy that a caller brings where there is one already.
+    pub caller_policy: CallerPolicy,
+}
+
+/// What becomes of a session policy that a caller brings where there is one already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CallerPolicy {
+    /// The caller is refused.
+    #[default]
+    Refused,
+    /// It stands in the place of the other: `caller-policy = "replace"`.
+    Replaces,
 }

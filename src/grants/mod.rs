@@ -20,7 +20,7 @@ pub use facts::{
     ContainerFacts, ContainerId, ContainerPlace, Fact, Facts, Groups, HostPlace, Known, Person,
     Place, Pod, Provided, Way, WebIdentity,
 };
-pub use grant::{Grant, GrantId, GrantedRole, Narrowing};
+pub use grant::{CallerPolicy, Grant, GrantId, GrantedRole, Narrowing};
 pub use index::Grants;
 pub use pattern::{Named, Pattern, Patterns, matches_glob};
 pub use template::{Names, Placeholder, Template, TemplateError};

@@ -354,6 +354,12 @@ impl Gate {
         Ok(told.unwrap_or(Err(NotMember::NotReady))?)
     }
 
+    /// Who this name is, that something else than this gate proved: a signature, a token of the
+    /// daemon's own.
+    pub async fn of_name(&self, way: Way, name: &Arc<str>) -> Result<Arc<Person>, Unproven> {
+        self.standing(&Standing::of(way, Arc::clone(name))).await
+    }
+
     /// What a request that proved nothing is told to show.
     pub fn challenges(mount: &Mount) -> impl Iterator<Item = HeaderValue> + use<> {
         let takes = |ways: &[Way]| mount.authenticate.iter().any(|way| ways.contains(way));
@@ -389,7 +395,12 @@ fn plain(person: Arc<Person>) -> Admitted {
 const fn is_shown(way: Way) -> bool {
     match way {
         Way::Basic | Way::Pam | Way::Ldap | Way::Oidc | Way::Token => true,
-        Way::Peer | Way::ProxyHeader | Way::Supposed => false,
+        Way::Peer
+        | Way::ProxyHeader
+        | Way::AccessKey
+        | Way::Session
+        | Way::Keystone
+        | Way::Supposed => false,
     }
 }
 

@@ -89,9 +89,14 @@ impl Roster {
             let proved = match way {
                 Way::Basic => self.by_file(name, password).await,
                 Way::Pam | Way::Ldap => self.by_directory(*way, name, password).await,
-                Way::Peer | Way::Oidc | Way::Token | Way::ProxyHeader | Way::Supposed => {
-                    Err(NotMember::Unknown)
-                }
+                Way::Peer
+                | Way::Oidc
+                | Way::Token
+                | Way::ProxyHeader
+                | Way::AccessKey
+                | Way::Session
+                | Way::Keystone
+                | Way::Supposed => Err(NotMember::Unknown),
             };
             match proved {
                 Err(NotMember::Unknown) => {}
@@ -117,7 +122,7 @@ impl Roster {
             Way::Pam => self.system.of(name).await.to_vec(),
             // Who is not known there any more has no standing.
             Way::Ldap => self.directory(Way::Ldap)?.groups(name).await?,
-            Way::ProxyHeader | Way::Token => {
+            Way::ProxyHeader | Way::Token | Way::AccessKey | Way::Session | Way::Keystone => {
                 let mut groups = self.system.of(name).await.to_vec();
                 for directory in &self.directories {
                     groups.extend(told(directory.groups(name).await)?);

@@ -5,6 +5,7 @@
 //! flight for each key, which no waiter can cancel; every key is in flight or on the agenda.
 
 mod allowance;
+mod assumption;
 mod cache;
 mod exchange;
 mod failure;
@@ -25,6 +26,7 @@ mod traffic;
 mod tests;
 
 pub use allowance::Allowance;
+pub use assumption::{Assumption, Excess};
 pub use cache::{Selector, Sessions};
 pub use exchange::{
     Callback, CallerIdentity, Exchange, ExchangeFuture, LongTermKey, Offers, RegistryAsk,

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
-use super::{CallerIdentity, Exchange, ExchangeFuture, LongTermKey, Session, SessionKey};
+use super::{
+    Assumption, CallerIdentity, Excess, Exchange, ExchangeFuture, LongTermKey, Session, SessionKey,
+};
 use crate::grants::{Granted, Names, Narrowing, WebIdentity};
 use crate::types::{AccessKeyId, RoleArn, RoleRef};
 
@@ -189,6 +191,10 @@ pub struct Wish {
     pub narrowing: Option<Arc<Narrowing>>,
     /// The web identity that the caller showed.
     pub identity: Option<Arc<WebIdentity>>,
+    /// The name that the caller proved.
+    pub principal: Option<Arc<str>>,
+    /// What the caller asks of the session.
+    pub assumption: Option<Arc<Assumption>>,
 }
 
 impl Wish {
@@ -200,18 +206,22 @@ impl Wish {
             names,
             narrowing: None,
             identity: None,
+            principal: None,
+            assumption: None,
         }
     }
 
-    /// For what a grant gives to a caller of these names, who showed this identity.
-    pub fn granted(granted: &Granted, names: Names, identity: Option<Arc<WebIdentity>>) -> Self {
+    /// For what a grant gives to a caller of these names, as it is.
+    pub fn granted(granted: &Granted, names: Names) -> Self {
         let grant = granted.grant();
         Self {
             role: granted.role().clone(),
             may_be_undeclared: grant.role.fixed().is_none(),
             names: names.with_groups(granted.named()),
             narrowing: grant.narrowing.clone(),
-            identity,
+            identity: None,
+            principal: None,
+            assumption: None,
         }
     }
 }
@@ -234,6 +244,19 @@ pub enum NoRequest {
     /// The grant narrows what the role narrows already.
     #[error("the role has a session policy of its own, so a grant cannot add one")]
     TwoPolicies,
+    /// The caller asks for more than the role may be asked for.
+    #[error(transparent)]
+    Excess(#[from] Excess),
+}
+
+impl NoRequest {
+    /// Whether it is for what the caller brings or asks for, and not for the configuration.
+    pub const fn is_callers(self) -> bool {
+        match self {
+            Self::NoIdentity | Self::Excess(_) => true,
+            Self::NoRole | Self::NoAccount | Self::NotYet | Self::TwoPolicies => false,
+        }
+    }
 }
 
 /// Knows how each role is obtained: makes the request of a role for one caller.

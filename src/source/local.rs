@@ -110,19 +110,20 @@ pub fn local_request(
         .and_then(|template| template.fill_known(names))
         .map(|identity| SessionName::from_any(&identity, SessionName::MAX));
     let tags = tags_of(role, wish);
+    let asked = wish.assumption.as_deref();
     let issue = IssueRequest {
-        principal: None,
+        principal: wish.principal.as_deref().map(str::to_owned),
         role: role.reference.clone(),
         session_name: session_name.clone(),
         duration: role.duration,
-        chain_depth: 0,
+        chain_depth: asked.map_or(0, |asked| asked.chain_depth),
         transitive_keys: role.transitive_of(&tags),
         tags,
         source_identity: source_identity
             .as_ref()
             .map(|name| name.as_str().to_owned()),
         policy: role.policy.as_deref().map(str::to_owned),
-        mfa: false,
+        mfa: asked.is_some_and(|asked| asked.mfa),
     };
     Request {
         key: key(account, role, &issue),
@@ -150,6 +151,9 @@ fn key(account: &Account, role: &Role, issue: &IssueRequest) -> SessionKey {
     let mut digest = KeyDigest::default()
         .field("kind", b"local")
         .field("role", role.reference.to_string().as_bytes())
+        .optional("principal", issue.principal.as_deref().map(str::as_bytes))
+        .field("mfa", &[u8::from(issue.mfa)])
+        .field("chain-depth", &[issue.chain_depth])
         .field("arn", role.arn.as_str().as_bytes())
         .field("partition", account.partition.as_str().as_bytes())
         .field("duration", &issue.duration.as_secs().to_be_bytes())

@@ -149,7 +149,7 @@ impl Plans {
             tracing::warn!(role = %role.reference, why, "a connector cannot be used with its account");
             return Err(NoRequest::NoAccount);
         }
-        let role = narrowed(Cow::Owned(role), wish)?;
+        let role = as_wished(Cow::Owned(role), wish)?;
         self.of_sts(plan, &role, wish)
     }
 
@@ -163,6 +163,7 @@ impl Plans {
         let base = if let BaseCredentials::Role(base) = &account.base {
             let wish = Wish {
                 identity: wish.identity.clone(),
+                principal: wish.principal.clone(),
                 ..Wish::declared(base.clone(), wish.names.clone())
             };
             Some(self.request(&wish)?)
@@ -242,18 +243,21 @@ pub(super) fn role_of<'a>(account: &'a Account, wish: &Wish) -> Result<Cow<'a, R
         }
         None => return Err(NoRequest::NoRole),
     };
-    narrowed(role, wish)
+    as_wished(role, wish)
 }
 
-/// The role as the grant narrows it.
-fn narrowed<'a>(role: Cow<'a, Role>, wish: &Wish) -> Result<Cow<'a, Role>, NoRequest> {
-    match &wish.narrowing {
-        Some(narrowing) => role
-            .narrowed(narrowing)
-            .map(Cow::Owned)
-            .ok_or(NoRequest::TwoPolicies),
-        None => Ok(role),
-    }
+/// The role as the grant narrows it, and then as the caller asks for it.
+fn as_wished<'a>(role: Cow<'a, Role>, wish: &Wish) -> Result<Cow<'a, Role>, NoRequest> {
+    let narrowing = wish.narrowing.as_deref();
+    let role = match narrowing {
+        Some(by) => Cow::Owned(role.narrowed(by).ok_or(NoRequest::TwoPolicies)?),
+        None => role,
+    };
+    let Some(asked) = &wish.assumption else {
+        return Ok(role);
+    };
+    let policy = narrowing.map(|by| by.caller_policy).unwrap_or_default();
+    Ok(Cow::Owned(role.assumed(asked, policy)?))
 }
 
 /// The session tags of a role for one caller. Of those that its token asks for, no key is the

@@ -98,7 +98,8 @@ async fn obtain(
             error @ (NoRequest::NoRole
             | NoRequest::NoAccount
             | NoRequest::NotYet
-            | NoRequest::TwoPolicies),
+            | NoRequest::TwoPolicies
+            | NoRequest::Excess(_)),
         ) => {
             let message = error.to_string();
             return Err(FetchError::new(FailureKind::Misconfigured, message));

@@ -19,8 +19,8 @@ pub use backing::{Backing, Change, InMemory, Kept};
 pub use door::Store;
 pub use error::{Cause, Fault, StoreError};
 pub use objects::{
-    Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, ConnectorKind, ConnectorNames,
-    Objects, Token, TokenDraft, Version,
+    AccessKey, AccessKeyDraft, Account, AccountDraft, AccountEdit, Connector, ConnectorDraft,
+    ConnectorKind, ConnectorNames, Objects, Token, TokenDraft, Version,
 };
 pub use sqlite::{Backup, Rotated, backup, restore, rotate_key};
 pub use thread::Open;

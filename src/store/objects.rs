@@ -133,6 +133,30 @@ pub struct TokenDraft {
     pub expires: SystemTime,
 }
 
+/// A long-term key of the daemon's own, which a caller signs with.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// When it was made.
+    pub made: SystemTime,
+    /// What is said of it.
+    pub draft: AccessKeyDraft,
+}
+
+/// What is said of an access key when it is made.
+#[derive(Clone, Debug)]
+pub struct AccessKeyDraft {
+    /// Its id, by which it is known: unique.
+    pub id: AccessKeyId,
+    /// The key.
+    pub secret: SecretString,
+    /// Whose it is: who signs with it stands for this name.
+    pub user: Arc<str>,
+    /// The account that it was made for: Keystone's tenant.
+    pub account: AccountAlias,
+    /// What its maker calls it; it proves nothing.
+    pub label: Arc<str>,
+}
+
 /// Names of connectors, in order.
 pub type ConnectorNames = BTreeSet<Arc<str>>;
 
@@ -153,6 +177,10 @@ pub struct Objects {
     pub groups: Arc<HashMap<Arc<str>, Arc<ConnectorNames>>>,
     /// The tokens, by the hash of what they show.
     pub tokens: Arc<HashMap<[u8; 32], Arc<Token>>>,
+    /// The access keys, by id.
+    pub keys: Arc<HashMap<AccessKeyId, Arc<AccessKey>>>,
+    /// The ids of each user's access keys, in the order in which they were made.
+    pub keys_of: Arc<HashMap<Arc<str>, Arc<Vec<AccessKeyId>>>>,
 }
 
 impl Objects {

@@ -31,10 +31,10 @@ use crate::config::Ahead;
 use crate::grants::{
     Decision, Fact, Facts, Grant, Granted, Known, Names, Provided, Wanted, WebIdentity, decide,
 };
-use crate::sessions::{Allowance, NoRequest, Prefetch, Request, Session, Sessions, Wish};
+use crate::sessions::{Allowance, Assumption, Prefetch, Request, Session, Sessions, Wish};
 use crate::telemetry::audit::{Audit, Denial, LineKey, Share};
 use crate::types::{RoleArn, RoleRef};
-use visit::Decided;
+use visit::{Asked, Decided};
 
 /// How often a decision may ask for one more fact before it is a denial: each is asked for once.
 const MAX_FACTS: usize = 7;
@@ -69,6 +69,8 @@ pub struct Want {
     pub proof: Proof,
     /// The web identity that it showed.
     pub identity: Option<Arc<WebIdentity>>,
+    /// What it asks of the session beyond its role.
+    pub assumption: Option<Arc<Assumption>>,
     /// How long this client can be let wait for a flight.
     pub patience: Duration,
     /// The protocol, for the audit trail.
@@ -215,7 +217,13 @@ impl Vending {
         proof: Proof,
         now: BootTime,
     ) -> Option<Handout> {
-        let decided = visit.recall(&self.policy.load(), role, proof, None, &self.clock)?;
+        let asked = Asked {
+            wanted: role,
+            proof,
+            identity: None,
+            assumption: None,
+        };
+        let decided = visit.recall(&self.policy.load(), &asked, &self.clock)?;
         let session = decided.lease().held_at(now)?;
         // The first hand-out of a session opens its line in the audit trail: that is `ask`'s.
         decided
@@ -380,11 +388,16 @@ impl Vending {
                     policy.stored.allows(&granted, &facts)?;
                     want.proof.suffices(granted.grant())?;
                     let names = self.names(visit, want).await;
-                    let wish = Wish::granted(&granted, names, want.identity.clone());
+                    let wish = Wish {
+                        identity: want.identity.clone(),
+                        principal: facts.principal().cloned(),
+                        assumption: want.assumption.clone(),
+                        ..Wish::granted(&granted, names)
+                    };
                     let request = policy.catalogue.request(&wish).inspect_err(|error| {
                         let grant = granted.grant().id;
-                        // A token that is missing is the caller's matter: the audit trail has it.
-                        if *error != NoRequest::NoIdentity {
+                        // What the caller brings is the caller's matter: the audit trail has it.
+                        if !error.is_callers() {
                             tracing::warn!(role = %granted.role(), %grant, %error, "a granted role cannot be had");
                         }
                     })?;
@@ -411,8 +424,7 @@ impl Vending {
     }
 
     fn recall(&self, visit: &Visit, policy: &Arc<Policy>, want: &Want) -> Option<Arc<Decided>> {
-        let identity = want.identity.as_ref();
-        visit.recall(policy, &want.role, want.proof, identity, &self.clock)
+        visit.recall(policy, &Asked::of(want), &self.clock)
     }
 
     /// What placeholders stand for.

@@ -1,7 +1,7 @@
 //! Why a caller gets no credentials, in the words that each protocol translates into its own.
 
 use crate::grants::NoGrant;
-use crate::sessions::{FailureKind, NoRequest, NoSession};
+use crate::sessions::{Excess, FailureKind, NoRequest, NoSession};
 
 /// No credentials, and why. Outside texts are each protocol's own; details go to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum Refusal {
     /// The protocol's token is missing.
     #[error("the request shows no token")]
     ProofMissing,
+    /// More is asked of the session than its role may be asked for.
+    #[error(transparent)]
+    Excess(Excess),
     /// Upstream denies the role.
     #[error("upstream denies this role")]
     DeniedUpstream,
@@ -44,6 +47,9 @@ impl Refusal {
             Self::SeveralRoles => "several-roles",
             Self::NoSuchRole => "no-such-role",
             Self::ProofMissing => "token-missing",
+            Self::Excess(Excess::Life) => "too-long",
+            Self::Excess(Excess::ChainedLife) => "too-long-for-a-chain",
+            Self::Excess(Excess::Policy) => "policy-refused",
             Self::DeniedUpstream => "denied-upstream",
             Self::Misconfigured => "misconfigured",
             Self::NotOffered => "not-offered",
@@ -59,7 +65,8 @@ impl Refusal {
             | Self::NoGrant
             | Self::SeveralRoles
             | Self::NoSuchRole
-            | Self::ProofMissing => false,
+            | Self::ProofMissing
+            | Self::Excess(_) => false,
         }
     }
 
@@ -71,8 +78,12 @@ impl Refusal {
             | Self::SeveralRoles
             | Self::NoSuchRole
             | Self::ProofMissing
+            | Self::Excess(Excess::Policy)
             | Self::DeniedUpstream => true,
-            Self::Misconfigured | Self::NotOffered | Self::NotReady => false,
+            Self::Excess(Excess::Life | Excess::ChainedLife)
+            | Self::Misconfigured
+            | Self::NotOffered
+            | Self::NotReady => false,
         }
     }
 }
@@ -95,6 +106,7 @@ impl From<NoRequest> for Refusal {
             NoRequest::NotYet => Self::NotReady,
             NoRequest::NoIdentity => Self::ProofMissing,
             NoRequest::NoAccount | NoRequest::TwoPolicies => Self::Misconfigured,
+            NoRequest::Excess(excess) => Self::Excess(excess),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{AccountFacts, Policy, Proof, Refusal, Want};
 use crate::caller::Caller;
 use crate::clock::{BootTime, Clock};
 use crate::grants::{Facts, Grant, Granted, HostPlace, Known, Place, Select, Wanted, WebIdentity};
-use crate::sessions::{Lease, Request, Session};
+use crate::sessions::{Assumption, Lease, Request, Session};
 use crate::telemetry::audit::AuditLine;
 use crate::types::RoleRef;
 
@@ -28,12 +28,39 @@ struct Memory {
     denials: Vec<Denied>,
 }
 
-/// A denial and to whom it was: other tokens over the same connection are others'.
+/// What is asked of a caller's decisions, as far as they differ by it.
 #[derive(Debug)]
-struct Denied {
+pub(super) struct Asked<'a> {
+    pub(super) wanted: &'a Wanted,
+    pub(super) proof: Proof,
+    pub(super) identity: Option<&'a Arc<WebIdentity>>,
+    pub(super) assumption: Option<&'a Arc<Assumption>>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) const fn of(want: &'a Want) -> Self {
+        Self {
+            wanted: &want.role,
+            proof: want.proof,
+            identity: want.identity.as_ref(),
+            assumption: want.assumption.as_ref(),
+        }
+    }
+}
+
+/// The same, kept.
+#[derive(Debug)]
+struct Kept {
     wanted: Wanted,
     proof: Proof,
     identity: Option<Arc<WebIdentity>>,
+    assumption: Option<Arc<Assumption>>,
+}
+
+/// A denial and to whom it was: other tokens over the same connection are others'.
+#[derive(Debug)]
+struct Denied {
+    asked: Kept,
     refusal: Refusal,
     line: Arc<AuditLine>,
 }
@@ -41,22 +68,35 @@ struct Denied {
 /// A decision and what it was made for.
 #[derive(Debug)]
 struct Remembered {
-    wanted: Wanted,
-    proof: Proof,
-    identity: Option<Arc<WebIdentity>>,
+    asked: Kept,
     decided: Arc<Decided>,
 }
 
-impl Remembered {
+impl Kept {
+    fn of(asked: &Asked<'_>) -> Self {
+        Self {
+            wanted: asked.wanted.clone(),
+            proof: asked.proof,
+            identity: asked.identity.cloned(),
+            assumption: asked.assumption.cloned(),
+        }
+    }
+
     /// Whether it is this that was asked. A token's verification gives the same identity for as
     /// long as it is the same token.
-    fn is_of(&self, wanted: &Wanted, proof: Proof, identity: Option<&Arc<WebIdentity>>) -> bool {
-        let same = match (&self.identity, identity) {
+    fn is(&self, asked: &Asked<'_>) -> bool {
+        let same = match (&self.identity, asked.identity) {
             (None, None) => true,
             (Some(shown), Some(now)) => Arc::ptr_eq(shown, now),
             (Some(_), None) | (None, Some(_)) => false,
         };
-        same && self.proof == proof && self.wanted == *wanted
+        same && self.is_but_for_the_token(asked)
+    }
+
+    fn is_but_for_the_token(&self, asked: &Asked<'_>) -> bool {
+        self.proof == asked.proof
+            && self.wanted == *asked.wanted
+            && self.assumption.as_ref() == asked.assumption
     }
 }
 
@@ -87,6 +127,10 @@ impl Visit {
             identity: want.identity.clone(),
             ..self.caller.facts()
         };
+        let facts = match want.assumption.as_deref() {
+            Some(asked) => with_assumption(facts, asked),
+            None => facts,
+        };
         match want.proof {
             // The owner gave the token away: whoever shows it stands for the owner itself.
             Proof::Bearer(owner) => Facts {
@@ -110,15 +154,13 @@ impl Visit {
     pub(super) fn recall(
         &self,
         policy: &Arc<Policy>,
-        wanted: &Wanted,
-        proof: Proof,
-        identity: Option<&Arc<WebIdentity>>,
+        asked: &Asked<'_>,
         clock: &Clock,
     ) -> Option<Arc<Decided>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decisions = memory.decisions.iter();
         let known = decisions.find(|known| {
-            known.is_of(wanted, proof, identity)
+            known.asked.is(asked)
                 && Arc::ptr_eq(&known.decided.policy, policy)
                 && known.decided.holds(clock)
         });
@@ -127,16 +169,13 @@ impl Visit {
 
     pub(super) fn remember(&self, want: &Want, decided: &Arc<Decided>) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory
-            .decisions
-            .retain(|known| !known.is_of(&want.role, want.proof, want.identity.as_ref()));
+        let asked = Asked::of(want);
+        memory.decisions.retain(|known| !known.asked.is(&asked));
         if memory.decisions.len() >= REMEMBERED {
             memory.decisions.remove(0);
         }
         memory.decisions.push(Remembered {
-            wanted: want.role.clone(),
-            proof: want.proof,
-            identity: want.identity.clone(),
+            asked: Kept::of(&asked),
             decided: Arc::clone(decided),
         });
     }
@@ -150,11 +189,11 @@ impl Visit {
     ) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut denials = memory.denials.iter();
+        let asked = Asked::of(want);
         let known = denials.find(|known| {
             known.refusal == refusal
-                && known.wanted == want.role
-                && known.proof == want.proof
-                && known.identity == want.identity
+                && known.asked.identity.as_ref() == asked.identity
+                && known.asked.is_but_for_the_token(&asked)
         });
         if let Some(known) = known {
             known.line.again();
@@ -164,12 +203,21 @@ impl Visit {
             memory.denials.remove(0);
         }
         memory.denials.push(Denied {
-            wanted: want.role.clone(),
-            proof: want.proof,
-            identity: want.identity.clone(),
+            asked: Kept::of(&asked),
             refusal,
             line: open(),
         });
+    }
+}
+
+fn with_assumption(facts: Facts, asked: &Assumption) -> Facts {
+    let identity = asked.source_identity.as_ref();
+    let external_id = asked.external_id.as_ref();
+    Facts {
+        external_id: external_id.map(|id| Arc::from(id.as_str())),
+        mfa: asked.mfa,
+        source_identity: identity.map(|identity| Arc::from(identity.as_str())),
+        ..facts
     }
 }
 

@@ -87,6 +87,7 @@ impl From<Refusal> for Fault<'_> {
             | Refusal::SeveralRoles
             | Refusal::NoSuchRole
             | Refusal::ProofMissing
+            | Refusal::Excess(_)
             | Refusal::DeniedUpstream => Self::Denied,
         }
     }

@@ -160,6 +160,7 @@ const fn signin_fault(unexchanged: Unexchanged) -> Fault<'static> {
         | Refusal::SeveralRoles
         | Refusal::NoSuchRole
         | Refusal::ProofMissing
+        | Refusal::Excess(_)
         | Refusal::DeniedUpstream
         | Refusal::Misconfigured
         | Refusal::NotReady => Fault::Upstream,
@@ -176,6 +177,7 @@ const fn want(role: Wanted, proof: Proof, patience: Duration) -> Want {
         role,
         proof,
         identity: None,
+        assumption: None,
         patience,
         api: API,
     }
@@ -309,7 +311,8 @@ fn machine_fault(refusal: Refusal, denied_upstream: Fault<'static>) -> Fault<'st
         | Refusal::NoGrant
         | Refusal::SeveralRoles
         | Refusal::NoSuchRole
-        | Refusal::ProofMissing => Fault::Configuration,
+        | Refusal::ProofMissing
+        | Refusal::Excess(_) => Fault::Configuration,
         Refusal::DeniedUpstream => denied_upstream,
         Refusal::Misconfigured | Refusal::NotOffered | Refusal::NotReady => Fault::from(refusal),
     }

@@ -54,7 +54,7 @@ impl Failure {
                 "run it on the host itself, not in a container or another user namespace"
                     .to_owned(),
             ),
-            Refusal::ProofMissing | Refusal::NoGrant => (
+            Refusal::ProofMissing | Refusal::NoGrant | Refusal::Excess(_) => (
                 StatusCode::FORBIDDEN,
                 "no role is granted to you".to_owned(),
                 grant,

@@ -203,6 +203,7 @@ fn not_exchanged(refusal: Refusal, role: &str, what: &str) -> Failure {
         | Refusal::SeveralRoles
         | Refusal::NoSuchRole
         | Refusal::ProofMissing
+        | Refusal::Excess(_)
         | Refusal::DeniedUpstream
         | Refusal::Misconfigured => {
             let message = format!("there is no {what} for {role}: {refusal}");

@@ -125,6 +125,7 @@ pub async fn explained(
         role: question.role.clone(),
         proof: Proof::Shown,
         identity: None,
+        assumption: None,
         patience: PATIENCE,
         api: API,
     };
@@ -236,6 +237,7 @@ fn refused(refusal: Refusal) -> Refused {
         | Refusal::SeveralRoles
         | Refusal::NoSuchRole
         | Refusal::ProofMissing
+        | Refusal::Excess(_)
         | Refusal::DeniedUpstream
         | Refusal::Misconfigured
         | Refusal::NotOffered => refusal.to_string(),

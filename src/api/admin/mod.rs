@@ -225,7 +225,7 @@ impl Admin {
     fn refused(&self, caller: &Caller, viewer: &Viewer, want: &Want, refusal: Refusal) -> Failure {
         let role = match &want.role {
             Wanted::Chosen(role) => Some(role),
-            Wanted::First | Wanted::ChosenName(_) => None,
+            Wanted::First | Wanted::ChosenName(_) | Wanted::NoSuch(_) => None,
         };
         let reports = match (viewer, refusal.is_upstreams()) {
             (Viewer::Administrator, true) => self.vending.sessions().report(),
@@ -343,6 +343,7 @@ fn want(role: Option<RoleRef>, patience: Duration) -> Want {
         role: role.map_or(Wanted::First, Wanted::Chosen),
         proof: Proof::Shown,
         identity: None,
+        assumption: None,
         patience,
         api: API,
     }

@@ -210,6 +210,7 @@ impl Call<'_> {
                 Proof::Shown
             },
             identity: None,
+            assumption: None,
             patience: self.deps.patience.of_people(),
             api: API,
         }

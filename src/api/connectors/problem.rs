@@ -91,7 +91,7 @@ impl Problem {
     pub(super) fn of(refusal: Refusal, delay: impl FnOnce() -> Delay) -> Self {
         match refusal {
             Refusal::NotIdentified => Self::from(&Unproven::Missing),
-            Refusal::NoGrant | Refusal::SeveralRoles | Refusal::NoSuchRole => {
+            Refusal::NoGrant | Refusal::SeveralRoles | Refusal::NoSuchRole | Refusal::Excess(_) => {
                 Self::new(StatusCode::FORBIDDEN, "you may not use this connector")
             }
             Refusal::ProofMissing => Self::new(

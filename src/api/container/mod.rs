@@ -142,6 +142,7 @@ impl Container {
             role: shown.role,
             proof: shown.proof,
             identity: shown.identity,
+            assumption: None,
             patience: patience.saturating_sub(begun.elapsed()),
             api: API,
         };
@@ -353,7 +354,7 @@ const fn refusal_answer(refusal: Refusal) -> (StatusCode, &'static str, &'static
             "AuthorizationMissing",
             "the Authorization header is missing",
         ),
-        Refusal::NoGrant | Refusal::SeveralRoles => (
+        Refusal::NoGrant | Refusal::SeveralRoles | Refusal::Excess(_) => (
             StatusCode::FORBIDDEN,
             "AccessDenied",
             "no role for this caller",

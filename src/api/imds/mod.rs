@@ -317,6 +317,7 @@ const fn want(proof: Proof, patience: Duration, role: Wanted) -> Want {
         role,
         proof,
         identity: None,
+        assumption: None,
         patience,
         api: API,
     }
@@ -346,6 +347,7 @@ fn refusal_status(refusal: Refusal, proof: Proof) -> Response {
         | Refusal::NoGrant
         | Refusal::SeveralRoles
         | Refusal::NoSuchRole
+        | Refusal::Excess(_)
         | Refusal::DeniedUpstream
         | Refusal::Misconfigured
         | Refusal::NotOffered => StatusCode::NOT_FOUND,

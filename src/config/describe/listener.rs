@@ -1,6 +1,6 @@
 //! `[[listener]]`.
 
-use super::{Key, Kind, Shape, Word, later, now};
+use super::{Key, Kind, Shape, Word, now};
 
 const APIS: [Word; 7] = [
     now("imds"),
@@ -8,8 +8,8 @@ const APIS: [Word; 7] = [
     now("metrics"),
     now("accounts"),
     now("connectors"),
-    later("keystone"),
-    later("sts"),
+    now("keystone"),
+    now("sts"),
 ];
 
 pub(super) const LISTENER: Shape = Shape::new(
@@ -105,7 +105,12 @@ const MOUNT: Shape = Shape::new(
         Key::new("prefix", Kind::Text, "how paths there begin; `/` for all").required(),
         Key::new(
             "apis",
-            Kind::Many(&Kind::Word(&[now("accounts"), now("connectors")])),
+            Kind::Many(&Kind::Word(&[
+                now("accounts"),
+                now("connectors"),
+                now("keystone"),
+                now("sts"),
+            ])),
             "what is served there; what no mount names is served where it is by default",
         )
         .default("those of the listener; `accounts` on a machine mount"),

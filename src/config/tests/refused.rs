@@ -11,7 +11,7 @@ name = "x"
 [[listener]]
 name = "metadata"
 bind = ["127.0.0.1"]
-apis = ["imds", "sts"]
+apis = ["imds", "sst"]
 imdsv1 = "yes"
 
 [account.prod]
@@ -36,10 +36,7 @@ drain = "soon"
     for (place, message) in [
         ("2:3 (listner)", "`listner` is no key of this table"),
         ("7:9 (listener#1.bind#1)", "needs a port"),
-        (
-            "8:17 (listener#1.apis#2)",
-            "`sts` is not served by this version of rolecall",
-        ),
+        ("8:17 (listener#1.apis#2)", "`sst`"),
         (
             "9:1 (listener#1.imdsv1)",
             "this must be true or false, and is a text",

@@ -104,6 +104,8 @@ pub(super) fn api(name: &str) -> Option<Api> {
         "container" => Some(Api::Container),
         "accounts" => Some(Api::Accounts),
         "connectors" => Some(Api::Connectors),
+        "keystone" => Some(Api::Keystone),
+        "sts" => Some(Api::Sts),
         "metrics" => Some(Api::Metrics),
         _ => None,
     }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use super::problem::Problems;
 use super::raw::{Data, Table, Value};
 use super::surroundings::Surroundings;
-use super::{Account, Config, Origin};
+use super::{Account, Authority, Config, Origin};
 pub use connectors::id_of_role;
 pub use policy::compact as compact_policy;
 use reader::{Context, Reader};
@@ -80,6 +80,7 @@ pub(super) fn validate(
         grants,
         issuers: issuer::issuers(&root),
         people: people::people(&root),
+        authority: Authority::default(),
         sources,
         state: daemon::state(&root),
         log: daemon::log(&root),

@@ -8,7 +8,7 @@ use crate::config::validate::reader::{Read, Reader, Wrong};
 use crate::config::validate::role::{LONGEST_ROLE, foreign};
 use crate::config::validate::session::{check_life, name_template, policy_arns, tags};
 use crate::config::{Account, Config, Dialect, Role, duration};
-use crate::grants::{Grant, GrantId, GrantedRole, Narrowing};
+use crate::grants::{CallerPolicy, Grant, GrantId, GrantedRole, Narrowing};
 use crate::types::RoleRef;
 
 /// The keys that narrow.
@@ -53,6 +53,7 @@ pub(super) fn narrowing(reader: &Reader<'_>, names: &Names) -> Read<Arc<Narrowin
         tags: tags.ok_or(Wrong)?,
         session_name,
         source_identity,
+        caller_policy: CallerPolicy::default(),
     })))
 }
 

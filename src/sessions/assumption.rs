@@ -1,0 +1,46 @@
+//! What a caller of the STS face asks of a session beyond its role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{ExternalId, SessionName};
+
+/// What a caller asks of a session beyond its role. Each has the form that STS asks for; what the
+/// configuration says of the role goes before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Assumption {
+    /// The role session name, or the name of a federated user.
+    pub session_name: Option<SessionName>,
+    /// How long it is to live; an hour, or what the role allows if that is less, otherwise.
+    pub duration: Option<Duration>,
+    /// A session policy, compact JSON.
+    pub policy: Option<Arc<str>>,
+    /// Managed policies as session policies.
+    pub policy_arns: Vec<String>,
+    /// Session tags: the caller's own, after those that its session hands down.
+    pub tags: Vec<(String, String)>,
+    /// Which of the tags go on into chained roles.
+    pub transitive_tags: Vec<String>,
+    /// The source identity.
+    pub source_identity: Option<SessionName>,
+    /// What grants may ask for; it is not sent upstream.
+    pub external_id: Option<ExternalId>,
+    /// Whether a second factor was shown; it is not sent upstream.
+    pub mfa: bool,
+    /// How many roles were assumed before this one.
+    pub chain_depth: u8,
+}
+
+/// What a caller asked of a session is more than its role may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Excess {
+    /// A longer life than the role's.
+    #[error("the role's sessions may not live that long")]
+    Life,
+    /// A longer life than that of chained roles.
+    #[error("sessions of chained roles live for an hour at most")]
+    ChainedLife,
+    /// A session policy, where the role or its grant has one.
+    #[error("the role or its grant has a session policy, so a caller cannot bring one")]
+    Policy,
+}
