@@ -4,7 +4,6 @@
 //! `docs/faults.md` just so. `FAULTS=write` in the environment writes the document anew.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use rolecall::types::RoleRef;
 use crate::support::client::{LIST, ask, imds_get, imds_token};
 use crate::support::daemon::{TestDaemon, upstream, with_secret};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
+use crate::support::written;
 
 const DOCUMENT: &str = "/latest/meta-data/iam/security-credentials/demo";
 
@@ -219,15 +219,11 @@ async fn the_table_of_faults_is_as_documented() {
     for fault in FAULTS {
         writeln!(table, "{}", run(fault).await).unwrap();
     }
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
     if std::env::var_os("FAULTS").is_some_and(|value| value == "write") {
-        std::fs::write(&file, &table).unwrap();
+        std::fs::write(written::place("docs/faults.md"), &table).unwrap();
     }
-    let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(
-        written, table,
-        "run `FAULTS=write cargo test --test it faults` to write it anew"
-    );
+    let command = "FAULTS=write cargo test --test it faults";
+    written::assert_current("docs/faults.md", &table, command);
 }
 
 #[tokio::test]

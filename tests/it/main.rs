@@ -26,6 +26,7 @@ mod drain;
 mod exchange;
 mod explain;
 mod faults;
+mod generated;
 mod grant_sources;
 mod host;
 mod hostile;

@@ -9,6 +9,7 @@ pub(crate) mod signer;
 pub(crate) mod sts;
 pub(crate) mod tls;
 pub(crate) mod witness;
+pub(crate) mod written;
 
 /// Whether a test that needs root can run. In CI it must; elsewhere it says that nothing is tested.
 pub(crate) fn is_root() -> bool {

@@ -179,18 +179,3 @@ fn value(kind: &Kind) -> String {
 fn is_later_only(kind: &Kind) -> bool {
     matches!(kind, Kind::Table(shape) if shape.served().next().is_none())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_committed_page_is_the_generated_one() {
-        let committed = include_str!("../../../docs/configuration.md");
-        assert_eq!(
-            committed,
-            reference(),
-            "write it anew: cargo run --example reference"
-        );
-    }
-}

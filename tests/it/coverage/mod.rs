@@ -11,13 +11,13 @@ mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::Command;
 
 use rolecall::api::connectors::VERSIONS;
 use rolecall::api::openapi::{Api, Described, openapi, operations};
 
 use crate::support::witness::{self, Seen};
+use crate::support::written;
 use causes::CAUSES;
 
 /// What is in the names of the tests that are run.
@@ -25,6 +25,8 @@ const TESTS: [&str; 3] = ["accounts", "connectors", "people"];
 
 /// So many tests are named for a row, where it is written anew.
 const NAMED: usize = 2;
+
+const PAGE: &str = "docs/api-coverage.md";
 
 const HEAD: &str = "\
 # Coverage of people's APIs\n\n\
@@ -45,7 +47,7 @@ fn every_row_of_the_documents_is_proved() {
     let operations = operations();
     let mut wrong = undeclared(&operations, &seen);
 
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api-coverage.md");
+    let file = written::place(PAGE);
     let old = std::fs::read_to_string(&file).unwrap_or_default();
     let anew = std::env::var_os("COVERAGE").is_some_and(|value| value == "write");
     let page = Page {
@@ -53,7 +55,7 @@ fn every_row_of_the_documents_is_proved() {
         seeing: variety(&operations, &seen),
         ran,
     };
-    let mut written = HEAD.to_owned();
+    let mut text = HEAD.to_owned();
     for (api, title) in TITLES {
         let rows = rows(api, &operations, &seen);
         let causes = CAUSES.iter().filter(|cause| cause.api == api);
@@ -61,25 +63,22 @@ fn every_row_of_the_documents_is_proved() {
             text: format!("{} | `{}` | {}", cause.status, cause.says, cause.why),
             provers: provers(&seen, |seen| cause.is(seen)),
         });
-        write!(written, "\n## {title}\n\n{ROUTES}").unwrap();
-        page.write(&mut written, rows, &mut wrong);
+        write!(text, "\n## {title}\n\n{ROUTES}").unwrap();
+        page.write(&mut text, rows, &mut wrong);
         let mut causes = causes.peekable();
         if causes.peek().is_some() {
-            write!(written, "\n### Errors\n\n{ERRORS}").unwrap();
-            page.write(&mut written, causes, &mut wrong);
+            write!(text, "\n### Errors\n\n{ERRORS}").unwrap();
+            page.write(&mut text, causes, &mut wrong);
         }
     }
-    written.push('\n');
-    written.push_str(include_str!("differences.md"));
+    text.push('\n');
+    text.push_str(include_str!("differences.md"));
     if anew {
-        std::fs::write(&file, &written).unwrap();
+        std::fs::write(&file, &text).unwrap();
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let old = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(
-        old, written,
-        "run `COVERAGE=write cargo test --test it coverage` to write it anew"
-    );
+    let command = "COVERAGE=write cargo test --test it coverage";
+    written::assert_current(PAGE, &text, command);
 }
 
 const TITLES: [(Api, &str); 3] = [
