@@ -1,12 +1,9 @@
 //! Who uses a state directory: daemons together, or alone who replaces what is in it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use nix::fcntl::OFlag;
-
-use super::private_file::{PrivateFileError, check_directory, io_error};
+use super::private_file::{PrivateFileError, check_directory, io_error, open_or_make};
 
 /// Locked by who uses the directory.
 const LOCK: &str = "state.lock";
@@ -45,15 +42,7 @@ impl Held {
     ) -> Result<Self, HoldError> {
         check_directory(directory)?;
         let path = directory.join(LOCK);
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(&path);
-        let file = opened.map_err(io_error("open", &path))?;
+        let file = open_or_make(&path)?;
         match lock(&file) {
             Ok(()) => Ok(Self { _lock: file }),
             Err(TryLockError::WouldBlock) => Err(HoldError::Used),

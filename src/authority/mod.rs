@@ -19,6 +19,6 @@ mod tests;
 pub use holding::{Held, HoldError};
 pub use issuer::{Authority, IssueError, IssueRequest, Issued};
 pub use keys::{Kept, KeyRing, KeyRingError, StateKey, StateKeyError};
-pub use private_file::{PrivateFileError, check_directory};
+pub use private_file::{PrivateFileError, check_directory, open_private};
 pub use seals::{SEALED_OVERHEAD, Seals};
 pub use token::{SessionClaims, TokenError};

@@ -1,7 +1,7 @@
 //! Files of the state directory that hold secrets: written whole or not at all, refused when
 //! anybody else could have read or replaced them.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -72,23 +72,33 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PrivateFil
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("open", path)(error)),
     };
-    let facts = file.metadata().map_err(io_error("look at", path))?;
-    if !facts.is_file() {
-        return Err(exposed(path, "is no file".to_owned(), "a regular file"));
-    }
-    if facts.mode() & 0o077 != 0 {
-        return Err(exposed(
-            path,
-            format!("has mode {:04o}", facts.mode() & 0o7777),
-            "0600, for its owner only",
-        ));
-    }
-    check_owner(path, facts.uid())?;
+    check_file(path, &file)?;
     let mut content = Zeroizing::new(Vec::new());
     file.take(MAX_LENGTH)
         .read_to_end(&mut content)
         .map_err(io_error("read", path))?;
     Ok(Some(content))
+}
+
+/// The file to read and write; made, for its owner only, where there is none. What stands there is
+/// refused where anybody else could use it.
+pub fn open_private(path: &Path) -> Result<File, PrivateFileError> {
+    let file = open_or_make(path)?;
+    check_file(path, &file)?;
+    Ok(file)
+}
+
+/// As [`open_private`], whoever else could use what stands there.
+pub(super) fn open_or_make(path: &Path) -> Result<File, PrivateFileError> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path);
+    opened.map_err(io_error("open", path))
 }
 
 /// Replaces the file's content: after a crash it holds the old content or the new.
@@ -113,6 +123,21 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+fn check_file(path: &Path, file: &File) -> Result<(), PrivateFileError> {
+    let facts = file.metadata().map_err(io_error("look at", path))?;
+    if !facts.is_file() {
+        return Err(exposed(path, "is no file".to_owned(), "a regular file"));
+    }
+    if facts.mode() & 0o077 != 0 {
+        return Err(exposed(
+            path,
+            format!("has mode {:04o}", facts.mode() & 0o7777),
+            "0600, for its owner only",
+        ));
+    }
+    check_owner(path, facts.uid())
 }
 
 fn check_owner(path: &Path, owner: u32) -> Result<(), PrivateFileError> {

@@ -1,15 +1,11 @@
 //! The files around the database: who may use it, and how it is made.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::fcntl::OFlag;
-use nix::unistd::Uid;
-
-use crate::authority::{PrivateFileError, check_directory};
+use crate::authority::{PrivateFileError, check_directory, open_private};
 use crate::store::Cause;
 
 /// Locked by who uses the store.
@@ -18,7 +14,7 @@ const LOCK: &str = "store.lock";
 /// Keeps everybody else away for as long as the file lives.
 pub(super) fn only(directory: &Path) -> Result<File, Cause> {
     check_directory(directory)?;
-    let lock = open(&directory.join(LOCK))?;
+    let lock = open_private(&directory.join(LOCK))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(Cause::InUse),
@@ -28,34 +24,8 @@ pub(super) fn only(directory: &Path) -> Result<File, Cause> {
 
 /// Makes the file, for its owner only, where there is none; refuses one that others may write to.
 pub(super) fn prepare(file: &Path) -> Result<(), Cause> {
-    drop(open(file)?);
+    drop(open_private(file)?);
     Ok(())
-}
-
-fn open(path: &Path) -> Result<File, Cause> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-        .open(path)?;
-    let facts = file.metadata()?;
-    let owner = facts.uid();
-    if !facts.is_file() {
-        return Err(Cause::Exposed(Arc::from("it is no regular file")));
-    }
-    if owner != Uid::effective().as_raw() && owner != 0 {
-        let told = format!("it belongs to uid {owner}");
-        return Err(Cause::Exposed(Arc::from(told)));
-    }
-    if facts.mode() & 0o077 != 0 {
-        let mode = facts.mode() & 0o7777;
-        let told = format!("it has mode {mode:04o}, and must be for its owner only (0600)");
-        return Err(Cause::Exposed(Arc::from(told)));
-    }
-    Ok(file)
 }
 
 impl From<io::Error> for Cause {
