@@ -188,11 +188,12 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     authority.set_not_before(config.not_before());
     let asked = Arc::clone(&outside.metrics);
     let decisions = decisions(&config, &engine, &authority, asked);
-    let Decisions { policy, plans } = decisions.map_err(StartError::Plan)?;
+    let decisions = decisions.map_err(StartError::Plan)?;
+    let Decisions { policy, plans } = decisions.beside(&keyed.store, &config);
     let audit = Arc::new(Audit::new(clock.clone()));
     desk.follow(&policy.grants);
     let vending = Vending::new(
-        policy.clone(),
+        policy,
         sessions,
         config.limits.flights_per_caller,
         Arc::clone(&desk),
@@ -216,7 +217,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         in_force: InForce::default(),
         authorization: keyed.authorization,
         store: keyed.store,
-        plans: arc_swap::ArcSwap::new(Arc::clone(&plans)),
+        plans: arc_swap::ArcSwap::new(plans),
         deciding: Mutex::default(),
         adopted: Notify::new(),
         _held: keyed.held,
@@ -231,7 +232,6 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         prefetched: Mutex::default(),
         config: arc_swap::ArcSwap::from_pointee(config),
     });
-    daemon.decide_by(&daemon.config.load(), Decisions { policy, plans });
     daemon.follow_store();
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
     let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));

@@ -4,22 +4,31 @@ use std::sync::{Arc, PoisonError};
 
 use super::{Daemon, Decisions};
 use crate::config::Config;
-use crate::store::{Objects, Reserved};
+use crate::store::{Objects, Reserved, Store};
 use crate::vending::{Declared, Policy, Stored};
+
+impl Decisions {
+    /// The same beside what is in the store, which has no name of this configuration's from now on.
+    pub(super) fn beside(self, store: &Store, config: &Config) -> Self {
+        let Self { policy, plans } = self;
+        store.reserve(reserved(config, &policy.declared));
+        let objects = objects(store);
+        plans.follow(objects.clone());
+        let policy = Policy {
+            stored: Arc::new(Stored::new(objects, config)),
+            ..policy
+        };
+        Self { policy, plans }
+    }
+}
 
 impl Daemon {
     /// Decides by this configuration from now on.
     pub(super) fn decide_by(&self, config: &Config, decisions: Decisions) {
         let _one_at_a_time = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
-        let Decisions { policy, plans } = decisions;
-        self.store.reserve(reserved(config, &policy.declared));
-        let objects = self.stored_objects();
-        plans.follow(objects.clone());
+        let Decisions { policy, plans } = decisions.beside(&self.store, config);
         self.plans.store(plans);
-        self.vending.follow(Policy {
-            stored: Arc::new(Stored::new(objects, config)),
-            ..policy
-        });
+        self.vending.follow(policy);
     }
 
     /// Follows what is written to the store from now on.
@@ -37,7 +46,7 @@ impl Daemon {
     /// Decides by what is in the store now. Called on the store's thread.
     fn adopt(&self) {
         let _one_at_a_time = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
-        let objects = self.stored_objects();
+        let objects = objects(&self.store);
         self.plans.load().follow(objects.clone());
         let stored = self.vending.policy().stored.with(objects);
         self.vending.follow_stored(&Arc::new(stored));
@@ -52,19 +61,19 @@ impl Daemon {
             sessions.retain(&*self.vending.policy().catalogue).await;
         }
     }
+}
 
-    /// What is in the store and in nobody's way; `None` while that is not known.
-    fn stored_objects(&self) -> Option<Arc<Objects>> {
-        let objects = self.store.objects().ok()?;
-        let (objects, hidden) = objects.beside(&self.store.reserved());
-        if !hidden.is_empty() {
-            tracing::warn!(
-                names = hidden.join(", "),
-                "what was made through APIs under these names is not served: the configuration has them"
-            );
-        }
-        Some(objects)
+/// What is in the store and in nobody's way; `None` while that is not known.
+fn objects(store: &Store) -> Option<Arc<Objects>> {
+    let objects = store.objects().ok()?;
+    let (objects, hidden) = objects.beside(&store.reserved());
+    if !hidden.is_empty() {
+        tracing::warn!(
+            names = hidden.join(", "),
+            "what was made through APIs under these names is not served: the configuration has them"
+        );
     }
+    Some(objects)
 }
 
 /// What no object of the store may be called.
