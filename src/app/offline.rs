@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{control, decisions, run::follow_containers};
+use super::control;
+use super::decisions::Decisions;
+use super::run::follow_containers;
 use crate::api::admin::wire::Explained;
 use crate::api::admin::{Door, NoDoor, Question, explained};
 use crate::authority::{Authority, KeyRing, KeyRingError};
@@ -54,7 +56,7 @@ impl Offline {
         let own = OwnAddresses::default();
         let engine = Engine::new(clock.clone(), Environment::of_process(), own);
         let authority = Arc::new(authority);
-        let decisions = decisions(config, &engine, &authority, Arc::new(()));
+        let decisions = Decisions::of(config, &engine, &authority, Arc::new(()));
         let policy = decisions.map_err(OfflineError::Plan)?.policy;
         let containers = config.runtime.as_ref();
         let containers = containers.map(|unit| Containers::new(unit.socket.clone(), clock.clone()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Daemon;
+use super::decisions::Decisions;
 use crate::config::{self, Changes, Config, LoadError};
 use crate::systemd;
 use crate::telemetry::error_chain;
@@ -130,7 +131,7 @@ impl Reloader {
             )));
         }
         let asked = Arc::clone(&daemon.metrics);
-        let decisions = super::decisions(&config, &daemon.engine, &daemon.authority, asked);
+        let decisions = Decisions::of(&config, &daemon.engine, &daemon.authority, asked);
         let decisions = decisions.map_err(|error| refused(&error))?;
         if let Some(logging) = &self.logging {
             logging

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Daemon, Decisions};
+use super::Daemon;
+use super::decisions::Decisions;
 use crate::config::Config;
 use crate::store::{Objects, Reserved, Store};
 use crate::vending::{Declared, Policy, Stored};
