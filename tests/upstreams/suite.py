@@ -1,5 +1,8 @@
-"""Runs the checks: every function `check_…` of the modules in `checks/`, each with a folder of its own. Run by
-`run`. Ends with `N passed, N failed`."""
+"""Runs the checks of a suite: every function `check_…` of the modules in its `checks/`, each with a folder of its own.
+
+    suite.py FOLDER [WORD…]    those whose names have one of these words in them
+
+Run by `run` of the suite's folder. Ends with `N passed, N failed`."""
 
 import importlib
 import sys
@@ -8,12 +11,11 @@ import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE / "checks"), str(HERE.parent / "upstreams")]
 
 
-def checks(words):
+def checks(folder, words):
     """All checks by their names; with words only those that have one of them in their names."""
-    for file in sorted((HERE / "checks").glob("*.py")):
+    for file in sorted((folder / "checks").glob("*.py")):
         module = importlib.import_module(file.stem)
         for name, check in vars(module).items():
             called = f"{file.stem}: {name.removeprefix('check_').replace('_', ' ')}"
@@ -22,10 +24,11 @@ def checks(words):
                 yield called, check
 
 
-def main(words):
+def main(folder, words):
+    sys.path[:0] = [str(folder), str(folder / "checks"), str(HERE)]
     passed = failed = 0
-    for called, check in checks(words):
-        with tempfile.TemporaryDirectory(prefix="rolecall-people-") as directory:
+    for called, check in checks(folder, words):
+        with tempfile.TemporaryDirectory(prefix=f"rolecall-{folder.name}-") as directory:
             # Servers that gave up root read what is in it.
             Path(directory).chmod(0o755)
             try:
@@ -41,4 +44,4 @@ def main(words):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(Path(sys.argv[1]).resolve(), sys.argv[2:]))
