@@ -11,6 +11,7 @@ mod issuer;
 mod keys;
 mod private_file;
 mod seals;
+pub mod signature;
 mod token;
 
 #[cfg(test)]

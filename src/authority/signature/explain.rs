@@ -1,0 +1,169 @@
+//! What was signed, for a person to compare, and what else it may have been.
+
+use super::canonical::{self, HostSpelling, PathSpelling, QuerySpelling, Spaces, Spelling};
+use super::mac::{self, Algorithm};
+use super::query::QuerySigned;
+use super::v4::V4;
+use super::{Scheme, SignedRequest, Text};
+use crate::secret::{ExposeSecret as _, SecretString, same_secret};
+
+/// What stands in place of a session token.
+const HIDDEN: &str = "(session token)";
+
+/// What is signed as it is understood here, without any secret: a session token is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The canonical request of version 4.
+    pub canonical_request: Option<String>,
+    /// The string to sign.
+    pub string_to_sign: String,
+}
+
+/// What would make a signature right that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing: it is right.
+    None,
+    /// The secret with the spaces around it gone.
+    SpacesAroundSecret,
+    /// The host without its port.
+    HostWithoutPort,
+    /// The path as it was sent, not encoded again.
+    PathNotEncoded,
+    /// The path encoded again.
+    PathEncodedTwice,
+    /// The path with its dots and double slashes.
+    PathNotNormalised,
+    /// `+` in the query as a plus sign, where here it is a space.
+    PlusSigns,
+    /// The query as it was sent, without one spelling for each character.
+    QueryNotEncoded,
+    /// The query sorted by the names before they are encoded.
+    QuerySortedFirst,
+    /// The query without the session token.
+    TokenNotSigned,
+    /// The query left out.
+    QueryLeftOut,
+    /// The query, where here it is left out.
+    QuerySigned,
+    /// Headers with several spaces in a row.
+    SpacesKept,
+    /// The hash of an empty body.
+    EmptyBody,
+    /// `UNSIGNED-PAYLOAD` in place of the body's hash.
+    UnsignedPayload,
+    /// HMAC-SHA1 where HMAC-SHA256 is named.
+    Sha1,
+}
+
+impl SignedRequest {
+    /// What is signed, as it is tried first.
+    pub fn explain(&self) -> Explanation {
+        let first = match &self.scheme {
+            Scheme::Query(signed) => signed.texts().next(),
+            Scheme::V4(signed) => signed.texts().next(),
+            Scheme::Stated(stated) => Some(stated.text()),
+        };
+        let shown = |text: &[u8]| {
+            let text = String::from_utf8_lossy(text);
+            self.without_token(&text)
+        };
+        let (canonical_request, string_to_sign) = first
+            .map(|text| (text.canonical_request, text.string_to_sign))
+            .unwrap_or_default();
+        Explanation {
+            canonical_request: canonical_request.map(|text| shown(&text)),
+            string_to_sign: shown(&string_to_sign),
+        }
+    }
+
+    fn without_token(&self, text: &str) -> String {
+        let token = self.session_token.as_ref().map(SecretString::expose_secret);
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return text.to_owned();
+        };
+        let encoded = canonical::encoded(token);
+        text.replace(token, HIDDEN).replace(&encoded, HIDDEN)
+    }
+
+    /// What alone would make the signature right, tried with this secret.
+    pub fn cause(&self, secret: &SecretString) -> Option<Cause> {
+        if self.matches(secret) {
+            return Some(Cause::None);
+        }
+        let trimmed = SecretString::from(secret.expose_secret().trim());
+        if self.matches(&trimmed) {
+            return Some(Cause::SpacesAroundSecret);
+        }
+        let mut others = match &self.scheme {
+            Scheme::Query(signed) => signed.others(),
+            Scheme::V4(signed) => signed.others(),
+            Scheme::Stated(_) => Vec::new(),
+        }
+        .into_iter();
+        let right = others.find(|(_, text)| {
+            let made = text.signature(secret);
+            same_secret(made.as_bytes(), self.signature.as_bytes())
+        });
+        right.map(|(cause, _)| cause)
+    }
+}
+
+impl V4 {
+    /// What else may have been signed, and why.
+    fn others(&self) -> Vec<(Cause, Text)> {
+        let Some(&first) = self.spellings.first() else {
+            return Vec::new();
+        };
+        let path = |path| Spelling { path, ..first };
+        let query = |query| Spelling { query, ..first };
+        let host = Spelling {
+            host: HostSpelling::WithoutPort,
+            ..first
+        };
+        let spaces = Spelling {
+            spaces: Spaces::Kept,
+            ..first
+        };
+        let whole_query = if first.query == QuerySpelling::Empty {
+            (Cause::QuerySigned, query(QuerySpelling::Normal))
+        } else {
+            (Cause::QueryLeftOut, query(QuerySpelling::Empty))
+        };
+        let spellings = [
+            (Cause::HostWithoutPort, host),
+            (Cause::PathNotEncoded, path(PathSpelling::AsSent)),
+            (Cause::PathEncodedTwice, path(PathSpelling::Normal)),
+            (Cause::PathNotNormalised, path(PathSpelling::Encoded)),
+            (Cause::PlusSigns, query(QuerySpelling::PlusKept)),
+            (Cause::QueryNotEncoded, query(QuerySpelling::AsSent)),
+            (Cause::QuerySortedFirst, query(QuerySpelling::ByName)),
+            (Cause::TokenNotSigned, query(QuerySpelling::WithoutToken)),
+            whole_query,
+            (Cause::SpacesKept, spaces),
+        ];
+        let spelled = spellings.into_iter();
+        let spelled = spelled.map(|(cause, other)| (cause, self.text(other, self.payload.line())));
+        let bodies = [
+            (Cause::EmptyBody, mac::hash(b"")),
+            (Cause::UnsignedPayload, "UNSIGNED-PAYLOAD".to_owned()),
+        ];
+        let bodies = bodies.into_iter();
+        let bodies = bodies.map(|(cause, line)| (cause, self.text(first, &line)));
+        spelled.chain(bodies).collect()
+    }
+}
+
+impl QuerySigned {
+    /// What else may have been signed, and why.
+    fn others(&self) -> Vec<(Cause, Text)> {
+        let texts = self
+            .texts()
+            .filter(|text| text.algorithm == Algorithm::Sha256);
+        let sha1 = texts.map(|text| {
+            let algorithm = Algorithm::Sha1;
+            (Cause::Sha1, Text { algorithm, ..text })
+        });
+        sha1.collect()
+    }
+}
