@@ -21,8 +21,8 @@ pub struct Member {
     pub groups: Vec<Arc<str>>,
 }
 
-/// A directory does not say that somebody is a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// A directory does not say that somebody is a member. What is later here outweighs what is earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum NotMember {
     /// It does not know the name: another directory may.
     #[error("the name is not known there")]

@@ -239,12 +239,14 @@ impl Gate {
                     };
                     (Ok(Arc::new(proved)), AGE)
                 }
-                Err(error) => {
+                Err(refusal) => {
+                    let error = refusal.why;
                     match error {
                         NotMember::Unknown | NotMember::Wrong => {
                             tracing::info!(name = &*name, %error, "a password was refused");
                             attempt.failed();
                         }
+                        NotMember::NotReady if refusal.was_looked_at => attempt.undecided(),
                         NotMember::NotReady => drop(attempt),
                     }
                     (Err(error), Duration::ZERO)

@@ -40,6 +40,13 @@ impl Marker {
         tag.as_ref().try_into().ok().map(Mark)
     }
 
+    /// A number that nobody else can tell for this text.
+    pub(super) fn number_of(&self, text: &str) -> Option<u64> {
+        let Mark(bytes) = self.mark(text)?;
+        let first = bytes.first_chunk()?;
+        Some(u64::from_be_bytes(*first))
+    }
+
     /// The mark of a proof that this user of the host showed, and that was held against these ways:
     /// to others it is another proof.
     pub(super) fn mark_for(&self, ways: &[Way], uid: Option<u32>, proof: &[u8]) -> Option<Mark> {

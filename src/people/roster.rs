@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use super::directory::{Directory, Member, NotMember};
 use super::file::Watched;
 use super::groups::{Groups, SystemGroups};
+use super::memory::Marker;
 use super::password::Hash;
 use super::users::Users;
 use super::workers::{Busy, Workers};
@@ -51,6 +52,15 @@ pub(super) struct Roster {
     directories: Vec<Arc<dyn Directory>>,
     administrators: Vec<Administrator>,
     workers: Workers,
+    marker: Marker,
+}
+
+/// Nobody is proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) why: NotMember,
+    /// Whether anything said so that had looked: then it was a guess, whatever else did not answer.
+    pub(super) was_looked_at: bool,
 }
 
 impl From<Busy> for NotMember {
@@ -75,40 +85,63 @@ impl Roster {
             directories,
             administrators: people.administrators.clone(),
             workers: Workers::default(),
+            marker: Marker::default(),
         }
     }
 
     /// Whose name and password these are, by the first of these ways that knows the name.
+    ///
+    /// Who is refused cannot tell by the time that it took which of them knew the name: each way
+    /// does its work for every refusal, the later ones for somebody who is not there.
     pub(super) async fn proved(
         &self,
         ways: &[Way],
         name: &Arc<str>,
         password: &SecretString,
-    ) -> Result<(Standing, Arc<Person>), NotMember> {
+    ) -> Result<(Standing, Arc<Person>), Refusal> {
+        let mut refusal = Refusal {
+            why: NotMember::Unknown,
+            was_looked_at: false,
+        };
+        let mut was_held = false;
         for way in ways {
-            let proved = match way {
-                Way::Basic => self.by_file(name, password).await,
-                Way::Pam | Way::Ldap => self.by_directory(*way, name, password).await,
-                Way::Peer
+            let is_open = refusal.why == NotMember::Unknown;
+            let told = match way {
+                Way::Basic if is_open => {
+                    let told = self.by_file(name, password).await;
+                    was_held = !matches!(told, Err(NotMember::Unknown));
+                    told
+                }
+                Way::Pam | Way::Ldap if is_open => self.by_directory(*way, name, password).await,
+                Way::Pam | Way::Ldap => {
+                    let absent = self.ask_for_nobody(*way, name).await;
+                    refusal.why = refusal.why.max(absent);
+                    continue;
+                }
+                Way::Basic
+                | Way::Peer
                 | Way::Oidc
                 | Way::Token
                 | Way::ProxyHeader
                 | Way::AccessKey
                 | Way::Session
                 | Way::Keystone
-                | Way::Supposed => Err(NotMember::Unknown),
+                | Way::Supposed => continue,
             };
-            match proved {
-                Err(NotMember::Unknown) => {}
-                Err(error) => return Err(error),
+            match told {
                 Ok(proved) => return Ok(proved),
+                Err(why) => {
+                    refusal.why = refusal.why.max(why);
+                    refusal.was_looked_at |= why != NotMember::NotReady;
+                }
             }
         }
-        // Whether a name is there is not to be told by how long the answer takes.
-        if ways.contains(&Way::Basic) {
-            self.pretend(password).await?;
+        if ways.contains(&Way::Basic)
+            && let Err(Busy) = self.pretend(name, password, was_held).await
+        {
+            refusal.why = NotMember::NotReady;
         }
-        Err(NotMember::Unknown)
+        Err(refusal)
     }
 
     /// Somebody of this standing, with the groups of today.
@@ -208,18 +241,41 @@ impl Roster {
         directory.map(AsRef::as_ref).ok_or(NotMember::Unknown)
     }
 
-    /// Holds the password against somebody's hash, for the time that it takes.
-    async fn pretend(&self, password: &SecretString) -> Result<(), NotMember> {
+    /// Takes as long for a name whose password was held against no hash as for one whose was.
+    async fn pretend(
+        &self,
+        name: &Arc<str>,
+        password: &SecretString,
+        was_held: bool,
+    ) -> Result<(), Busy> {
         let Some(users) = self.users.clone() else {
             return Ok(());
         };
+        let number = self.marker.number_of(name).ok_or(Busy)?;
         let password = password.clone();
-        let verified = self.workers.run(move || {
+        let done = self.workers.run(move || {
             let users = users.now();
-            users.any().is_some_and(|hash| hash.is_of(&password))
+            let other = users.any(number).filter(|_| !was_held);
+            other.is_some_and(|hash| hash.is_of(&password))
         });
-        verified.await?;
-        Ok(())
+        done.await.map(drop)
+    }
+
+    /// Asks a directory what it says of who is not there. For one name it is always the same one:
+    /// directories remember whom they do not know.
+    async fn ask_for_nobody(&self, way: Way, instead_of: &str) -> NotMember {
+        let Some(number) = self.marker.number_of(instead_of) else {
+            return NotMember::NotReady;
+        };
+        let (name, password) = (format!("nobody-{number:016x}"), SecretString::from("none"));
+        let asked = match self.directory(way) {
+            Ok(directory) => directory.verify(&name, &password).await,
+            Err(error) => Err(error),
+        };
+        match asked {
+            Err(NotMember::NotReady) => NotMember::NotReady,
+            Ok(_) | Err(NotMember::Unknown | NotMember::Wrong) => NotMember::Unknown,
+        }
     }
 
     async fn still_in_file(&self, standing: &Standing) -> Result<(), NotMember> {
@@ -250,4 +306,163 @@ fn fingerprint(hash: &Hash) -> [u8; 32] {
         *byte = *of;
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Mutex;
+    use std::time::SystemTime;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::people::directory::Asked;
+    use crate::secret::ExposeSecret as _;
+
+    /// A directory that knows `dora` by the password `right`, unless it is down.
+    #[derive(Debug, Default)]
+    struct Fake {
+        is_down: bool,
+        asked: Mutex<Vec<(String, String)>>,
+    }
+
+    impl Directory for Fake {
+        fn way(&self) -> Way {
+            Way::Ldap
+        }
+
+        fn verify<'a>(&'a self, name: &'a str, password: &'a SecretString) -> Asked<'a, Member> {
+            let password = password.expose_secret();
+            let asked = (name.to_owned(), password.to_owned());
+            self.asked.lock().unwrap().push(asked);
+            Box::pin(async move {
+                match (name, password) {
+                    _ if self.is_down => Err(NotMember::NotReady),
+                    ("dora", "right") => Ok(Member {
+                        name: Arc::from("dora"),
+                        groups: Vec::new(),
+                    }),
+                    ("dora", _) => Err(NotMember::Wrong),
+                    _ => Err(NotMember::Unknown),
+                }
+            })
+        }
+
+        fn groups<'a>(&'a self, _name: &'a str) -> Asked<'a, Vec<Arc<str>>> {
+            Box::pin(async { Err(NotMember::Unknown) })
+        }
+    }
+
+    const BOTH: [[Way; 2]; 2] = [[Way::Basic, Way::Ldap], [Way::Ldap, Way::Basic]];
+
+    struct Scene {
+        _home: TempDir,
+        directory: Arc<Fake>,
+        roster: Roster,
+    }
+
+    impl Scene {
+        /// A users file with `ann`, whose password is `right`.
+        fn new(is_down: bool) -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let users = home.path().join("users");
+            fs::write(
+                &users,
+                format!("ann:{}\n", bcrypt::hash("right", 4).unwrap()),
+            )
+            .unwrap();
+            let people = config::People {
+                users_file: Some(users),
+                ..config::People::default()
+            };
+            let directory = Arc::new(Fake {
+                is_down,
+                ..Fake::default()
+            });
+            let known: Arc<dyn Directory> = Arc::<Fake>::clone(&directory);
+            let clock = Clock::simulated(SystemTime::UNIX_EPOCH);
+            Self {
+                _home: home,
+                roster: Roster::new(&people, vec![known], &clock),
+                directory,
+            }
+        }
+
+        async fn refused(&self, ways: &[Way], name: &str) -> (NotMember, bool) {
+            let password = SecretString::from("wrong");
+            let proved = self.roster.proved(ways, &Arc::from(name), &password).await;
+            let refusal = proved.unwrap_err();
+            (refusal.why, refusal.was_looked_at)
+        }
+
+        fn asked(&self) -> Vec<(String, String)> {
+            std::mem::take(&mut *self.directory.asked.lock().unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn every_refusal_asks_the_directory_once() {
+        let scene = Scene::new(false);
+        for ways in BOTH {
+            for (name, why) in [
+                ("ann", NotMember::Wrong),
+                ("dora", NotMember::Wrong),
+                ("zoe", NotMember::Unknown),
+            ] {
+                let refused = scene.refused(&ways, name).await;
+                assert_eq!(refused, (why, true), "{ways:?} {name}");
+                assert_eq!(scene.asked().len(), 1, "{ways:?} {name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_file_refuses_no_directory_is_told() {
+        let scene = Scene::new(false);
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            scene.refused(&BOTH[0], "ann").await;
+            seen.append(&mut scene.asked());
+        }
+        let (name, password) = &seen[0];
+        assert!(
+            name.starts_with("nobody-") && password != "wrong",
+            "{seen:?}"
+        );
+        assert_eq!(
+            seen[0], seen[1],
+            "directories remember whom they do not know"
+        );
+        let right = SecretString::from("right");
+        let ann = Arc::from("ann");
+        assert!(scene.roster.proved(&BOTH[0], &ann, &right).await.is_ok());
+        assert!(scene.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_refusal_takes_a_turn_of_the_hashes() {
+        let scene = Scene::new(false);
+        let _all = scene.roster.workers.occupied();
+        for ways in BOTH {
+            for name in ["ann", "dora", "zoe"] {
+                let (why, _) = scene.refused(&ways, name).await;
+                assert_eq!(why, NotMember::NotReady, "{ways:?} {name}");
+                assert_eq!(scene.asked().len(), 1, "{ways:?} {name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn while_the_directory_is_silent_guesses_count_and_no_name_is_told() {
+        let scene = Scene::new(true);
+        for name in ["ann", "dora", "zoe"] {
+            let refused = scene.refused(&BOTH[0], name).await;
+            assert_eq!(refused, (NotMember::NotReady, true), "{name}");
+            let refused = scene.refused(&BOTH[1], name).await;
+            assert_eq!(refused, (NotMember::NotReady, false), "{name}");
+            let refused = scene.refused(&[Way::Ldap], name).await;
+            assert_eq!(refused, (NotMember::NotReady, false), "{name}");
+        }
+    }
 }

@@ -155,14 +155,26 @@ impl Attempt {
 
     /// It was wrong.
     pub(super) fn failed(self) {
+        self.count();
+        if let Some(peer) = self.peer.clone() {
+            let mut counts = self.counts();
+            counts.known.remove(&(Arc::clone(&self.name), peer));
+        }
+    }
+
+    /// Some said that it was wrong, others said nothing.
+    pub(super) fn undecided(self) {
+        self.count();
+    }
+
+    fn count(&self) {
         let now = self.throttle.clock.boot();
         let mut counts = self.counts();
         let of_name = OF_NAME.failed(counts.names.get(&self.name), now);
         remember(&mut counts.names, Arc::clone(&self.name), of_name, now);
         if let Some(peer) = self.peer.clone() {
             let of_peer = OF_PEER.failed(counts.peers.get(&peer), now);
-            remember(&mut counts.peers, peer.clone(), of_peer, now);
-            counts.known.remove(&(Arc::clone(&self.name), peer));
+            remember(&mut counts.peers, peer, of_peer, now);
         }
     }
 

@@ -8,7 +8,10 @@ use super::password::Hash;
 
 /// Who is in the file.
 #[derive(Debug, Default)]
-pub(super) struct Users(BTreeMap<Arc<str>, Arc<Hash>>);
+pub(super) struct Users {
+    by_name: BTreeMap<Arc<str>, Arc<Hash>>,
+    all: Vec<Arc<Hash>>,
+}
 
 impl Users {
     /// Reads the text; a line that cannot be used is told and lets nobody in.
@@ -40,17 +43,24 @@ impl Users {
                 ),
             }
         }
-        Self(users)
+        let all = users.values().cloned().collect();
+        Self {
+            by_name: users,
+            all,
+        }
     }
 
     /// The hash of this user's password.
     pub(super) fn hash(&self, name: &str) -> Option<&Arc<Hash>> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
-    /// Anybody's hash: who asks for a name that is not there waits as long as for one that is.
-    pub(super) fn any(&self) -> Option<&Arc<Hash>> {
-        self.0.values().next()
+    /// Somebody's hash, by a number that stands for a name that is not there: such names cost what
+    /// those cost that are, in the same proportions.
+    pub(super) fn any(&self, number: u64) -> Option<&Arc<Hash>> {
+        let all = u64::try_from(self.all.len()).ok()?;
+        let index = usize::try_from(number.checked_rem(all)?).ok()?;
+        self.all.get(index)
     }
 }
 
@@ -76,6 +86,18 @@ mod tests {
         assert_eq!(lines, [5, 6, 7, 8, 9, 10]);
         let told = format!("{told:?}");
         assert!(!told.contains(&hash) && !told.contains("apr1"), "{told}");
-        assert!(users.any().is_some() && Users::default().any().is_none());
+    }
+
+    #[test]
+    fn names_that_are_not_there_cost_what_others_do() {
+        let [cheap, dear] = [4, 5].map(|cost| bcrypt::hash("x", cost).unwrap());
+        let text = format!("ann:{cheap}\nbob:{dear}\neve:{dear}\n");
+        let users = Users::read(&text, &mut |_, _| {});
+        let cost = |number| users.any(number).unwrap().text().contains("$05$");
+        assert_eq!(
+            [0, 1, 2, 3, u64::MAX].map(cost),
+            [false, true, true, false, false]
+        );
+        assert!(Users::default().any(7).is_none());
     }
 }

@@ -65,6 +65,15 @@ impl Workers {
 }
 
 #[cfg(test)]
+impl Workers {
+    /// As if so many were looked at as can be.
+    pub(super) fn occupied(&self) -> tokio::sync::SemaphorePermit<'_> {
+        let all = u32::try_from(AT_ONCE + WAITING).unwrap();
+        self.places.try_acquire_many(all).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 

@@ -435,6 +435,25 @@ async fn who_guesses_is_slowed_and_who_is_known_is_not() {
 }
 
 #[tokio::test]
+async fn guesses_count_while_a_directory_is_silent() {
+    let scene = Scene::new();
+    let ways = [Way::Basic, Way::Ldap];
+    let mut last = None;
+    for guess in 0..11 {
+        let shown = basic("down", &format!("guess {guess}"));
+        last = scene.prove(&ways, &shown).await.err();
+    }
+    assert!(matches!(last, Some(Unproven::Throttled(_))), "{last:?}");
+    // Of a directory alone they are none: nobody has looked.
+    let scene = Scene::new();
+    for guess in 0..11 {
+        let shown = basic("down", &format!("guess {guess}"));
+        last = scene.prove(&[Way::Ldap], &shown).await.err();
+    }
+    assert_eq!(last, Some(Unproven::NotReady));
+}
+
+#[tokio::test]
 async fn a_users_subordinate_uids_guess_as_that_user() {
     let scene = Scene::new();
     let mut last = None;
