@@ -457,12 +457,18 @@ mod tests {
     async fn while_the_directory_is_silent_guesses_count_and_no_name_is_told() {
         let scene = Scene::new(true);
         for name in ["ann", "dora", "zoe"] {
-            let refused = scene.refused(&BOTH[0], name).await;
-            assert_eq!(refused, (NotMember::NotReady, true), "{name}");
-            let refused = scene.refused(&BOTH[1], name).await;
-            assert_eq!(refused, (NotMember::NotReady, false), "{name}");
-            let refused = scene.refused(&[Way::Ldap], name).await;
-            assert_eq!(refused, (NotMember::NotReady, false), "{name}");
+            for (ways, was_looked_at) in [
+                (&BOTH[0][..], true),
+                (&BOTH[1], false),
+                (&[Way::Ldap], false),
+            ] {
+                let refused = scene.refused(ways, name).await;
+                assert_eq!(
+                    refused,
+                    (NotMember::NotReady, was_looked_at),
+                    "{ways:?} {name}"
+                );
+            }
         }
     }
 }

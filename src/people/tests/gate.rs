@@ -445,10 +445,10 @@ async fn guesses_count_while_a_directory_is_silent() {
     }
     assert!(matches!(last, Some(Unproven::Throttled(_))), "{last:?}");
     // Of a directory alone they are none: nobody has looked.
-    let scene = Scene::new();
+    let other = Scene::new();
     for guess in 0..11 {
         let shown = basic("down", &format!("guess {guess}"));
-        last = scene.prove(&[Way::Ldap], &shown).await.err();
+        last = other.prove(&[Way::Ldap], &shown).await.err();
     }
     assert_eq!(last, Some(Unproven::NotReady));
 }
