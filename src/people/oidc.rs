@@ -127,6 +127,7 @@ mod tests {
             &[("name", &["jane", "john"])],
             &[("name", &[])],
             &[("name", &["jane\n"])],
+            &[("name", &["ja\u{200d}ne"])],
         ];
         for claims in unnamed {
             let member = tokens("name").member(&identity(ISSUER, claims));

@@ -164,6 +164,7 @@ mod tests {
             &[b"jane", b"jane"],
             &[b"j\xffne"],
             &[b"jane\tdoe"],
+            &["jane\u{202e}".as_bytes()],
         ] {
             let headers = headers(values);
             let said = proxy().name(&unix(Some(33), &headers));

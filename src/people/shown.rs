@@ -132,6 +132,7 @@ mod tests {
             &basic(b"ann"),
             &basic(b":secret"),
             &basic(b"an\nn:secret"),
+            &basic("an\u{200b}n:secret".as_bytes()),
             &basic(b"\xff:secret"),
             &format!("Bearer {}", "x".repeat(LONGEST)),
         ] {

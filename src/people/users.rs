@@ -72,7 +72,7 @@ mod tests {
     fn lines_that_cannot_be_used_let_nobody_in() {
         let hash = bcrypt::hash("x", 4).unwrap();
         let text = format!(
-            "# people\n\nann:{hash}\nbob:{hash}:Bob\n  eve : {hash}\njim\n:{hash}\ntim:$apr1$a$b\nann:plain\nann:{hash}\n"
+            "# people\n\nann:{hash}\nbob:{hash}:Bob\n  eve : {hash}\njim\n:{hash}\ntim:$apr1$a$b\nann:plain\nann:{hash}\nan\u{200b}n:{hash}\n"
         );
         let mut told = Vec::new();
         let users = Users::read(&text, &mut |line, why| told.push((line, why)));
@@ -83,7 +83,7 @@ mod tests {
             assert!(users.hash(name).is_none(), "{name}");
         }
         let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [5, 6, 7, 8, 9, 10]);
+        assert_eq!(lines, [5, 6, 7, 8, 9, 10, 11]);
         let told = format!("{told:?}");
         assert!(!told.contains(&hash) && !told.contains("apr1"), "{told}");
     }

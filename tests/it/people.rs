@@ -154,5 +154,8 @@ fn build_servers_show_tokens_that_can_be_revoked() {
         code(&["key", "token", "--user", "ann", "--expires", "soon"]),
         Some(64)
     );
+    let unseen = ["key", "token", "--user", "an\u{200b}n", "--expires", "30d"];
+    assert_eq!(code(&unseen), Some(64));
+    assert_eq!(code(&["password", "an\u{202e}n"]), Some(64));
     assert!(!daemon.log().contains(token), "the log holds a token");
 }
