@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User, getgrouplist};
 
-use super::directory::is_name;
+use super::directory::{NotMember, is_name};
 use crate::clock::Clock;
 use crate::lookups::{Bounds, Lookups};
 
@@ -60,26 +60,41 @@ impl Groups {
 }
 
 /// What the system's database tells, remembered for a minute. It may be a directory service that
-/// hangs: what it does not tell in time it does not tell.
+/// hangs: then nobody knows which groups somebody has, and none is not the answer.
 #[derive(Debug)]
-pub(super) struct SystemGroups(Lookups<Arc<str>, Arc<[Arc<str>]>>);
+pub(super) struct SystemGroups {
+    told: Lookups<Arc<str>, Result<Arc<[Arc<str>]>, NotMember>>,
+    ask: fn(&str) -> nix::Result<Vec<Arc<str>>>,
+}
 
 impl SystemGroups {
     pub(super) fn new(clock: &Clock) -> Self {
-        Self(Lookups::new(clock.clone(), BOUNDS))
+        Self::asking(membership, clock)
+    }
+
+    /// The same of another database.
+    pub(super) fn asking(ask: fn(&str) -> nix::Result<Vec<Arc<str>>>, clock: &Clock) -> Self {
+        Self {
+            told: Lookups::new(clock.clone(), BOUNDS),
+            ask,
+        }
     }
 
     /// The groups of the user of this name.
-    pub(super) async fn of(&self, name: &Arc<str>) -> Arc<[Arc<str>]> {
-        let asked = Arc::clone(name);
+    pub(super) async fn of(&self, name: &Arc<str>) -> Result<Arc<[Arc<str>]>, NotMember> {
+        let (ask, asked) = (self.ask, Arc::clone(name));
         let look = async move {
-            match tokio::task::spawn_blocking(move || membership(&asked)).await {
-                Ok(Ok(groups)) => (Arc::from(groups), AGE),
-                Ok(Err(_)) | Err(_) => (Arc::default(), FAILURE_AGE),
+            match tokio::task::spawn_blocking(move || ask(&asked)).await {
+                Ok(Ok(groups)) => (Ok(Arc::from(groups)), AGE),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the system does not tell a user's groups");
+                    (Err(NotMember::NotReady), FAILURE_AGE)
+                }
+                Err(_panicked) => (Err(NotMember::NotReady), FAILURE_AGE),
             }
         };
-        let told = self.0.get(Arc::clone(name), PATIENCE, look).await;
-        told.unwrap_or_default()
+        let told = self.told.get(Arc::clone(name), PATIENCE, look).await;
+        told.unwrap_or(Err(NotMember::NotReady))
     }
 }
 
@@ -123,8 +138,18 @@ mod tests {
     #[tokio::test]
     async fn the_system_tells_the_groups_of_its_users() {
         let system = SystemGroups::new(&Clock::System);
-        let root = system.of(&Arc::from("root")).await;
+        let root = system.of(&Arc::from("root")).await.unwrap();
         assert!(root.contains(&Arc::from("root")), "{root:?}");
-        assert!(system.of(&Arc::from("no such user")).await.is_empty());
+        assert_eq!(
+            system.of(&Arc::from("no such user")).await,
+            Ok(Arc::default())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_database_that_fails_is_not_one_without_groups() {
+        let fails = |_: &str| Err(nix::errno::Errno::EIO);
+        let system = SystemGroups::asking(fails, &Clock::System);
+        assert_eq!(system.of(&Arc::from("ann")).await, Err(NotMember::NotReady));
     }
 }

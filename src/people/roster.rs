@@ -150,13 +150,13 @@ impl Roster {
         let elsewhere = match standing.way {
             Way::Basic => {
                 self.still_in_file(standing).await?;
-                self.system.of(name).await.to_vec()
+                self.system.of(name).await?.to_vec()
             }
-            Way::Pam => self.system.of(name).await.to_vec(),
+            Way::Pam => self.system.of(name).await?.to_vec(),
             // Who is not known there any more has no standing.
             Way::Ldap => self.directory(Way::Ldap)?.groups(name).await?,
             Way::ProxyHeader | Way::Token | Way::AccessKey | Way::Session | Way::Keystone => {
-                let mut groups = self.system.of(name).await.to_vec();
+                let mut groups = self.system.of(name).await?.to_vec();
                 for directory in &self.directories {
                     groups.extend(told(directory.groups(name).await)?);
                 }
@@ -214,7 +214,7 @@ impl Roster {
         };
         let member = Member {
             name: Arc::clone(name),
-            groups: self.system.of(name).await.to_vec(),
+            groups: self.system.of(name).await?.to_vec(),
         };
         Ok((standing, self.person(Way::Basic, member).await?))
     }
@@ -229,7 +229,7 @@ impl Roster {
         if way == Way::Pam {
             member
                 .groups
-                .extend_from_slice(&self.system.of(&member.name).await);
+                .extend_from_slice(&*self.system.of(&member.name).await?);
         }
         let standing = Standing::of(way, Arc::clone(&member.name));
         Ok((standing, self.person(way, member).await?))
@@ -314,6 +314,7 @@ mod tests {
     use std::sync::Mutex;
     use std::time::SystemTime;
 
+    use nix::errno::Errno;
     use tempfile::TempDir;
 
     use super::*;
@@ -438,6 +439,21 @@ mod tests {
         let ann = Arc::from("ann");
         assert!(scene.roster.proved(&BOTH[0], &ann, &right).await.is_ok());
         assert!(scene.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_may_have_groups_is_not_let_in_without_them() {
+        let mut scene = Scene::new(false);
+        let clock = Clock::simulated(SystemTime::UNIX_EPOCH);
+        scene.roster.system = SystemGroups::asking(|_| Err(Errno::EIO), &clock);
+        let (ann, right) = (Arc::from("ann"), SecretString::from("right"));
+        let proved = scene.roster.proved(&[Way::Basic], &ann, &right).await;
+        assert_eq!(proved.unwrap_err().why, NotMember::NotReady);
+        for way in [Way::ProxyHeader, Way::Token, Way::Pam] {
+            let standing = Standing::of(way, Arc::clone(&ann));
+            let person = scene.roster.standing(&standing).await;
+            assert_eq!(person.unwrap_err(), NotMember::NotReady, "{way:?}");
+        }
     }
 
     #[tokio::test]
