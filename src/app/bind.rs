@@ -117,7 +117,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         clock: clock.clone(),
         issuers: Arc::clone(&issuers),
         store: keyed.store.clone(),
-        directories: people::directories(&config.people, &clock),
+        directories: people::directories(&config.people, &clock, hanging(&outside.metrics)),
     };
     let gate = Gate::new(&config.people, proofs);
     let limits = limits(&config, outside.descriptors);
@@ -163,6 +163,15 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         admin,
         shared,
         imds,
+    })
+}
+
+/// Has the metrics tell how many of PAM's stacks hang.
+fn hanging(metrics: &Arc<Metrics>) -> people::Hanging {
+    let metrics = Arc::clone(metrics);
+    people::Hanging::told(move |count| {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.pam_hanging.set(count);
     })
 }
 

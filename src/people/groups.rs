@@ -59,11 +59,14 @@ impl Groups {
     }
 }
 
+/// A user's groups, where the system tells.
+type Told = Result<Arc<[Arc<str>]>, NotMember>;
+
 /// What the system's database tells, remembered for a minute. It may be a directory service that
 /// hangs: then nobody knows which groups somebody has, and none is not the answer.
 #[derive(Debug)]
 pub(super) struct SystemGroups {
-    told: Lookups<Arc<str>, Result<Arc<[Arc<str>]>, NotMember>>,
+    told: Lookups<Arc<str>, Told>,
     ask: fn(&str) -> nix::Result<Vec<Arc<str>>>,
 }
 
@@ -81,7 +84,7 @@ impl SystemGroups {
     }
 
     /// The groups of the user of this name.
-    pub(super) async fn of(&self, name: &Arc<str>) -> Result<Arc<[Arc<str>]>, NotMember> {
+    pub(super) async fn of(&self, name: &Arc<str>) -> Told {
         let (ask, asked) = (self.ask, Arc::clone(name));
         let look = async move {
             match tokio::task::spawn_blocking(move || ask(&asked)).await {

@@ -54,7 +54,7 @@ pub use directory::{Asked, Directory, Member, NotMember, is_name};
 pub use gate::{Gate, Proofs, token_hash};
 pub use ldap::Ldap;
 pub use oidc::Tokens;
-pub use pam::Pam;
+pub use pam::{Hanging, Pam};
 pub use password::{NoHash, NoPassword, hashed};
 pub use proxy::{NoWord, Proxy};
 
@@ -63,14 +63,19 @@ use issuer::Issuer;
 use jwt::Jwt;
 use memory::Marker;
 
-/// The directories that this configuration names. Nothing is opened or connected yet.
-pub fn directories(people: &config::People, clock: &Clock) -> Vec<Arc<dyn Directory>> {
+/// The directories that this configuration names, with the count of PAM's stacks that hang. Nothing
+/// is opened or connected yet.
+pub fn directories(
+    people: &config::People,
+    clock: &Clock,
+    hanging: Hanging,
+) -> Vec<Arc<dyn Directory>> {
     let mut directories: Vec<Arc<dyn Directory>> = Vec::new();
     if let Some(ldap) = people.ldap.clone() {
         directories.push(Arc::new(Ldap::new(ldap, clock.clone())));
     }
     if let Some(service) = people.pam.clone() {
-        directories.push(Arc::new(Pam::new(service, clock.clone())));
+        directories.push(Arc::new(Pam::new(service, clock.clone(), hanging)));
     }
     directories
 }

@@ -229,7 +229,7 @@ impl Roster {
         if way == Way::Pam {
             member
                 .groups
-                .extend_from_slice(&*self.system.of(&member.name).await?);
+                .extend_from_slice(&self.system.of(&member.name).await?);
         }
         let standing = Standing::of(way, Arc::clone(&member.name));
         Ok((standing, self.person(way, member).await?))

@@ -72,6 +72,8 @@ pub struct Metrics {
     pub clock_skew: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Sessions held.
     pub sessions_held: Gauge,
+    /// PAM's stacks that hang.
+    pub pam_hanging: Gauge,
     /// Panics of tasks.
     pub panics: Counter,
 }
@@ -92,6 +94,7 @@ impl Metrics {
             refresh_lag: Gauge::default(),
             clock_skew: Gauge::default(),
             sessions_held: Gauge::default(),
+            pam_hanging: Gauge::default(),
             panics: Counter::default(),
         };
         metrics.register(log_lost);
@@ -143,6 +146,11 @@ impl Metrics {
             self.clock_skew.clone(),
         );
         registry.register("sessions_held", "Sessions held", self.sessions_held.clone());
+        registry.register(
+            "pam_stacks_hanging",
+            "PAM stacks that have not ended in time",
+            self.pam_hanging.clone(),
+        );
         registry.register("panics", "Panics of tasks", self.panics.clone());
         registry.register(
             "log_events_lost",

@@ -1,10 +1,11 @@
 //! Passwords that the system's PAM takes.
 //!
 //! A stack may do what it likes, and takes as long as it likes: each verification has a thread of
-//! its own, few run at once, and none is waited for longer than a while. Its people's
-//! groups are those of the system.
+//! its own, few run at once, and none is waited for longer than a while; what hangs gives its turn
+//! to others, up to a bound. Its people's groups are those of the system.
 
 mod library;
+mod turns;
 
 use std::ffi::CString;
 use std::io;
@@ -23,12 +24,11 @@ use crate::priority::give_way;
 use crate::secret::SecretString;
 use crate::transport::causes;
 use library::{Code, Library, NoLibrary};
+pub use turns::Hanging;
+use turns::Turns;
 
-/// How long an answer is waited for, one's turn included.
+/// How long one's turn is waited for, and then an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// So many stacks run at once. One that hangs keeps its turn.
-const AT_ONCE: usize = 4;
 
 /// So many run or wait; what comes above is told that there is no answer.
 const OPEN: usize = 64;
@@ -42,7 +42,7 @@ pub struct Pam {
     service: String,
     library: Arc<Opened>,
     open: Semaphore,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     clock: Clock,
     told: Mutex<Option<BootTime>>,
 }
@@ -68,8 +68,13 @@ enum NoAnswer {
     Thread(#[source] io::Error),
     #[error("its stack fails with code {0}; the system's log may say why")]
     Stack(i32),
-    #[error("it took too long")]
-    Late,
+    #[error("it took too long; {0} stacks hang")]
+    Late(usize),
+    #[error(
+        "{0} stacks hang, and none is asked until one of them ends: what its modules wait for must \
+         be mended, or the daemon restarted"
+    )]
+    Stuck(usize),
     #[error("too many questions are open")]
     Busy,
     #[error("the question did not end by itself")]
@@ -85,11 +90,11 @@ enum Verdict {
 
 impl Pam {
     /// The stack of this service. Nothing is opened yet.
-    pub fn new(service: String, clock: Clock) -> Self {
-        Self::with(library::NAME, service, clock)
+    pub fn new(service: String, clock: Clock, hanging: Hanging) -> Self {
+        Self::with(library::NAME, service, clock, hanging)
     }
 
-    fn with(library: &'static str, service: String, clock: Clock) -> Self {
+    fn with(library: &'static str, service: String, clock: Clock, hanging: Hanging) -> Self {
         Self {
             service,
             library: Arc::new(Opened {
@@ -97,34 +102,50 @@ impl Pam {
                 library: OnceLock::new(),
             }),
             open: Semaphore::new(OPEN),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::new(hanging),
             clock,
             told: Mutex::default(),
         }
     }
 
     async fn ask(&self, name: &str, password: &SecretString) -> Result<Verdict, NoAnswer> {
-        let _place = self.open.try_acquire().map_err(|_full| NoAnswer::Busy)?;
-        let asked = async {
-            let turn = Arc::clone(&self.turns).acquire_owned().await;
-            let turn = turn.map_err(|_closed| NoAnswer::Fault)?;
-            let (done, told) = oneshot::channel();
-            let (service, name) = (self.service.clone(), name.to_owned());
-            let (library, password) = (Arc::clone(&self.library), password.clone());
-            thread::Builder::new()
-                .name("pam".to_owned())
-                .spawn(move || {
-                    give_way(NICE);
-                    let verdict = library.verify(service, name, &password);
-                    drop(turn);
-                    let _gone = done.send(verdict);
-                })
-                .map_err(NoAnswer::Thread)?;
-            told.await.unwrap_or(Err(NoAnswer::Fault))
-        };
-        timeout(DEADLINE, asked)
+        let (service, name) = (self.service.clone(), name.to_owned());
+        let (library, password) = (Arc::clone(&self.library), password.clone());
+        self.run(move || library.verify(service, name, &password))
             .await
-            .unwrap_or(Err(NoAnswer::Late))
+    }
+
+    /// Does this on a thread of its own when it is its turn.
+    async fn run(
+        &self,
+        work: impl FnOnce() -> Result<Verdict, NoAnswer> + Send + 'static,
+    ) -> Result<Verdict, NoAnswer> {
+        let _place = self.open.try_acquire().map_err(|_full| NoAnswer::Busy)?;
+        let Ok(turn) = timeout(DEADLINE, self.turns.take()).await else {
+            let hanging = self.turns.hanging();
+            return Err(if self.turns.are_stuck() {
+                NoAnswer::Stuck(hanging)
+            } else {
+                NoAnswer::Late(hanging)
+            });
+        };
+        let turn = Arc::new(turn.ok_or(NoAnswer::Fault)?);
+        let (done, told) = oneshot::channel();
+        let ends = Arc::clone(&turn);
+        thread::Builder::new()
+            .name("pam".to_owned())
+            .spawn(move || {
+                give_way(NICE);
+                let verdict = work();
+                drop(ends);
+                let _gone = done.send(verdict);
+            })
+            .map_err(NoAnswer::Thread)?;
+        if let Ok(told) = timeout(DEADLINE, told).await {
+            return told.unwrap_or(Err(NoAnswer::Fault));
+        }
+        turn.hangs();
+        Err(NoAnswer::Late(self.turns.hanging()))
     }
 
     /// Tells the operator what is wrong with PAM.
@@ -212,6 +233,8 @@ impl Directory for Pam {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
     use std::time::SystemTime;
 
     use super::*;
@@ -220,9 +243,18 @@ mod tests {
         Clock::simulated(SystemTime::UNIX_EPOCH)
     }
 
+    fn pam(service: &str) -> Pam {
+        Pam::new(service.to_owned(), clock(), Hanging::told(|_| {}))
+    }
+
     #[tokio::test]
     async fn without_the_library_nobody_is_proved_and_the_operator_is_told_why() {
-        let pam = Pam::with("libnosuchpam.so.0", "rolecall".to_owned(), clock());
+        let pam = Pam::with(
+            "libnosuchpam.so.0",
+            "rolecall".to_owned(),
+            clock(),
+            Hanging::told(|_| {}),
+        );
         let password = SecretString::from("p");
         let asked = pam.ask("jane", &password).await;
         assert!(matches!(asked, Err(NoAnswer::Library(_))), "{asked:?}");
@@ -231,13 +263,13 @@ mod tests {
             Err(NotMember::NotReady)
         );
         assert!(pam.told.lock().unwrap().is_some());
-        assert_eq!(pam.turns.available_permits(), AT_ONCE);
+        assert_eq!(pam.turns.hanging(), 0);
     }
 
     #[tokio::test]
     async fn the_systems_own_stack_knows_no_such_password() {
         // A service without a file gets the stack of those that have none, which lets nobody in.
-        let pam = Pam::new("rolecall-no-such-service".to_owned(), clock());
+        let pam = pam("rolecall-no-such-service");
         let password = SecretString::from("no such password");
         for name in ["rolecall-no-such-user", "root"] {
             assert!(pam.verify(name, &password).await.is_err(), "{name}");
@@ -246,17 +278,85 @@ mod tests {
         assert!(pam.verify("root", &nul).await.is_err());
     }
 
+    /// Work that ends when the other end is dropped.
+    fn endless() -> (
+        mpsc::Sender<()>,
+        impl FnOnce() -> Result<Verdict, NoAnswer> + Send,
+    ) {
+        let (end, ended) = mpsc::channel();
+        let work = move || {
+            assert!(ended.recv().is_err());
+            Ok(Verdict::Not(NotMember::Wrong))
+        };
+        (end, work)
+    }
+
+    async fn is_asked(pam: &Pam) -> bool {
+        let unknown = || Ok(Verdict::Not(NotMember::Unknown));
+        matches!(pam.run(unknown).await, Ok(Verdict::Not(NotMember::Unknown)))
+    }
+
+    /// What this gives, while no time passes.
+    async fn at_a_stroke<T>(work: impl Future<Output = T>) -> T {
+        let awake = tokio::spawn(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        });
+        let given = work.await;
+        awake.abort();
+        given
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_stack_that_hangs_is_not_waited_for() {
-        let pam = Pam::new("rolecall".to_owned(), clock());
-        let held = Arc::clone(&pam.turns).acquire_many_owned(4).await.unwrap();
-        let password = SecretString::from("p");
-        let asked = pam.ask("jane", &password).await;
-        assert!(matches!(asked, Err(NoAnswer::Late)), "{asked:?}");
-        drop(held);
+    async fn stacks_that_hang_give_their_turns_to_others_up_to_a_bound() {
+        let hanging = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&hanging);
+        let told = Hanging::told(move |count| counted.store(count, Ordering::Relaxed));
+        let pam = Pam::new("rolecall".to_owned(), clock(), told);
+        let mut ends = Vec::new();
+        for number in 1..=turns::MOST_HANGING {
+            let (end, work) = endless();
+            ends.push(end);
+            let late = pam.run(work).await;
+            assert!(
+                matches!(late, Err(NoAnswer::Late(is)) if is == number),
+                "{late:?}"
+            );
+            assert!(at_a_stroke(is_asked(&pam)).await, "{number}");
+        }
+        assert_eq!(hanging.load(Ordering::Relaxed), turns::MOST_HANGING);
+        for _ in 0..turns::AT_ONCE {
+            let (end, work) = endless();
+            ends.push(end);
+            assert!(pam.run(work).await.is_err());
+        }
+        let stuck = pam.run(|| panic!("a turn was given")).await;
+        assert!(matches!(stuck, Err(NoAnswer::Stuck(_))), "{stuck:?}");
+        // It goes on when they end.
+        drop(ends);
+        while hanging.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(at_a_stroke(is_asked(&pam)).await);
+    }
+
+    #[tokio::test]
+    async fn few_wait() {
+        let pam = pam("rolecall");
         let _full = pam.open.acquire_many(64).await.unwrap();
-        let surplus = pam.ask("jane", &password).await;
+        let surplus = pam.run(|| panic!("a turn was given")).await;
         assert!(matches!(surplus, Err(NoAnswer::Busy)), "{surplus:?}");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_keeps_no_turn() {
+        let pam = pam("rolecall");
+        for _ in 0..=turns::AT_ONCE {
+            let fault = pam.run(|| panic!("a fault")).await;
+            assert!(matches!(fault, Err(NoAnswer::Fault)), "{fault:?}");
+        }
+        assert!(is_asked(&pam).await);
     }
 
     #[test]
@@ -278,7 +378,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_tells_no_groups() {
-        let pam = Pam::new("rolecall".to_owned(), clock());
+        let pam = pam("rolecall");
         assert_eq!(pam.groups("jane").await, Err(NotMember::Unknown));
     }
 }
