@@ -116,6 +116,12 @@ text_type! {
 }
 
 text_type! {
+    /// What an MFA device is known by: the text that STS takes for a serial number.
+    MfaSerial, "an MFA device's serial number", "9 to 256 letters, digits and `_+=/:,.@-`",
+    |text| all(text, 9..=256, |b| iam_name_byte(b) || matches!(b, b'/' | b':'))
+}
+
+text_type! {
     /// An external id, as a trust policy asks for it.
     ExternalId, "an external id", "2 to 1224 letters, digits or characters of `_+=,.@:/-`",
     |text| all(text, 2..=1224, |b| iam_name_byte(b) || matches!(b, b':' | b'/'))

@@ -13,6 +13,7 @@ mod private_file;
 mod seals;
 pub mod signature;
 mod token;
+pub mod totp;
 
 #[cfg(test)]
 mod tests;

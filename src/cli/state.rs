@@ -15,8 +15,8 @@ use crate::store::{self, Backup, Cause, Fault, Rotated};
 
 /// Copy, bring back or seal again what is made through the APIs
 ///
-/// Accounts, connectors and tokens that are made through the APIs are kept in the state directory:
-/// $STATE_DIRECTORY or `[state] directory`. Run this as the daemon's user. Where `[state] key` is a
+/// Accounts, connectors, tokens, access keys and MFA devices that are made through the APIs are kept
+/// in the state directory: $STATE_DIRECTORY or `[state] directory`. Run this as the daemon's user. Where `[state] key` is a
 /// systemd credential, run it with that credential: `systemd-run --pipe --wait --uid=rolecall
 /// --property=LoadCredential=... rolecall state ...`.
 #[derive(Debug, Args)]
@@ -207,18 +207,20 @@ fn parsed(what: &str, key: &SecretString) -> Result<StateKey, Failure> {
     })
 }
 
-/// `copy: 1 account, 2 connectors, 0 tokens`
+/// `copy: 1 account, 2 connectors, 0 tokens, 1 access key, 1 MFA device`
 fn held(place: &Path, backup: &Backup) -> String {
     let counted = |number: i64, one, many| {
         let number = usize::try_from(number).unwrap_or_default();
         count(number, one, many)
     };
     format!(
-        "{}: {}, {}, {}\n",
+        "{}: {}, {}, {}, {}, {}\n",
         place.display(),
         counted(backup.accounts, "account", "accounts"),
         counted(backup.connectors, "connector", "connectors"),
         counted(backup.tokens, "token", "tokens"),
+        counted(backup.keys, "access key", "access keys"),
+        counted(backup.devices, "MFA device", "MFA devices"),
     )
 }
 

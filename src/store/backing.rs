@@ -2,10 +2,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use super::{Account, Connector, Fault, Token};
+use super::{AccessKey, Account, Connector, Fault, MfaDevice, Token};
+use crate::types::{AccessKeyId, MfaSerial};
 
 /// Keeps objects. It has one user: who else writes to the same place is kept out.
 ///
@@ -20,7 +22,7 @@ pub trait Backing: Debug + Send {
     fn write(&mut self, changes: &[Change]) -> Result<(), Fault>;
 }
 
-/// All objects, in no order.
+/// All objects: access keys in the order in which they were made, others in none.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// The accounts.
@@ -29,6 +31,12 @@ pub struct Kept {
     pub connectors: Vec<Connector>,
     /// The tokens.
     pub tokens: Vec<Token>,
+    /// The access keys.
+    pub keys: Vec<AccessKey>,
+    /// The MFA devices.
+    pub devices: Vec<MfaDevice>,
+    /// The audit ids that were revoked, and until when.
+    pub revoked: Vec<(Uuid, SystemTime)>,
 }
 
 /// One object's next state.
@@ -46,6 +54,18 @@ pub enum Change {
     Token(Arc<Token>),
     /// There is no such token any more.
     NoToken(Uuid),
+    /// There is this access key from now on.
+    Key(Arc<AccessKey>),
+    /// There is no such access key any more.
+    NoKey(AccessKeyId),
+    /// The MFA device is this from now on.
+    Device(Arc<MfaDevice>),
+    /// There is no such MFA device any more.
+    NoDevice(MfaSerial),
+    /// This audit id is revoked until then.
+    Revoked(Uuid, SystemTime),
+    /// Nobody need know any more that it was revoked.
+    Forgotten(Uuid),
 }
 
 /// Keeps nothing: objects end with the process.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
@@ -12,11 +13,13 @@ use super::sqlite::Sqlite;
 use super::thread::{self, Desk, Hook, Job, Open, Published};
 use super::work::Work;
 use super::{
-    Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, Fault, InMemory, Objects,
-    Reserved, StoreError, Token, TokenDraft, Version,
+    AccessKey, AccessKeyDraft, Account, AccountDraft, AccountEdit, Connector, ConnectorDraft,
+    Fault, InMemory, MfaDevice, MfaDeviceDraft, Objects, Reserved, StoreError, Token, TokenDraft,
+    Version,
 };
 use crate::authority::StateKey;
 use crate::clock::Clock;
+use crate::types::{AccessKeyId, MfaSerial};
 
 /// The store. Clones are the same store.
 #[derive(Clone, Debug)]
@@ -119,7 +122,7 @@ impl Store {
             .await
     }
 
-    /// Deletes an account that no connector uses. Errors: `Unknown`, `Changed`, `InUse`.
+    /// Deletes an account that no connector uses, and the access keys that were made for it. Errors: `Unknown`, `Changed`, `InUse`.
     pub async fn delete_account(
         &self,
         id: Uuid,
@@ -167,6 +170,41 @@ impl Store {
     /// Revokes a token. Errors: `Unknown`.
     pub async fn delete_token(&self, id: Uuid) -> Result<(), StoreError> {
         self.write(move |work| work.delete_token(id)).await
+    }
+
+    /// Makes an access key. Errors: `NameTaken` (its id), `NoAccount`, `TooMany`.
+    pub async fn create_key(&self, draft: AccessKeyDraft) -> Result<Arc<AccessKey>, StoreError> {
+        self.write(|work| work.create_key(draft)).await
+    }
+
+    /// Deletes an access key. Errors: `Unknown`.
+    pub async fn delete_key(&self, id: AccessKeyId) -> Result<(), StoreError> {
+        self.write(move |work| work.delete_key(&id)).await
+    }
+
+    /// Enrols an MFA device. Errors: `NameTaken` (its serial number), `TooMany`.
+    pub async fn enrol_device(&self, draft: MfaDeviceDraft) -> Result<Arc<MfaDevice>, StoreError> {
+        self.write(|work| work.enrol_device(draft)).await
+    }
+
+    /// Uses the code of this step of an MFA device, which counts no more from then on, as those
+    /// before it: of two who use it at once one does. Errors: `Unknown`, `Used`.
+    pub async fn use_code(&self, serial: MfaSerial, step: u64) -> Result<(), StoreError> {
+        self.write(move |work| work.use_code(&serial, step)).await
+    }
+
+    /// Removes an MFA device. Errors: `Unknown`.
+    pub async fn remove_device(&self, serial: MfaSerial) -> Result<(), StoreError> {
+        self.write(move |work| work.remove_device(&serial)).await
+    }
+
+    /// Revokes the Keystone token of this audit id, which ends by itself then.
+    pub async fn revoke(&self, audit: Uuid, until: SystemTime) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.revoke(audit, until);
+            Ok(())
+        })
+        .await
     }
 
     /// Has the store's thread hold the rules and keep what they allow. The write goes on to its end

@@ -26,6 +26,15 @@ pub enum StoreError {
     /// A connector's account is not there.
     #[error("there is no account {0}")]
     NoAccount(AccountAlias),
+    /// The user has as many as one may have.
+    #[error("a user has at most {most} of these")]
+    TooMany {
+        /// How many that is.
+        most: usize,
+    },
+    /// A code was used that, or after which another, was used before.
+    #[error("the code was used before")]
+    Used,
     /// The store cannot be used.
     #[error(transparent)]
     Unavailable(#[from] Fault),

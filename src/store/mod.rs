@@ -1,5 +1,5 @@
-//! What must survive: accounts and connectors that administrators make through an API, and the
-//! bearer tokens of build servers.
+//! What must survive: accounts and connectors that administrators make through an API, the bearer
+//! tokens of build servers, and what the authority knows people's signatures and codes by.
 //!
 //! Everybody reads one [`Objects`], which never changes; a write makes the next one, on the store's
 //! own thread. Objects of the configuration are no business of the store, but for their names, which
@@ -20,7 +20,7 @@ pub use door::Store;
 pub use error::{Cause, Fault, StoreError};
 pub use objects::{
     AccessKey, AccessKeyDraft, Account, AccountDraft, AccountEdit, Connector, ConnectorDraft,
-    ConnectorKind, ConnectorNames, Objects, Token, TokenDraft, Version,
+    ConnectorKind, ConnectorNames, MfaDevice, MfaDeviceDraft, Objects, Token, TokenDraft, Version,
 };
 pub use sqlite::{Backup, Rotated, backup, restore, rotate_key};
 pub use thread::Open;

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::Reserved;
-use crate::types::{AccessKeyId, AccountAlias, ExternalId, Partition, RoleArn, RoleRef};
+use crate::authority::totp::Seed;
+use crate::types::{AccessKeyId, AccountAlias, ExternalId, MfaSerial, Partition, RoleArn, RoleRef};
 
 /// Grows with each write of an object: what a conditional write is held against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,6 +158,28 @@ pub struct AccessKeyDraft {
     pub label: Arc<str>,
 }
 
+/// What makes somebody's one-time codes.
+#[derive(Clone, Debug)]
+pub struct MfaDevice {
+    /// When it was enrolled.
+    pub made: SystemTime,
+    /// The step of the last code that was used: that code and all before it count no more.
+    pub used: Option<u64>,
+    /// What is said of it.
+    pub draft: MfaDeviceDraft,
+}
+
+/// What is said of an MFA device when it is enrolled.
+#[derive(Clone, Debug)]
+pub struct MfaDeviceDraft {
+    /// What it is known by: unique.
+    pub serial: MfaSerial,
+    /// What its codes are made of.
+    pub seed: Seed,
+    /// Whose it is.
+    pub user: Arc<str>,
+}
+
 /// Names of connectors, in order.
 pub type ConnectorNames = BTreeSet<Arc<str>>;
 
@@ -181,6 +204,10 @@ pub struct Objects {
     pub keys: Arc<HashMap<AccessKeyId, Arc<AccessKey>>>,
     /// The ids of each user's access keys, in the order in which they were made.
     pub keys_of: Arc<HashMap<Arc<str>, Arc<Vec<AccessKeyId>>>>,
+    /// The MFA devices, by serial number.
+    pub devices: Arc<BTreeMap<MfaSerial, Arc<MfaDevice>>>,
+    /// The audit ids of Keystone tokens that were revoked, with the moment at which each ends anyway.
+    pub revoked: Arc<HashMap<Uuid, SystemTime>>,
 }
 
 impl Objects {
@@ -273,5 +300,51 @@ impl Objects {
         };
         let hash = hash.draft.hash;
         Arc::make_mut(&mut self.tokens).remove(&hash).is_some()
+    }
+
+    /// Its id is that of no other key.
+    pub(super) fn put_key(&mut self, key: Arc<AccessKey>) {
+        let draft = &key.draft;
+        let users = Arc::make_mut(&mut self.keys_of);
+        let ids = users.entry(Arc::clone(&draft.user)).or_default();
+        Arc::make_mut(ids).push(draft.id.clone());
+        Arc::make_mut(&mut self.keys).insert(draft.id.clone(), key);
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove_key(&mut self, id: &AccessKeyId) -> bool {
+        if !self.keys.contains_key(id) {
+            return false;
+        }
+        let Some(old) = Arc::make_mut(&mut self.keys).remove(id) else {
+            return false;
+        };
+        let users = Arc::make_mut(&mut self.keys_of);
+        if let Some(ids) = users.get_mut(&old.draft.user) {
+            let ids = Arc::make_mut(ids);
+            ids.retain(|other| other != id);
+            if ids.is_empty() {
+                users.remove(&old.draft.user);
+            }
+        }
+        true
+    }
+
+    pub(super) fn put_device(&mut self, device: Arc<MfaDevice>) {
+        Arc::make_mut(&mut self.devices).insert(device.draft.serial.clone(), device);
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove_device(&mut self, serial: &MfaSerial) -> bool {
+        self.devices.contains_key(serial)
+            && Arc::make_mut(&mut self.devices).remove(serial).is_some()
+    }
+
+    pub(super) fn put_revoked(&mut self, audit: Uuid, until: SystemTime) {
+        Arc::make_mut(&mut self.revoked).insert(audit, until);
+    }
+
+    pub(super) fn remove_revoked(&mut self, audit: &Uuid) {
+        Arc::make_mut(&mut self.revoked).remove(audit);
     }
 }

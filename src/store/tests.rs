@@ -7,8 +7,11 @@ use std::time::{Duration, SystemTime};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
+use uuid::Uuid;
+
+use crate::authority::totp::Seed;
 use crate::clock::Clock;
-use crate::types::{AccessKeyId, AccountAlias, Partition, RoleRef};
+use crate::types::{AccessKeyId, AccountAlias, MfaSerial, Partition, RoleRef};
 
 fn account(name: &str) -> AccountDraft {
     AccountDraft {
@@ -155,6 +158,134 @@ async fn tokens_that_have_ended_go_with_the_next_one() {
     assert!(store.objects().unwrap().tokens.is_empty());
 }
 
+fn key(id: &str, user: &str, account: &str) -> AccessKeyDraft {
+    AccessKeyDraft {
+        id: AccessKeyId::new(id).unwrap(),
+        secret: SecretString::from(format!("secret of {id}")),
+        user: Arc::from(user),
+        account: AccountAlias::new(account).unwrap(),
+        label: Arc::default(),
+    }
+}
+
+fn serial(text: &str) -> MfaSerial {
+    MfaSerial::new(text).unwrap()
+}
+
+fn device(serial: &str, user: &str) -> MfaDeviceDraft {
+    MfaDeviceDraft {
+        serial: self::serial(serial),
+        seed: Seed::generate().unwrap(),
+        user: Arc::from(user),
+    }
+}
+
+fn ids_of(objects: &Objects, user: &str) -> Vec<String> {
+    let ids = objects.keys_of.get(user).map_or(&[][..], |ids| ids);
+    ids.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn an_access_key_is_its_users_and_its_accounts() {
+    let store = Store::in_memory(Clock::System);
+    store.create_account(account("a1")).await.unwrap();
+    let made = store.create_key(key("k-2", "ann", "a1")).await.unwrap();
+    store.create_key(key("k-1", "ann", "a1")).await.unwrap();
+    store.create_key(key("k-3", "bob", "a1")).await.unwrap();
+    let objects = store.objects().unwrap();
+    assert_eq!(ids_of(&objects, "ann"), ["k-2", "k-1"]);
+    assert!(Arc::ptr_eq(&objects.keys[&made.draft.id], &made));
+    let again = store.create_key(key("k-2", "bob", "a1")).await;
+    assert_eq!(again.unwrap_err(), StoreError::NameTaken);
+    let nowhere = store.create_key(key("k-4", "bob", "nowhere")).await;
+    let alias = AccountAlias::new("nowhere").unwrap();
+    assert_eq!(nowhere.unwrap_err(), StoreError::NoAccount(alias));
+    let id = made.draft.id.clone();
+    store.delete_key(id.clone()).await.unwrap();
+    let gone = store.delete_key(id).await.unwrap_err();
+    assert_eq!(gone, StoreError::Unknown);
+    assert_eq!(ids_of(&store.objects().unwrap(), "ann"), ["k-1"]);
+}
+
+#[tokio::test]
+async fn an_accounts_access_keys_go_with_it_unless_the_configuration_has_one_of_its_name() {
+    let store = Store::in_memory(Clock::System);
+    let first = store.create_account(account("a1")).await.unwrap();
+    let second = store.create_account(account("a2")).await.unwrap();
+    for (id, account) in [("k-1", "a1"), ("k-2", "a2"), ("k-3", "a1")] {
+        store.create_key(key(id, "ann", account)).await.unwrap();
+    }
+    store.delete_account(first.id, None).await.unwrap();
+    assert_eq!(ids_of(&store.objects().unwrap(), "ann"), ["k-2"]);
+    store.reserve(Reserved {
+        aliases: [second.alias.clone()].into(),
+        ..Reserved::default()
+    });
+    store.delete_account(second.id, None).await.unwrap();
+    assert_eq!(ids_of(&store.objects().unwrap(), "ann"), ["k-2"]);
+    store.create_key(key("k-4", "ann", "a2")).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_fills_the_store_with_keys_or_devices() {
+    let store = Store::in_memory(Clock::System);
+    store.create_account(account("a1")).await.unwrap();
+    for number in 0..100 {
+        let draft = key(&format!("key{number}"), "ann", "a1");
+        store.create_key(draft).await.unwrap();
+    }
+    let one_more = store.create_key(key("key100", "ann", "a1")).await;
+    assert_eq!(one_more.unwrap_err(), StoreError::TooMany { most: 100 });
+    store.create_key(key("of-bob", "bob", "a1")).await.unwrap();
+    for number in 0..8 {
+        let draft = device(&format!("of-ann-{number:02}"), "ann");
+        store.enrol_device(draft).await.unwrap();
+    }
+    let ninth = store.enrol_device(device("of-ann-08", "ann")).await;
+    assert_eq!(ninth.unwrap_err(), StoreError::TooMany { most: 8 });
+    let taken = store.enrol_device(device("of-ann-01", "bob")).await;
+    assert_eq!(taken.unwrap_err(), StoreError::NameTaken);
+}
+
+#[tokio::test]
+async fn a_code_is_used_once_also_by_two_at_once() {
+    let store = Store::in_memory(Clock::System);
+    store
+        .enrol_device(device("of-ann-01", "ann"))
+        .await
+        .unwrap();
+    let use_code = |step| store.use_code(serial("of-ann-01"), step);
+    let (one, other) = tokio::join!(use_code(7), use_code(7));
+    assert_eq!((one, other), (Ok(()), Err(StoreError::Used)));
+    assert_eq!(use_code(6).await, Err(StoreError::Used));
+    assert_eq!(use_code(8).await, Ok(()));
+    let objects = store.objects().unwrap();
+    assert_eq!(objects.devices[&serial("of-ann-01")].used, Some(8));
+    let unknown = store.use_code(serial("of-nobody"), 1).await;
+    assert_eq!(unknown, Err(StoreError::Unknown));
+    store.remove_device(serial("of-ann-01")).await.unwrap();
+    assert_eq!(use_code(9).await, Err(StoreError::Unknown));
+    let gone = store.remove_device(serial("of-ann-01")).await;
+    assert_eq!(gone, Err(StoreError::Unknown));
+}
+
+#[tokio::test]
+async fn what_was_revoked_is_known_until_it_has_ended() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let store = Store::in_memory(Clock::simulated(now));
+    let [ended, open, last] = [(); 3].map(|()| Uuid::new_v4());
+    store.revoke(ended, now).await.unwrap();
+    let soon = now + Duration::from_millis(10);
+    store.revoke(open, soon).await.unwrap();
+    let until = store.objects().unwrap().revoked[&open];
+    assert_eq!(until, now + Duration::from_secs(1), "never too early");
+    store.revoke(open, soon).await.unwrap();
+    store.revoke(last, soon).await.unwrap();
+    let objects = store.objects().unwrap();
+    assert!(!objects.revoked.contains_key(&ended));
+    assert_eq!(objects.revoked.len(), 2);
+}
+
 /// Keeps what it is given, and says of the first write that it failed.
 #[derive(Debug)]
 struct Shaky {
@@ -178,7 +309,13 @@ impl Backing for Shaky {
             | Change::Connector(_)
             | Change::NoConnector(_)
             | Change::Token(_)
-            | Change::NoToken(_) => None,
+            | Change::NoToken(_)
+            | Change::Key(_)
+            | Change::NoKey(_)
+            | Change::Device(_)
+            | Change::NoDevice(_)
+            | Change::Revoked(..)
+            | Change::Forgotten(_) => None,
         });
         self.kept.lock().unwrap().extend(accounts);
         self.fault.take().map_or(Ok(()), Err)

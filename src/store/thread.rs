@@ -235,6 +235,15 @@ impl From<Kept> for Objects {
         for token in kept.tokens {
             objects.put_token(Arc::new(token));
         }
+        for key in kept.keys {
+            objects.put_key(Arc::new(key));
+        }
+        for device in kept.devices {
+            objects.put_device(Arc::new(device));
+        }
+        for (audit, until) in kept.revoked {
+            objects.put_revoked(audit, until);
+        }
         objects
     }
 }

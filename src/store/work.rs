@@ -8,13 +8,19 @@ use uuid::Uuid;
 
 use super::backing::Change;
 use super::{
-    Account, AccountDraft, AccountEdit, Connector, ConnectorDraft, Objects, StoreError, Token,
-    TokenDraft, Version,
+    AccessKey, AccessKeyDraft, Account, AccountDraft, AccountEdit, Connector, ConnectorDraft,
+    MfaDevice, MfaDeviceDraft, Objects, StoreError, Token, TokenDraft, Version,
 };
-use crate::types::{AccountAlias, RoleName, RoleRef};
+use crate::types::{AccessKeyId, AccountAlias, MfaSerial, RoleName, RoleRef};
 
 /// The longest name made of what people call an object; a digest may follow.
 const LONGEST: usize = 48;
+
+/// How many access keys a user may have: everybody may make some.
+const MOST_KEYS: usize = 100;
+
+/// How many MFA devices a user may have.
+const MOST_DEVICES: usize = 8;
 
 /// What the configuration calls its own objects: no object of the store is called so.
 #[derive(Clone, Debug, Default)]
@@ -90,9 +96,10 @@ impl Work {
             let by = Arc::clone(&user.draft.name);
             return Err(StoreError::InUse { by });
         }
+        let alias = old.alias.clone();
         self.objects.remove_account(&id);
         self.changes.push(Change::NoAccount(id));
-        Ok(())
+        self.delete_keys_of(&alias)
     }
 
     pub(super) fn create_connector(
@@ -179,6 +186,107 @@ impl Work {
         Ok(())
     }
 
+    pub(super) fn create_key(
+        &mut self,
+        draft: AccessKeyDraft,
+    ) -> Result<Arc<AccessKey>, StoreError> {
+        if self.objects.keys.contains_key(&draft.id) {
+            return Err(StoreError::NameTaken);
+        }
+        if !self.is_account(&draft.account) {
+            return Err(StoreError::NoAccount(draft.account));
+        }
+        let others = self.objects.keys_of.get(&draft.user);
+        check_number(others.map_or(0, |ids| ids.len()), MOST_KEYS)?;
+        let key = Arc::new(AccessKey {
+            made: whole_seconds(self.now),
+            draft,
+        });
+        self.objects.put_key(Arc::clone(&key));
+        self.changes.push(Change::Key(Arc::clone(&key)));
+        Ok(key)
+    }
+
+    pub(super) fn delete_key(&mut self, id: &AccessKeyId) -> Result<(), StoreError> {
+        if !self.objects.remove_key(id) {
+            return Err(StoreError::Unknown);
+        }
+        self.changes.push(Change::NoKey(id.clone()));
+        Ok(())
+    }
+
+    /// Whoever makes an account of the same name later has not made them.
+    fn delete_keys_of(&mut self, account: &AccountAlias) -> Result<(), StoreError> {
+        if self.is_account(account) {
+            return Ok(());
+        }
+        let keys = self.objects.keys.values();
+        let keys = keys.filter(|key| key.draft.account == *account);
+        let mut ids: Vec<_> = keys.map(|key| key.draft.id.clone()).collect();
+        ids.sort_unstable();
+        ids.iter().try_for_each(|id| self.delete_key(id))
+    }
+
+    pub(super) fn enrol_device(
+        &mut self,
+        draft: MfaDeviceDraft,
+    ) -> Result<Arc<MfaDevice>, StoreError> {
+        if self.objects.devices.contains_key(&draft.serial) {
+            return Err(StoreError::NameTaken);
+        }
+        let others = self.objects.devices.values();
+        let others = others.filter(|other| other.draft.user == draft.user);
+        check_number(others.count(), MOST_DEVICES)?;
+        Ok(self.put_device(MfaDevice {
+            made: whole_seconds(self.now),
+            used: None,
+            draft,
+        }))
+    }
+
+    pub(super) fn use_code(&mut self, serial: &MfaSerial, step: u64) -> Result<(), StoreError> {
+        let old = self.objects.devices.get(serial);
+        let old = Arc::clone(old.ok_or(StoreError::Unknown)?);
+        if old.used.is_some_and(|used| step <= used) {
+            return Err(StoreError::Used);
+        }
+        self.put_device(MfaDevice {
+            used: Some(step),
+            ..MfaDevice::clone(&old)
+        });
+        Ok(())
+    }
+
+    pub(super) fn remove_device(&mut self, serial: &MfaSerial) -> Result<(), StoreError> {
+        if !self.objects.remove_device(serial) {
+            return Err(StoreError::Unknown);
+        }
+        self.changes.push(Change::NoDevice(serial.clone()));
+        Ok(())
+    }
+
+    /// What was revoked and has ended goes with the next one.
+    pub(super) fn revoke(&mut self, audit: Uuid, until: SystemTime) {
+        let ended = self.objects.revoked.iter();
+        let ended = ended.filter(|(_, end)| **end <= self.now);
+        let mut ended: Vec<Uuid> = ended.map(|(id, _)| *id).collect();
+        ended.sort_unstable();
+        for id in ended {
+            self.objects.remove_revoked(&id);
+            self.changes.push(Change::Forgotten(id));
+        }
+        let until = next_second(until);
+        self.objects.put_revoked(audit, until);
+        self.changes.push(Change::Revoked(audit, until));
+    }
+
+    fn put_device(&mut self, device: MfaDevice) -> Arc<MfaDevice> {
+        let device = Arc::new(device);
+        self.objects.put_device(Arc::clone(&device));
+        self.changes.push(Change::Device(Arc::clone(&device)));
+        device
+    }
+
     fn put_account(&mut self, account: Account) -> Arc<Account> {
         let account = Arc::new(account);
         self.objects.put_account(Arc::clone(&account));
@@ -210,21 +318,21 @@ impl Work {
         if others || self.reserved.connectors.contains(&draft.name) {
             return Err(StoreError::NameTaken);
         }
-        let known = self.objects.aliases.contains_key(&draft.account)
-            || self.reserved.aliases.contains(&draft.account);
-        if !known {
+        if !self.is_account(&draft.account) {
             return Err(StoreError::NoAccount(draft.account.clone()));
         }
         Ok(())
+    }
+
+    fn is_account(&self, alias: &AccountAlias) -> bool {
+        self.objects.aliases.contains_key(alias) || self.reserved.aliases.contains(alias)
     }
 
     fn free_alias(&self, name: &str, id: Uuid) -> Result<AccountAlias, StoreError> {
         let mut candidates = candidates(name, "account", id);
         let free = candidates.find_map(|text| {
             let alias = AccountAlias::new(&text).ok()?;
-            let taken =
-                self.objects.aliases.contains_key(&alias) || self.reserved.aliases.contains(&alias);
-            (!taken).then_some(alias)
+            (!self.is_account(&alias)).then_some(alias)
         });
         free.ok_or(StoreError::NameTaken)
     }
@@ -251,10 +359,27 @@ fn check_version(version: Version, expected: Option<Version>) -> Result<(), Stor
     }
 }
 
+fn check_number(number: usize, most: usize) -> Result<(), StoreError> {
+    if number >= most {
+        return Err(StoreError::TooMany { most });
+    }
+    Ok(())
+}
+
 /// As times are kept.
 fn whole_seconds(at: SystemTime) -> SystemTime {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_secs(since.as_secs())
+}
+
+/// The same, of what must not be forgotten before it has ended.
+fn next_second(at: SystemTime) -> SystemTime {
+    let whole = whole_seconds(at);
+    if whole < at {
+        whole + Duration::from_secs(1)
+    } else {
+        whole
+    }
 }
 
 /// What an object may be called in paths: lower-case letters, digits and single dashes of its name,

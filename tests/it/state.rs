@@ -144,7 +144,7 @@ async fn a_copy_is_brought_back_over_what_came_after_it() {
     assert_eq!(
         told,
         format!(
-            "{copy}: 1 account, 0 connectors, 0 tokens\n\
+            "{copy}: 1 account, 0 connectors, 0 tokens, 0 access keys, 0 MFA devices\n\
              Its secrets open only with {ring}: keep a copy of that too, elsewhere than {copy}.\n"
         )
     );
@@ -158,7 +158,10 @@ async fn a_copy_is_brought_back_over_what_came_after_it() {
     let state = scene.state();
     assert_eq!(
         scene.says(&["restore", &copy]),
-        format!("{}: 1 account, 0 connectors, 0 tokens\n", state.display())
+        format!(
+            "{}: 1 account, 0 connectors, 0 tokens, 0 access keys, 0 MFA devices\n",
+            state.display()
+        )
     );
     assert_eq!(scene.accounts(None).await, ["first"]);
 }

@@ -94,10 +94,10 @@ fn failed(error: StoreError) -> Failure {
         StoreError::Changed
         | StoreError::NameTaken
         | StoreError::InUse { .. }
-        | StoreError::NoAccount(_) => {
-            Failure::new(StatusCode::CONFLICT, "the token was not written")
-                .reason(Some(error.to_string()))
-        }
+        | StoreError::NoAccount(_)
+        | StoreError::TooMany { .. }
+        | StoreError::Used => Failure::new(StatusCode::CONFLICT, "the token was not written")
+            .reason(Some(error.to_string())),
     }
 }
 

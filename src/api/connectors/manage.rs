@@ -262,6 +262,7 @@ impl Call<'_> {
                 let why = "is the id of no account".to_owned();
                 Problem::fields([("accountId".to_owned(), why)].into())
             }
+            StoreError::TooMany { .. } | StoreError::Used => Problem::conflict(error.to_string()),
             StoreError::Unavailable(fault) => {
                 tracing::error!(%fault, "the store cannot be used");
                 Problem::unavailable("what is stored cannot be read or written now; try again")

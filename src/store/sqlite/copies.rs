@@ -26,6 +26,10 @@ pub struct Backup {
     pub connectors: i64,
     /// How many tokens.
     pub tokens: i64,
+    /// How many access keys.
+    pub keys: i64,
+    /// How many MFA devices.
+    pub devices: i64,
     /// Whether it opens only together with `store.keys` of the state directory.
     pub needs_ring: bool,
 }
@@ -123,10 +127,20 @@ fn copy_into(from: &Connection, to: &Path) -> Result<Backup, Cause> {
     alone(&into)?;
     check(&into)?;
     let count = |sql: &str| into.query_row(sql, [], |row| row.get::<_, i64>(0));
+    // An older program's file has not all of the tables.
+    let count_in = |table: &str| {
+        if into.table_exists(None, table)? {
+            count(&format!("SELECT count(*) FROM {table}"))
+        } else {
+            Ok(0)
+        }
+    };
     Ok(Backup {
-        accounts: count("SELECT count(*) FROM accounts")?,
-        connectors: count("SELECT count(*) FROM connectors")?,
-        tokens: count("SELECT count(*) FROM tokens")?,
+        accounts: count_in("accounts")?,
+        connectors: count_in("connectors")?,
+        tokens: count_in("tokens")?,
+        keys: count_in("access_keys")?,
+        devices: count_in("mfa_devices")?,
         needs_ring: count("SELECT count(*) FROM keys WHERE sealed_by = 'generated'")? > 0,
     })
 }

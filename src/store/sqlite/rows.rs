@@ -7,13 +7,15 @@ use rusqlite::{Connection, Row, params};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use super::sealing::Keys;
+use super::sealing::{Keys, Of};
+use crate::authority::totp::Seed;
 use crate::store::{
-    Account, AccountDraft, Cause, Change, Connector, ConnectorDraft, ConnectorKind, Kept, Token,
-    TokenDraft, Version,
+    AccessKey, AccessKeyDraft, Account, AccountDraft, Cause, Change, Connector, ConnectorDraft,
+    ConnectorKind, Kept, MfaDevice, MfaDeviceDraft, Token, TokenDraft, Version,
 };
 use crate::types::{
-    AccessKeyId, AccountAlias, ExternalId, InvalidText, Partition, RoleArn, RoleName, RoleRef,
+    AccessKeyId, AccountAlias, ExternalId, InvalidText, MfaSerial, Partition, RoleArn, RoleName,
+    RoleRef,
 };
 
 const PUT_ACCOUNT: &str = "
@@ -34,6 +36,17 @@ ON CONFLICT (id) DO UPDATE SET version = ?2, name = ?3, account = ?4,
 
 const PUT_TOKEN: &str = "INSERT INTO tokens (id, made, user, hash, expires) VALUES (?, ?, ?, ?, ?)";
 
+const PUT_KEY: &str = "
+INSERT INTO access_keys (id, made, user, account, label, secret) VALUES (?, ?, ?, ?, ?, ?)";
+
+const PUT_DEVICE: &str = "
+INSERT INTO mfa_devices (serial, made, user, used, secret) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (serial) DO UPDATE SET made = ?2, user = ?3, used = ?4, secret = ?5";
+
+const PUT_REVOKED: &str = "
+INSERT INTO revocations (audit, until) VALUES (?1, ?2)
+ON CONFLICT (audit) DO UPDATE SET until = ?2";
+
 /// All objects.
 pub(super) fn read(connection: &Connection, keys: &Keys) -> Result<Kept, Cause> {
     let accounts =
@@ -41,10 +54,17 @@ pub(super) fn read(connection: &Connection, keys: &Keys) -> Result<Kept, Cause> 
     let connectors = "SELECT id, version, name, account, role, kind, role_arn, external_id, system,
         groups, policy, policy_arns, max_duration FROM connectors";
     let tokens = "SELECT id, made, user, hash, expires FROM tokens";
+    let access_keys =
+        "SELECT id, made, user, account, label, secret FROM access_keys ORDER BY number";
+    let devices = "SELECT serial, made, user, used, secret FROM mfa_devices";
+    let revoked = "SELECT audit, until FROM revocations";
     Ok(Kept {
         accounts: all(connection, accounts, |row| account(row, keys))?,
         connectors: all(connection, connectors, connector)?,
         tokens: all(connection, tokens, token)?,
+        keys: all(connection, access_keys, |row| access_key(row, keys))?,
+        devices: all(connection, devices, |row| device(row, keys))?,
+        revoked: all(connection, revoked, |row| Ok((id(row)?, at(row, 1)?)))?,
     })
 }
 
@@ -54,6 +74,7 @@ pub(super) fn write(connection: &Connection, keys: &Keys, change: &Change) -> Re
         let mut statement = connection.prepare(sql)?;
         statement.execute([id.as_bytes().as_slice()]).map(drop)
     };
+    let delete_named = |sql: &str, id: &str| connection.prepare(sql)?.execute([id]).map(drop);
     match change {
         Change::Account(account) => put_account(connection, keys, account)?,
         Change::NoAccount(id) => delete("DELETE FROM accounts WHERE id = ?", id)?,
@@ -61,6 +82,17 @@ pub(super) fn write(connection: &Connection, keys: &Keys, change: &Change) -> Re
         Change::NoConnector(id) => delete("DELETE FROM connectors WHERE id = ?", id)?,
         Change::Token(token) => put_token(connection, token)?,
         Change::NoToken(id) => delete("DELETE FROM tokens WHERE id = ?", id)?,
+        Change::Key(key) => put_access_key(connection, keys, key)?,
+        Change::NoKey(id) => delete_named("DELETE FROM access_keys WHERE id = ?", id.as_str())?,
+        Change::Device(device) => put_device(connection, keys, device)?,
+        Change::NoDevice(serial) => {
+            delete_named("DELETE FROM mfa_devices WHERE serial = ?", serial.as_str())?;
+        }
+        Change::Revoked(audit, until) => {
+            let row = params![audit.as_bytes().as_slice(), seconds(*until)?];
+            connection.prepare(PUT_REVOKED)?.execute(row)?;
+        }
+        Change::Forgotten(audit) => delete("DELETE FROM revocations WHERE audit = ?", audit)?,
     }
     Ok(())
 }
@@ -87,7 +119,7 @@ fn put_account(connection: &Connection, keys: &Keys, account: &Account) -> Resul
         draft,
     } = account;
     let secret = draft.secret_access_key.expose_secret().as_bytes();
-    let sealed = keys.seal(id, secret)?;
+    let sealed = keys.seal(Of::Account(id), secret)?;
     connection.prepare(PUT_ACCOUNT)?.execute(params![
         id.as_bytes().as_slice(),
         number(version.0)?,
@@ -110,7 +142,7 @@ fn account(row: &Row<'_>, keys: &Keys) -> Result<Account, Cause> {
         draft: AccountDraft {
             name: text(row, 3)?,
             access_key_id: parsed(row, 4, AccessKeyId::new)?,
-            secret_access_key: keys.open_secret(&id, sealed)?,
+            secret_access_key: keys.open_secret(Of::Account(&id), sealed)?,
             partition: parsed(row, 6, Partition::new)?,
         },
     })
@@ -203,20 +235,80 @@ fn put_token(connection: &Connection, token: &Token) -> Result<(), Cause> {
 }
 
 fn token(row: &Row<'_>) -> Result<Token, Cause> {
-    let at = |column| -> Result<SystemTime, Cause> {
-        let since = Duration::from_secs(unsigned(row.get(column)?)?);
-        let at = UNIX_EPOCH.checked_add(since);
-        at.ok_or_else(|| Cause::Damaged(Arc::from("a time out of range")))
-    };
     Ok(Token {
         id: id(row)?,
-        made: at(1)?,
+        made: at(row, 1)?,
         draft: TokenDraft {
             user: text(row, 2)?,
             hash: row.get(3)?,
-            expires: at(4)?,
+            expires: at(row, 4)?,
         },
     })
+}
+
+fn put_access_key(connection: &Connection, keys: &Keys, key: &AccessKey) -> Result<(), Cause> {
+    let AccessKey { made, draft } = key;
+    let secret = draft.secret.expose_secret().as_bytes();
+    connection.prepare(PUT_KEY)?.execute(params![
+        draft.id.as_str(),
+        seconds(*made)?,
+        &*draft.user,
+        draft.account.as_str(),
+        &*draft.label,
+        keys.seal(Of::Key(draft.id.as_str()), secret)?,
+    ])?;
+    Ok(())
+}
+
+fn access_key(row: &Row<'_>, keys: &Keys) -> Result<AccessKey, Cause> {
+    let id = parsed(row, 0, AccessKeyId::new)?;
+    Ok(AccessKey {
+        made: at(row, 1)?,
+        draft: AccessKeyDraft {
+            secret: keys.open_secret(Of::Key(id.as_str()), row.get(5)?)?,
+            id,
+            user: text(row, 2)?,
+            account: parsed(row, 3, AccountAlias::new)?,
+            label: text(row, 4)?,
+        },
+    })
+}
+
+fn put_device(connection: &Connection, keys: &Keys, device: &MfaDevice) -> Result<(), Cause> {
+    let MfaDevice { made, used, draft } = device;
+    let seed = draft.seed.base32();
+    connection.prepare(PUT_DEVICE)?.execute(params![
+        draft.serial.as_str(),
+        seconds(*made)?,
+        &*draft.user,
+        used.map(number).transpose()?,
+        keys.seal(
+            Of::Device(draft.serial.as_str()),
+            seed.expose_secret().as_bytes()
+        )?,
+    ])?;
+    Ok(())
+}
+
+fn device(row: &Row<'_>, keys: &Keys) -> Result<MfaDevice, Cause> {
+    let serial = parsed(row, 0, MfaSerial::new)?;
+    let seed = keys.open_secret(Of::Device(serial.as_str()), row.get(4)?)?;
+    let used: Option<i64> = row.get(3)?;
+    Ok(MfaDevice {
+        made: at(row, 1)?,
+        used: used.map(unsigned).transpose()?,
+        draft: MfaDeviceDraft {
+            serial,
+            seed: Seed::parse(&seed).map_err(|error| damaged(&error))?,
+            user: text(row, 2)?,
+        },
+    })
+}
+
+fn at(row: &Row<'_>, column: usize) -> Result<SystemTime, Cause> {
+    let since = Duration::from_secs(unsigned(row.get(column)?)?);
+    let at = UNIX_EPOCH.checked_add(since);
+    at.ok_or_else(|| Cause::Damaged(Arc::from("a time out of range")))
 }
 
 fn id(row: &Row<'_>) -> Result<Uuid, Cause> {

@@ -54,6 +54,29 @@ CREATE TABLE tokens (
     hash        BLOB NOT NULL UNIQUE,
     expires     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+", "
+CREATE TABLE access_keys (
+    number      INTEGER NOT NULL PRIMARY KEY,
+    id          TEXT NOT NULL UNIQUE,
+    made        INTEGER NOT NULL,
+    user        TEXT NOT NULL,
+    account     TEXT NOT NULL,
+    label       TEXT NOT NULL,
+    secret      BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE mfa_devices (
+    serial      TEXT NOT NULL PRIMARY KEY,
+    made        INTEGER NOT NULL,
+    user        TEXT NOT NULL,
+    used        INTEGER,
+    secret      BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE revocations (
+    audit       BLOB NOT NULL PRIMARY KEY,
+    until       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 "];
 
 /// Brings the tables up to this program, and has `then` done in the same transaction; it is told

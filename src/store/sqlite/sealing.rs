@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::types::{FromSql, Value};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use uuid::Uuid;
@@ -20,8 +21,6 @@ use crate::store::{Cause, Fault};
 const RING: &str = "store";
 /// What a sealed key is sealed for.
 const KEY: &[u8] = b"rolecall store key";
-/// What a sealed secret is sealed for, with its account's id.
-const SECRET: &[u8] = b"rolecall store secret of ";
 /// Length of the id of a key.
 const ID: usize = 4;
 
@@ -38,6 +37,27 @@ pub(super) struct Keys {
 pub struct Rotated {
     /// How many secrets were sealed again.
     pub secrets: usize,
+}
+
+/// Whose secret is sealed: it opens as nobody else's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    /// An account's.
+    Account(&'a Uuid),
+    /// An access key's.
+    Key(&'a str),
+    /// An MFA device's.
+    Device(&'a str),
+}
+
+impl Of<'_> {
+    fn context(self) -> Vec<u8> {
+        match self {
+            Self::Account(id) => [b"rolecall store secret of ".as_slice(), id.as_bytes()].concat(),
+            Self::Key(id) => [b"rolecall store access key ", id.as_bytes()].concat(),
+            Self::Device(serial) => [b"rolecall store MFA device ", serial.as_bytes()].concat(),
+        }
+    }
 }
 
 /// What the store's key is sealed with.
@@ -67,17 +87,17 @@ impl Keys {
     }
 
     /// The key id, then what the seal makes.
-    pub(super) fn seal(&self, account: &Uuid, secret: &[u8]) -> Result<Vec<u8>, Cause> {
+    pub(super) fn seal(&self, of: Of<'_>, secret: &[u8]) -> Result<Vec<u8>, Cause> {
         let mut sealed = self.id.to_vec();
-        let text = self.seal.seal(&context(account), secret);
+        let text = self.seal.seal(&of.context(), secret);
         sealed.append(&mut text.map_err(|_unspecified| no_randomness())?);
         Ok(sealed)
     }
 
-    /// Opens what [`Self::seal`] made for this account.
+    /// Opens what [`Self::seal`] made of this one's.
     pub(super) fn open_secret(
         &self,
-        account: &Uuid,
+        of: Of<'_>,
         mut sealed: Vec<u8>,
     ) -> Result<SecretString, Cause> {
         let damaged = || Cause::Damaged(Arc::from("a secret does not open with the store's key"));
@@ -85,7 +105,7 @@ impl Keys {
         if *id != self.id {
             return Err(damaged());
         }
-        let opened = self.seal.open(&context(account), text);
+        let opened = self.seal.open(&of.context(), text);
         let opened = Zeroizing::new(opened.map_err(|_not_ours| damaged())?.to_vec());
         let secret = std::str::from_utf8(&opened).ok().ok_or_else(damaged)?;
         Ok(SecretString::from(secret))
@@ -243,23 +263,47 @@ fn rotate(
 }
 
 fn seal_again(transaction: &Transaction<'_>, old: &Keys, new: &Keys) -> Result<usize, Cause> {
-    let mut statement = transaction.prepare("SELECT id, secret FROM accounts")?;
+    let accounts = seal_table(transaction, "accounts", "id", |id: [u8; 16], sealed| {
+        let id = Uuid::from_bytes(id);
+        again(Of::Account(&id), sealed, old, new)
+    })?;
+    let keys = seal_table(transaction, "access_keys", "id", |id: String, sealed| {
+        again(Of::Key(&id), sealed, old, new)
+    })?;
+    let devices = seal_table(
+        transaction,
+        "mfa_devices",
+        "serial",
+        |serial: String, sealed| again(Of::Device(&serial), sealed, old, new),
+    )?;
+    Ok(accounts.saturating_add(keys).saturating_add(devices))
+}
+
+fn again(of: Of<'_>, sealed: Vec<u8>, old: &Keys, new: &Keys) -> Result<Vec<u8>, Cause> {
+    let secret = old.open_secret(of, sealed)?;
+    new.seal(of, secret.expose_secret().as_bytes())
+}
+
+/// Replaces each secret of a table; how many there are.
+fn seal_table<I: FromSql>(
+    transaction: &Transaction<'_>,
+    table: &str,
+    column: &str,
+    again: impl Fn(I, Vec<u8>) -> Result<Vec<u8>, Cause>,
+) -> Result<usize, Cause> {
+    let mut statement = transaction.prepare(&format!("SELECT {column}, secret FROM {table}"))?;
     let mut rows = statement.query([])?;
     let mut secrets = Vec::new();
     while let Some(row) = rows.next()? {
-        let id = Uuid::from_bytes(row.get(0)?);
-        let secret = old.open_secret(&id, row.get(1)?)?;
-        secrets.push((id, new.seal(&id, secret.expose_secret().as_bytes())?));
+        let id: Value = row.get(0)?;
+        secrets.push((id, again(row.get(0)?, row.get(1)?)?));
     }
-    let mut update = transaction.prepare("UPDATE accounts SET secret = ? WHERE id = ?")?;
+    let mut update =
+        transaction.prepare(&format!("UPDATE {table} SET secret = ? WHERE {column} = ?"))?;
     for (id, sealed) in &secrets {
-        update.execute(params![sealed, id.as_bytes().as_slice()])?;
+        update.execute(params![sealed, id])?;
     }
     Ok(secrets.len())
-}
-
-fn context(account: &Uuid) -> Vec<u8> {
-    [SECRET, account.as_bytes()].concat()
 }
 
 fn key_context(id: [u8; ID]) -> Vec<u8> {

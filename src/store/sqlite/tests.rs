@@ -13,12 +13,17 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
+use crate::authority::totp::Seed;
 use crate::store::{
-    Account, AccountDraft, Connector, ConnectorDraft, ConnectorKind, Token, TokenDraft, Version,
+    AccessKey, AccessKeyDraft, Account, AccountDraft, Connector, ConnectorDraft, ConnectorKind,
+    MfaDevice, MfaDeviceDraft, Token, TokenDraft, Version,
 };
-use crate::types::{AccessKeyId, AccountAlias, ExternalId, Partition, RoleArn, RoleRef};
+use crate::types::{AccessKeyId, AccountAlias, ExternalId, MfaSerial, Partition, RoleArn, RoleRef};
 
 const SECRET: &str = "a-secret-that-must-not-lie-in-the-open";
+const SEED: &str = "MEWXGZLDOJSXILLUNBQXILLNOVZXILLO";
+/// What [`secrets`] tells of a store that [`filled`] has filled.
+const SECRETS: [&str; 3] = [SECRET, SECRET, SEED];
 
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -63,13 +68,41 @@ fn connector(role: &str) -> Connector {
     }
 }
 
-/// A store with one account and one connector of it.
+fn access_key(id: &str, user: &str) -> AccessKey {
+    AccessKey {
+        made: UNIX_EPOCH,
+        draft: AccessKeyDraft {
+            id: AccessKeyId::new(id).unwrap(),
+            secret: SecretString::from(SECRET),
+            user: Arc::from(user),
+            account: AccountAlias::new("team").unwrap(),
+            label: Arc::default(),
+        },
+    }
+}
+
+/// Its seed is the secret of the others, as base32.
+fn device(serial: &str) -> MfaDevice {
+    MfaDevice {
+        made: UNIX_EPOCH,
+        used: None,
+        draft: MfaDeviceDraft {
+            serial: MfaSerial::new(serial).unwrap(),
+            seed: Seed::parse(&SecretString::from(SEED)).unwrap(),
+            user: Arc::from("ann"),
+        },
+    }
+}
+
+/// A store with one account, one connector of it, one access key and one MFA device.
 fn filled(directory: &Path, key: Option<&StateKey>) -> Account {
     let mut store = Sqlite::open(directory, key).unwrap();
     let made = account("team");
     let changes = [
         Change::Account(Arc::new(made.clone())),
         Change::Connector(Arc::new(connector("team/web"))),
+        Change::Key(Arc::new(access_key("key-of-ann", "ann"))),
+        Change::Device(Arc::new(device("device-of-ann"))),
     ];
     store.write(&changes).unwrap();
     made
@@ -78,8 +111,12 @@ fn filled(directory: &Path, key: Option<&StateKey>) -> Account {
 fn secrets(directory: &Path, key: Option<&StateKey>) -> Result<Vec<String>, Cause> {
     let read = Sqlite::open(directory, key).and_then(|mut store| store.read());
     let kept = read.map_err(cause)?;
-    let secrets = kept.accounts.iter();
-    let secrets = secrets.map(|account| &account.draft.secret_access_key);
+    let accounts = kept.accounts.into_iter();
+    let accounts = accounts.map(|account| account.draft.secret_access_key);
+    let keys = kept.keys.into_iter().map(|made| made.draft.secret);
+    let devices = kept.devices.into_iter();
+    let devices = devices.map(|device| device.draft.seed.base32());
+    let secrets = accounts.chain(keys).chain(devices);
     Ok(secrets.map(|s| s.expose_secret().to_owned()).collect())
 }
 
@@ -118,9 +155,11 @@ fn no_secret_lies_in_the_open() {
     let directory = directory();
     filled(directory.path(), None);
     for (name, content) in contents(directory.path()) {
-        assert!(!holds(&content, SECRET), "{name}");
+        for secret in SECRETS {
+            assert!(!holds(&content, secret), "{name}");
+        }
     }
-    assert_eq!(secrets(directory.path(), None).unwrap(), [SECRET]);
+    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
     let mode = fs::metadata(directory.path().join(FILE)).unwrap();
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
 }
@@ -136,7 +175,7 @@ fn a_wrong_key_is_refused_and_nothing_changes() {
         assert!(matches!(told, Cause::OtherKey(_)), "{told}");
         assert_eq!(contents(directory.path()), before);
     }
-    assert_eq!(secrets(directory.path(), Some(&right)).unwrap(), [SECRET]);
+    assert_eq!(secrets(directory.path(), Some(&right)).unwrap(), SECRETS);
 }
 
 #[test]
@@ -151,7 +190,7 @@ fn a_generated_key_that_is_lost_is_not_replaced() {
     assert!(!ring.exists());
     fs::write(&ring, kept).unwrap();
     fs::set_permissions(&ring, fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(secrets(directory.path(), None).unwrap(), [SECRET]);
+    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
 }
 
 #[test]
@@ -160,10 +199,10 @@ fn a_key_that_is_configured_later_takes_over() {
     filled(directory.path(), None);
     let configured = state_key("3");
     let opened = secrets(directory.path(), Some(&configured));
-    assert_eq!(opened.unwrap(), [SECRET]);
+    assert_eq!(opened.unwrap(), SECRETS);
     fs::remove_file(directory.path().join("store.keys")).unwrap();
     let alone = secrets(directory.path(), Some(&configured));
-    assert_eq!(alone.unwrap(), [SECRET]);
+    assert_eq!(alone.unwrap(), SECRETS);
 }
 
 #[test]
@@ -172,8 +211,9 @@ fn rotations_seal_everything_again() {
     filled(directory.path(), None);
     let sealed = |store: &Path| {
         let connection = connect(&store.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let all =
-            "SELECT id FROM keys UNION SELECT sealed FROM keys UNION SELECT secret FROM accounts";
+        let all = "SELECT id FROM keys UNION SELECT sealed FROM keys UNION \
+            SELECT secret FROM accounts UNION SELECT secret FROM access_keys UNION \
+            SELECT secret FROM mfa_devices";
         let mut all = connection.prepare(all).unwrap();
         let rows = all.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
         rows.map(Result::unwrap).collect::<Vec<_>>()
@@ -181,14 +221,14 @@ fn rotations_seal_everything_again() {
     for _ in 0..3 {
         let before = sealed(directory.path());
         let rotated = rotate_key(directory.path(), None, None).unwrap();
-        assert_eq!(rotated, Rotated { secrets: 1 });
+        assert_eq!(rotated, Rotated { secrets: 3 });
         for old in before {
             for (name, content) in contents(directory.path()) {
                 let still = content.windows(old.len()).any(|window| window == old);
                 assert!(!still, "{name} holds what was sealed before");
             }
         }
-        assert_eq!(secrets(directory.path(), None).unwrap(), [SECRET]);
+        assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
     }
     let (first, second) = (state_key("4"), state_key("5"));
     rotate_key(directory.path(), None, Some(&first)).unwrap();
@@ -197,7 +237,7 @@ fn rotations_seal_everything_again() {
     rotate_key(directory.path(), Some(&first), Some(&second)).unwrap();
     let old = secrets(directory.path(), Some(&first)).unwrap_err();
     assert!(matches!(old, Cause::OtherKey(_)), "{old}");
-    assert_eq!(secrets(directory.path(), Some(&second)).unwrap(), [SECRET]);
+    assert_eq!(secrets(directory.path(), Some(&second)).unwrap(), SECRETS);
     let before = contents(directory.path());
     let wrong = rotate_key(directory.path(), Some(&first), Some(&state_key("6")));
     assert!(matches!(cause(wrong.unwrap_err()), Cause::OtherKey(_)));
@@ -292,7 +332,7 @@ fn a_later_programs_file_and_anothers_are_left_alone() {
         connection.pragma_update(None, pragma, value).unwrap();
     };
     for (pragma, value, right, told) in [
-        ("user_version", 9, 1, Cause::Newer(9, 1)),
+        ("user_version", 9, 2, Cause::Newer(9, 2)),
         ("application_id", 7, 0x7263_6c6c, Cause::Foreign),
     ] {
         set(pragma, value);
@@ -301,7 +341,75 @@ fn a_later_programs_file_and_anothers_are_left_alone() {
         assert_eq!(fs::read(&file).unwrap(), before);
         set(pragma, right);
     }
+    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
+}
+
+/// As the first version left it: a store of an account and a token.
+#[test]
+fn an_older_programs_file_is_brought_up_and_loses_nothing() {
+    let directory = directory();
+    let made = filled(directory.path(), None);
+    let file = directory.path().join(FILE);
+    let older = Connection::open(&file).unwrap();
+    older
+        .execute_batch(
+            "DROP TABLE access_keys; DROP TABLE mfa_devices; DROP TABLE revocations;
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(older);
+    let copy = directory.path().join("copy");
+    let copied = backup(directory.path(), &copy).unwrap();
+    assert_eq!((copied.accounts, copied.keys), (1, 0));
+    let mut store = Sqlite::open(directory.path(), None).unwrap();
+    let kept = store.read().unwrap();
+    assert_eq!(kept.accounts[0].id, made.id);
+    assert!(kept.keys.is_empty() && kept.devices.is_empty() && kept.revoked.is_empty());
+    let key = Change::Key(Arc::new(access_key("new", "ann")));
+    store.write(&[key]).unwrap();
+    drop(store);
+    assert_eq!(
+        secrets(directory.path(), None).unwrap(),
+        [SECRET, SECRET],
+        "its key is the same"
+    );
+    let restored = restore(directory.path(), &copy, None).unwrap();
+    assert_eq!((restored.accounts, restored.keys), (1, 0));
     assert_eq!(secrets(directory.path(), None).unwrap(), [SECRET]);
+}
+
+#[test]
+fn a_secret_opens_as_nobody_elses() {
+    let directory = directory();
+    filled(directory.path(), None);
+    let file = directory.path().join(FILE);
+    let mut store = Sqlite::open(directory.path(), None).unwrap();
+    let other = Change::Key(Arc::new(access_key("key-of-bob", "bob")));
+    store.write(&[other]).unwrap();
+    drop(store);
+    let swap = "UPDATE access_keys SET secret = (SELECT secret FROM access_keys
+        WHERE id = 'key-of-bob') WHERE id = 'key-of-ann'";
+    Connection::open(file).unwrap().execute(swap, []).unwrap();
+    let told = secrets(directory.path(), None).unwrap_err();
+    assert!(matches!(told, Cause::Damaged(_)), "{told}");
+}
+
+#[test]
+fn access_keys_keep_their_order_and_their_ids_are_unique() {
+    let directory = directory();
+    let mut store = Sqlite::open(directory.path(), None).unwrap();
+    let made = |id| Change::Key(Arc::new(access_key(id, "ann")));
+    let changes = [made("zz9"), made("bb2"), made("aa1")];
+    store.write(&changes).unwrap();
+    let again = cause(store.write(&[made("new"), made("bb2")]).unwrap_err());
+    assert!(matches!(again, Cause::Failed(_)), "{again}");
+    let last = AccessKeyId::new("aa1").unwrap();
+    store.write(&[Change::NoKey(last), made("cc3")]).unwrap();
+    drop(store);
+    let kept = Sqlite::open(directory.path(), None).unwrap().read();
+    let kept = kept.unwrap().keys;
+    let ids: Vec<&str> = kept.iter().map(|key| key.draft.id.as_str()).collect();
+    assert_eq!(ids, ["zz9", "bb2", "cc3"]);
 }
 
 #[test]
@@ -378,6 +486,8 @@ fn a_backup_is_brought_back() {
         accounts: 1,
         connectors: 1,
         tokens: 0,
+        keys: 1,
+        devices: 1,
         needs_ring: false,
     };
     assert_eq!(told, counted);
@@ -416,8 +526,8 @@ fn a_damaged_backup_replaces_nothing_and_a_damaged_store_is_kept_aside() {
     assert!(backup(directory.path(), &copy).unwrap().needs_ring);
     let whole = fs::read(&copy).unwrap();
     let mut broken = whole.clone();
-    let half = broken.len() / 2;
-    broken[half..half + 2000].fill(0x5a);
+    // The beginning of a page: elsewhere there may be nothing.
+    broken[8192..8192 + 2000].fill(0x5a);
     fs::write(&copy, &broken).unwrap();
     let before = fs::read(directory.path().join(FILE)).unwrap();
     let told = cause(restore(directory.path(), &copy, None).unwrap_err());
@@ -427,7 +537,7 @@ fn a_damaged_backup_replaces_nothing_and_a_damaged_store_is_kept_aside() {
     let rubbish = vec![7_u8; 5000];
     fs::write(directory.path().join(FILE), &rubbish).unwrap();
     restore(directory.path(), &copy, None).unwrap();
-    assert_eq!(secrets(directory.path(), None).unwrap(), [SECRET]);
+    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
     let aside = fs::read(directory.path().join("store.db.damaged")).unwrap();
     assert_eq!(aside, rubbish);
 }
@@ -478,13 +588,37 @@ proptest! {
         let at = UNIX_EPOCH + Duration::from_secs(at);
         let draft = TokenDraft { user: Arc::from(user), hash, expires: at };
         let token = Token { id: Uuid::new_v4(), made: at, draft };
-        let changes = [Change::Connector(Arc::new(connector.clone())), Change::Token(Arc::new(token.clone()))];
+        let mut key = access_key("key", "ann");
+        key.draft.user = Arc::clone(&token.draft.user);
+        key.draft.label = Arc::clone(&token.draft.user);
+        key.made = at;
+        let mut phone = device("device-of-ann");
+        phone.used = connector.draft.max_duration.map(|life| life.as_secs());
+        phone.draft.user = Arc::clone(&token.draft.user);
+        let unused = MfaDevice { used: None, ..phone.clone() };
+        let forgotten = Uuid::new_v4();
+        let changes = [
+            Change::Connector(Arc::new(connector.clone())),
+            Change::Token(Arc::new(token.clone())),
+            Change::Key(Arc::new(key.clone())),
+            Change::Device(Arc::new(unused)),
+            Change::Device(Arc::new(phone.clone())),
+            Change::Revoked(token.id, UNIX_EPOCH),
+            Change::Revoked(token.id, at),
+            Change::Revoked(forgotten, at),
+            Change::Forgotten(forgotten),
+        ];
         store.write(&changes).unwrap();
         drop(store);
         let kept = Sqlite::open(directory.path(), None).unwrap().read().unwrap();
         let read = &kept.connectors[0];
         prop_assert_eq!(&read.draft, &connector.draft);
         prop_assert_eq!((read.id, read.version, &read.role), (connector.id, connector.version, &connector.role));
+        prop_assert_eq!(&kept.revoked, &[(token.id, at)]);
         prop_assert_eq!(&kept.tokens, &[token]);
+        let told = |it: &AccessKey| format!("{it:?}{}", it.draft.secret.expose_secret());
+        prop_assert_eq!(told(&kept.keys[0]), told(&key));
+        let shown = |it: &MfaDevice| format!("{it:?}{}", it.draft.seed.base32().expose_secret());
+        prop_assert_eq!(shown(&kept.devices[0]), shown(&phone));
     }
 }

@@ -56,7 +56,7 @@ fn a_file_system_that_is_full_is_told_and_what_was_kept_stays() {
     assert_eq!(cause(store.write(&many).unwrap_err()), Cause::Full);
     assert_eq!(store.read().unwrap().accounts.len(), 1, "all or none");
     drop(store);
-    assert_eq!(secrets(directory.path(), None).unwrap(), [SECRET]);
+    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
     let copy = directory.path().join("copy");
     let ballast = directory.path().join("ballast");
     fs::write(&ballast, vec![0; 256 << 10]).unwrap_err();
