@@ -1,0 +1,40 @@
+//! Names that a proxy says.
+
+use super::{ALL, Scene, basic, both, from_proxy, groups, mount, person, remote_user};
+use crate::grants::Way;
+use crate::people::Unproven;
+
+#[tokio::test]
+async fn the_proxy_says_who_asks_and_nobody_else_does() {
+    let scene = Scene::new();
+    let said = remote_user("peter");
+    let peter = scene
+        .gate
+        .prove(&mount(&ALL), from_proxy(&said))
+        .await
+        .unwrap();
+    assert!(peter.cookie.is_none());
+    let peter = person(peter);
+    assert_eq!((&*peter.name, peter.way), ("peter", Way::ProxyHeader));
+    assert_eq!(groups(&peter), ["ops"]);
+    // Its header alone is refused, also where nobody asks for it, and whatever stands beside it.
+    let with_password = both(&said, &basic("ann", "ann's"));
+    for ways in [&ALL[..], &[Way::Basic], &[Way::Peer]] {
+        let foreign = scene.prove(ways, &with_password).await.unwrap_err();
+        assert_eq!(foreign, Unproven::ForeignProxy);
+    }
+    // The order of the ways says whose word counts.
+    let by_proxy = scene
+        .gate
+        .prove(&mount(&ALL), from_proxy(&with_password))
+        .await;
+    assert_eq!(person(by_proxy.unwrap()).way, Way::ProxyHeader);
+    let first = [Way::Basic, Way::ProxyHeader];
+    let wrong = both(&said, &basic("ann", "wrong"));
+    let by_password = scene.gate.prove(&mount(&first), from_proxy(&wrong)).await;
+    assert_eq!(by_password.unwrap_err(), Unproven::Wrong);
+    // Groups are asked for where people are known; where that fails, so does the proof.
+    let down = remote_user("down");
+    let down = scene.gate.prove(&mount(&ALL), from_proxy(&down)).await;
+    assert_eq!(down.unwrap_err(), Unproven::NotReady);
+}
