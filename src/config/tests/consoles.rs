@@ -1,6 +1,7 @@
 //! What accounts tell of their consoles and registries.
 
 use super::*;
+use crate::types::Region;
 
 const ACCOUNT: &str = "[account.a]\nid = '123456789012'\n";
 const CEPH: &str = "[account.a]\ndialect = 'ceph'\nendpoint = 'https://ceph.example'\n";

@@ -18,6 +18,7 @@ mod prefetch;
 mod refused;
 mod serving;
 mod sources;
+mod templates;
 mod when;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ mod account;
 mod chains;
 mod connectors;
 mod console;
+mod context;
 mod cover;
 mod daemon;
 mod grant;
@@ -31,8 +32,9 @@ use super::raw::{Data, Table, Value};
 use super::surroundings::Surroundings;
 use super::{Account, Authority, Config, Origin};
 pub use connectors::id_of_role;
+use context::Context;
 pub use policy::compact as compact_policy;
-use reader::{Context, Reader};
+use reader::Reader;
 
 /// Validates a tree that the walker has seen. `incomplete` says that a file of it is missing, so
 /// that what it declares is not known.

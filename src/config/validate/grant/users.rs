@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::validate::reader::{Context, Read, Reader, Spot, Wrong};
+use crate::config::validate::context::Context;
+use crate::config::validate::reader::{Read, Reader, Spot, Wrong};
 use crate::grants::{GroupWhen, Pattern, Patterns, UserIds};
 
 /// The uid that the kernel shows for users it cannot map: evidence of nothing.
