@@ -40,6 +40,7 @@ mod reload;
 mod runtime;
 mod sandbox;
 mod seats;
+mod signatures;
 mod state;
 mod stored;
 mod survival;
