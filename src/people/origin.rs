@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::key_set::{KeySet, NoKeySet};
 use crate::config::{Issuer, IssuerKeys};
-use crate::transport::{Client, Get, GetError};
+use crate::transport::{Ask, AskError, Client};
 
 /// What is fetched of an issuer may take this long each.
 const DEADLINE: Duration = Duration::from_secs(4);
@@ -39,7 +39,7 @@ pub(super) enum NoKeys {
     #[error("{0} cannot be read")]
     File(PathBuf, #[source] std::io::Error),
     #[error("{0:?} gives no answer")]
-    Get(String, #[source] GetError),
+    Get(String, #[source] AskError),
     #[error("{0:?} answered {1}")]
     Status(String, u16),
     #[error("{0:?} is no discovery document")]
@@ -69,20 +69,24 @@ pub(super) trait Origin: Send + Sync + Debug {
     fn pace(&self) -> Duration;
 }
 
-/// The origin of this issuer's keys.
+/// What asks this issuer: it trusts the issuer's own authorities.
+pub(super) fn client_of(issuer: &Issuer, client: &Client) -> Client {
+    match &issuer.keys {
+        IssuerKeys::Discovery {
+            ca_file: Some(file),
+        } => client.trusting("issuer.ca-file", file.clone()),
+        IssuerKeys::Discovery { ca_file: None } | IssuerKeys::File(_) => client.clone(),
+    }
+}
+
+/// The origin of this issuer's keys, which `client` asks for.
 pub(super) fn of(issuer: &Issuer, client: &Client) -> Box<dyn Origin> {
     match &issuer.keys {
         IssuerKeys::File(path) => Box::new(KeyFile(path.clone())),
-        IssuerKeys::Discovery { ca_file } => {
-            let client = match ca_file {
-                Some(file) => client.trusting("issuer.ca-file", file.clone()),
-                None => client.clone(),
-            };
-            Box::new(Published {
-                issuer: issuer.url.to_string(),
-                client,
-            })
-        }
+        IssuerKeys::Discovery { .. } => Box::new(Published {
+            issuer: issuer.url.to_string(),
+            client: client.clone(),
+        }),
     }
 }
 
@@ -164,7 +168,7 @@ async fn load(issuer: String, client: Client) -> Result<KeySet, NoKeys> {
 }
 
 async fn get(client: &Client, url: &str) -> Result<bytes::Bytes, NoKeys> {
-    let asked = client.get(Get::new(url.to_owned(), DEADLINE, LIMIT)).await;
+    let asked = client.ask(Ask::new(url.to_owned(), DEADLINE, LIMIT)).await;
     let answer = asked.map_err(|error| NoKeys::Get(url.to_owned(), error))?;
     if answer.status == 200 {
         Ok(answer.body)

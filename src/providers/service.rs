@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{ANSWER, DEADLINE};
 use crate::config::RoleService;
 use crate::secret::SecretString;
-use crate::transport::{Client, Get, GetError};
+use crate::transport::{Ask, AskError, Client};
 
 /// What stands for the name in the URL.
 const NAME: &str = "{name}";
@@ -24,7 +24,7 @@ pub(super) struct Service {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServiceError {
     #[error("{url}: {error}")]
-    Get { url: String, error: GetError },
+    Get { url: String, error: AskError },
     #[error("{url}: it answered {status}")]
     Status { url: String, status: u16 },
 }
@@ -44,7 +44,7 @@ impl Service {
 
     /// Asks the service about this name.
     pub(super) async fn ask(&self, name: &str) -> Result<Vec<u8>, ServiceError> {
-        let get = Get::new(about(&self.url, name), DEADLINE, ANSWER);
+        let get = Ask::new(about(&self.url, name), DEADLINE, ANSWER);
         let get = match &self.token {
             Some(token) => get.bearer(token),
             None => get,
@@ -53,7 +53,7 @@ impl Service {
             url: self.url.clone(),
             error,
         };
-        let answer = self.client.get(get).await.map_err(failed)?;
+        let answer = self.client.ask(get).await.map_err(failed)?;
         if answer.status != 200 {
             return Err(ServiceError::Status {
                 url: self.url.clone(),

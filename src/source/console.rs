@@ -16,7 +16,7 @@ use crate::secret::ExposeSecret;
 use crate::sessions::{
     Callback, FailureKind, FetchError, SessionCredentials, SigninAsk, SigninUrl,
 };
-use crate::transport::{Answer, Get, GetError};
+use crate::transport::{Answer, Ask, AskError};
 use crate::types::Region;
 
 /// How long a sign-in may take: keys are asked for together with the URL, and must not wait long.
@@ -118,19 +118,19 @@ impl Signin {
         credentials: &Exchanged,
         life: ConsoleLife,
     ) -> Result<Answer, FetchError> {
-        let get = Get::new(self.token_url(credentials, life), BOUND, LARGEST);
-        let answer = engine.transport().get(&get).await;
+        let get = Ask::new(self.token_url(credentials, life), BOUND, LARGEST);
+        let answer = engine.transport().ask(&get).await;
         answer.map_err(|error| match error {
             // The words of others may repeat the URL.
-            GetError::Scheme | GetError::Unsendable(_) => {
+            AskError::Scheme | AskError::Unsendable(_) => {
                 failed(FailureKind::Misconfigured, "it cannot be asked")
             }
-            GetError::Failed(why) if credentials.stands_in(&why) => {
+            AskError::Failed(why) if credentials.stands_in(&why) => {
                 failed(FailureKind::Unavailable, "the connection failed")
             }
-            GetError::Failed(why) => failed(FailureKind::Unavailable, &why),
-            late @ GetError::Late(_) => failed(FailureKind::Unavailable, &late.to_string()).late(),
-            long @ GetError::Long(_) => failed(FailureKind::Unavailable, &long.to_string()),
+            AskError::Failed(why) => failed(FailureKind::Unavailable, &why),
+            late @ AskError::Late(_) => failed(FailureKind::Unavailable, &late.to_string()).late(),
+            long @ AskError::Long(_) => failed(FailureKind::Unavailable, &long.to_string()),
         })
     }
 

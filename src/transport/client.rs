@@ -1,13 +1,17 @@
-//! One GET at a time, for documents of others that the daemon reads by itself: bounded in time and
+//! One question at a time, for documents of others that the daemon reads by itself: bounded in time and
 //! size, never redirected, never to the daemon itself.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::Uri;
+use zeroize::Zeroizing;
 
 use super::connector::Transport;
 use super::errors::{cause, causes};
@@ -24,11 +28,13 @@ pub struct Client {
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub struct Get {
+pub struct Ask {
     /// From where.
     pub url: String,
     /// The whole `Authorization` header.
     pub authorization: Option<SecretString>,
+    /// What is posted, encoded as a form; nothing is, where there is none.
+    pub form: Option<SecretString>,
     /// How long it may take, the connection and the body included.
     pub deadline: Duration,
     /// How many bytes of the body are read at most.
@@ -46,7 +52,7 @@ pub struct Answer {
 
 /// There is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum GetError {
+pub enum AskError {
     /// The URL is none that may be asked.
     #[error("the URL is neither https nor one of this host's loopback")]
     Scheme,
@@ -64,12 +70,13 @@ pub enum GetError {
     Long(usize),
 }
 
-impl Get {
+impl Ask {
     /// A GET without authorization.
     pub const fn new(url: String, deadline: Duration, limit: usize) -> Self {
         Self {
             url,
             authorization: None,
+            form: None,
             deadline,
             limit,
         }
@@ -81,6 +88,26 @@ impl Get {
         let header = SecretString::from(format!("Bearer {}", token.expose_secret()));
         Self {
             authorization: Some(header),
+            ..self
+        }
+    }
+
+    /// The same with the name and password of RFC 7617.
+    #[must_use]
+    pub fn basic(self, name: &str, password: &SecretString) -> Self {
+        let pair = Zeroizing::new(format!("{name}:{}", password.expose_secret()));
+        let header = SecretString::from(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        Self {
+            authorization: Some(header),
+            ..self
+        }
+    }
+
+    /// The same as a POST of this form, encoded already.
+    #[must_use]
+    pub fn posting(self, form: SecretString) -> Self {
+        Self {
+            form: Some(form),
             ..self
         }
     }
@@ -102,13 +129,13 @@ impl Client {
     }
 
     /// Asks once, over https, or over plain http on this host's loopback.
-    pub async fn get(&self, get: Get) -> Result<Answer, GetError> {
-        if !is_fit(&get.url) {
-            return Err(GetError::Scheme);
+    pub async fn ask(&self, ask: Ask) -> Result<Answer, AskError> {
+        if !is_fit(&ask.url) {
+            return Err(AskError::Scheme);
         }
         let transport = self.transport.clone();
-        let asked = self.run(async move { transport.get(&get).await });
-        asked.await.map_err(GetError::Failed)?
+        let asked = self.run(async move { transport.ask(&ask).await });
+        asked.await.map_err(AskError::Failed)?
     }
 
     /// Does other work with others on the thread that asks; it goes on to its end if the returned
@@ -139,31 +166,39 @@ fn is_fit(url: &str) -> bool {
 
 impl Transport {
     /// Asks once, whatever the scheme, on the runtime that this is called on.
-    pub(crate) async fn get(&self, get: &Get) -> Result<Answer, GetError> {
-        let asked = tokio::time::timeout(get.deadline, self.ask(get));
+    pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, AskError> {
+        let asked = tokio::time::timeout(ask.deadline, self.exchange(ask));
         asked
             .await
-            .unwrap_or_else(|_elapsed| Err(GetError::Late(get.deadline)))
+            .unwrap_or_else(|_elapsed| Err(AskError::Late(ask.deadline)))
     }
 
-    async fn ask(&self, get: &Get) -> Result<Answer, GetError> {
-        let unsendable = |what| GetError::Unsendable(what);
+    async fn exchange(&self, ask: &Ask) -> Result<Answer, AskError> {
+        let unsendable = |what| AskError::Unsendable(what);
         let mut request =
-            HttpRequest::get(get.url.as_str()).map_err(|_invalid| unsendable("the URL"))?;
-        if let Some(authorization) = &get.authorization {
+            HttpRequest::get(ask.url.as_str()).map_err(|_invalid| unsendable("the URL"))?;
+        if let Some(form) = &ask.form {
+            let set = request.set_method("POST");
+            set.map_err(|_invalid| unsendable("the form"))?;
+            let headers = request.headers_mut();
+            headers.insert("content-type", "application/x-www-form-urlencoded");
+            headers.insert("content-length", form.expose_secret().len().to_string());
+            *request.body_mut() = SdkBody::from(form.expose_secret());
+        }
+        if let Some(authorization) = &ask.authorization {
             let value = authorization.expose_secret().to_owned();
             let set = request.headers_mut().try_insert("authorization", value);
             set.map_err(|_invalid| unsendable("the authorization token"))?;
         }
         let response = self.send(request).await;
-        let response = response.map_err(|error| GetError::Failed(causes(&error)))?;
+        let response = response.map_err(|error| AskError::Failed(causes(&error)))?;
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), get.limit).collect();
+        let body = Limited::new(response.into_body(), ask.limit).collect();
         let body = body.await.map_err(|error| {
             if cause::<LengthLimitError>(&*error).is_some() {
-                GetError::Long(get.limit)
+                AskError::Long(ask.limit)
             } else {
-                GetError::Failed(causes(&*error))
+                AskError::Failed(causes(&*error))
             }
         })?;
         Ok(Answer {
@@ -211,8 +246,8 @@ mod tests {
         (address, seen)
     }
 
-    fn get(address: SocketAddr) -> Get {
-        Get::new(format!("http://{address}/keys?a=b"), LONG, 16)
+    fn get(address: SocketAddr) -> Ask {
+        Ask::new(format!("http://{address}/keys?a=b"), LONG, 16)
     }
 
     #[tokio::test]
@@ -220,7 +255,7 @@ mod tests {
         let (address, seen) =
             server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".into()).await;
         let token = SecretString::from("canary");
-        let answer = client(&[]).get(get(address).bearer(&token)).await.unwrap();
+        let answer = client(&[]).ask(get(address).bearer(&token)).await.unwrap();
         assert_eq!(
             (answer.status, answer.body.as_ref()),
             (200, b"{}".as_slice())
@@ -241,7 +276,7 @@ mod tests {
         let answer = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\n\
                       content-length: 0\r\n\r\n";
         let (address, _seen) = server(answer.into()).await;
-        assert_eq!(client(&[]).get(get(address)).await.unwrap().status, 302);
+        assert_eq!(client(&[]).ask(get(address)).await.unwrap().status, 302);
     }
 
     #[tokio::test]
@@ -253,8 +288,8 @@ mod tests {
             format!("HTTP/1.1 200 OK\r\n\r\n{long}"),
         ] {
             let (address, _seen) = server(answer.into()).await;
-            let error = client(&[]).get(get(address)).await.unwrap_err();
-            assert!(matches!(error, GetError::Long(16)), "{error}");
+            let error = client(&[]).ask(get(address)).await.unwrap_err();
+            assert!(matches!(error, AskError::Long(16)), "{error}");
         }
     }
 
@@ -262,12 +297,12 @@ mod tests {
     async fn an_answer_that_does_not_come_is_given_up() {
         for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"] {
             let (address, _seen) = server(answer.into()).await;
-            let late = Get {
+            let late = Ask {
                 deadline: Duration::from_millis(20),
                 ..get(address)
             };
-            let error = client(&[]).get(late).await.unwrap_err();
-            assert!(matches!(error, GetError::Late(_)), "{error}");
+            let error = client(&[]).ask(late).await.unwrap_err();
+            assert!(matches!(error, AskError::Late(_)), "{error}");
         }
     }
 
@@ -277,7 +312,7 @@ mod tests {
         let own = listener.local_addr().unwrap();
         for host in ["127.0.0.1", "localhost"] {
             let url = format!("http://{host}:{}/", own.port());
-            let asked = client(&[own]).get(Get::new(url, LONG, 16)).await;
+            let asked = client(&[own]).ask(Ask::new(url, LONG, 16)).await;
             let error = asked.unwrap_err().to_string();
             assert!(error.contains("this daemon serves itself"), "{error}");
         }
@@ -294,8 +329,8 @@ mod tests {
             "/path",
             "",
         ] {
-            let asked = client(&[]).get(Get::new(url.to_owned(), LONG, 16)).await;
-            assert!(matches!(asked, Err(GetError::Scheme)), "{url}");
+            let asked = client(&[]).ask(Ask::new(url.to_owned(), LONG, 16)).await;
+            assert!(matches!(asked, Err(AskError::Scheme)), "{url}");
         }
     }
 
@@ -303,7 +338,7 @@ mod tests {
     async fn a_token_that_is_no_header_is_not_shown() {
         let token = SecretString::from("canary\nx: y");
         let get = get("127.0.0.1:9".parse().unwrap()).bearer(&token);
-        let error = client(&[]).get(get).await.unwrap_err();
+        let error = client(&[]).ask(get).await.unwrap_err();
         assert_eq!(error.to_string(), "the authorization token cannot be sent");
     }
 }

@@ -9,7 +9,7 @@ mod errors;
 mod own;
 mod thread;
 
-pub use client::{Answer, Client, Get, GetError};
+pub use client::{Answer, Ask, AskError, Client};
 pub use connector::LOOP_HEADER;
 pub(crate) use connector::{BODY_LIMIT, CONNECT_TIMEOUT, LeadsHere, Transport};
 pub(crate) use errors::{cause, causes, printable};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rolecall::grants::Names;
 use rolecall::sessions::{Catalogue, FailureKind, FetchError, Fetched, Wish};
-use rolecall::transport::Get;
+use rolecall::transport::Ask;
 use rolecall::types::RoleRef;
 
 use crate::support::sts::Credentials;
@@ -58,18 +58,18 @@ async fn a_bundle_without_certificates_is_told() {
 #[tokio::test]
 async fn a_document_is_read_where_its_authority_is_named() {
     let server = TlsServer::start("{}");
-    let get = || Get::new(server.url(), Duration::from_mins(1), 64);
+    let ask = || Ask::new(server.url(), Duration::from_mins(1), 64);
     let client = engine(&[]).client();
-    let error = client.get(get()).await.unwrap_err().to_string();
+    let error = client.ask(ask()).await.unwrap_err().to_string();
     assert!(error.contains("invalid peer certificate"), "{error}");
     let trusting = client.trusting("issuer.ca-file", server.authority());
-    let answer = trusting.get(get()).await.unwrap();
+    let answer = trusting.ask(ask()).await.unwrap();
     assert_eq!(
         (answer.status, answer.body.as_ref()),
         (200, b"{}".as_slice())
     );
     let missing = client.trusting("issuer.ca-file", PathBuf::from("/no/file"));
-    let error = missing.get(get()).await.unwrap_err().to_string();
+    let error = missing.ask(ask()).await.unwrap_err().to_string();
     assert!(
         error.contains("issuer.ca-file /no/file: No such"),
         "{error}"

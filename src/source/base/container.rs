@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::document;
 use crate::sessions::KeyDigest;
-use crate::transport::{BODY_LIMIT, Get, Transport};
+use crate::transport::{Ask, BODY_LIMIT, Transport};
 
 /// How long an endpoint has for its answer.
 const DEADLINE: Duration = Duration::from_secs(4);
@@ -68,14 +68,15 @@ impl Container {
                 Some(SecretString::from(token.trim_end()))
             }
         };
-        let get = Get {
+        let get = Ask {
             url: self.url.clone(),
             authorization,
+            form: None,
             deadline: DEADLINE,
             limit: BODY_LIMIT,
         };
         let failed = |why: String| CredentialsError::provider_error(format!("{}: {why}", self.url));
-        let answer = transport.get(&get).await;
+        let answer = transport.ask(&get).await;
         let answer = answer.map_err(|error| failed(error.to_string()))?;
         if answer.status != 200 {
             return Err(failed(format!("it answered {}", answer.status)));
