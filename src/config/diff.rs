@@ -258,6 +258,7 @@ fn issuers(old: &[Issuer], new: &[Issuer], applied: &mut Vec<String>) {
             ("keys", was.keys != is.keys),
             ("algorithms", was.algorithms != is.algorithms),
             ("tags", was.tags != is.tags),
+            ("introspection", was.introspection != is.introspection),
         ];
         let keys: Vec<&str> = changed(&keys).collect();
         if !keys.is_empty() {

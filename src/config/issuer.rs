@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::secret::same_secret;
+
 /// One `[[issuer]]`: of whose web identities callers' tokens are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
@@ -16,7 +20,33 @@ pub struct Issuer {
     pub algorithms: Vec<Algorithm>,
     /// Whether a token's session tags are asked for upstream.
     pub tags: bool,
+    /// Where it is asked about access tokens that only it can read.
+    pub introspection: Option<Introspection>,
 }
+
+/// Where an issuer is asked about access tokens (RFC 7662), and who asks.
+#[derive(Clone, Debug)]
+pub struct Introspection {
+    /// The endpoint.
+    pub url: String,
+    /// Who asks.
+    pub client_id: String,
+    /// What proves it.
+    pub client_secret: SecretString,
+}
+
+impl PartialEq for Introspection {
+    fn eq(&self, other: &Self) -> bool {
+        let (own, others) = (&self.client_secret, &other.client_secret);
+        let same = same_secret(
+            own.expose_secret().as_bytes(),
+            others.expose_secret().as_bytes(),
+        );
+        same && self.url == other.url && self.client_id == other.client_id
+    }
+}
+
+impl Eq for Introspection {}
 
 /// Where an issuer's keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::Refused;
-use super::jwt::Jwt;
 use crate::config::Issuer;
 use crate::grants::Pod;
 
 /// How far this machine's clock may be off its issuer's.
-pub(super) const LEEWAY: Duration = Duration::from_secs(30);
+pub(super) const LEEWAY: Duration = Duration::from_mins(1);
 
 /// How deep objects in objects are read.
 const DEPTH: usize = 4;
@@ -35,20 +34,27 @@ pub(super) struct Checked {
 }
 
 /// Whether a token is meant for this daemon, now. `iss` has been compared.
-pub(super) fn check(jwt: &Jwt<'_>, issuer: &Issuer, now: SystemTime) -> Result<Checked, Refused> {
-    let audiences = audiences(&jwt.claims).ok_or(Refused::Claims)?;
+pub(super) fn check(
+    claims: &Map<String, Value>,
+    issuer: &Issuer,
+    now: SystemTime,
+) -> Result<Checked, Refused> {
+    let audiences = audiences(claims).ok_or(Refused::Claims)?;
     let meant = |audience: &Arc<str>| issuer.audiences.contains(audience);
     if !audiences.iter().any(meant) {
         return Err(Refused::Audience);
     }
-    let expires_at = moment(&jwt.claims, "exp")?.ok_or(Refused::Claims)?;
+    let expires_at = moment(claims, "exp")?.ok_or(Refused::Claims)?;
     if now >= expires_at + LEEWAY {
         return Err(Refused::Expired);
     }
-    if moment(&jwt.claims, "nbf")?.is_some_and(|begins| begins > now + LEEWAY) {
+    if moment(claims, "nbf")?.is_some_and(|begins| begins > now + LEEWAY) {
         return Err(Refused::NotYetValid);
     }
-    let subject = jwt.text("sub").filter(|subject| !subject.is_empty());
+    let subject = claims
+        .get("sub")
+        .and_then(Value::as_str)
+        .filter(|subject| !subject.is_empty());
     Ok(Checked {
         subject: Arc::from(subject.ok_or(Refused::Claims)?),
         audiences,
@@ -128,14 +134,15 @@ fn text(value: &Value) -> Option<Arc<str>> {
 
 /// The pod that a service account's token was issued for. Only where the subject says the same: at
 /// other issuers a user may have a say in further claims.
-pub(super) fn pod(jwt: &Jwt<'_>, subject: &str) -> Option<Pod> {
-    let (namespace, account, name) = match jwt.claims.get(KUBERNETES) {
+pub(super) fn pod(claims: &Map<String, Value>, subject: &str) -> Option<Pod> {
+    let text = |claim: &str| claims.get(claim)?.as_str();
+    let (namespace, account, name) = match claims.get(KUBERNETES) {
         Some(of) => (
             of.get("namespace")?.as_str()?,
             of.get("serviceaccount")?.get("name")?.as_str()?,
             of.get("pod").and_then(|pod| pod.get("name")?.as_str()),
         ),
-        None => (jwt.text(FLAT_NAMESPACE)?, jwt.text(FLAT_ACCOUNT)?, None),
+        None => (text(FLAT_NAMESPACE)?, text(FLAT_ACCOUNT)?, None),
     };
     let same = subject.strip_prefix("system:serviceaccount:")?;
     if same.split_once(':') != Some((namespace, account)) {

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::bearers::{Bearers, Principal};
 use super::claims::{self, Checked};
+use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::key_set::{KeySet, NoSignature};
 use super::keys::{Keys, NoNewer};
@@ -14,6 +17,8 @@ use super::{NotProven, Refused};
 use crate::clock::Clock;
 use crate::config::{self, Algorithm};
 use crate::grants::WebIdentity;
+use crate::lookups::{Bounds, Lookups};
+use crate::secret::{ExposeSecret as _, SecretString};
 
 #[derive(Debug)]
 pub(super) struct Issuer {
@@ -22,7 +27,21 @@ pub(super) struct Issuer {
     memory: Memory,
     bearers: Arc<Bearers>,
     clock: Clock,
+    introspection: Option<Introspection>,
+    introspected: Lookups<Mark, Result<Arc<WebIdentity>, NotProven>>,
 }
+
+/// What an issuer said of an access token counts for so long: it may be withdrawn.
+const SAID: Duration = Duration::from_mins(1);
+
+/// That it said nothing is not asked again for so long.
+const UNSAID: Duration = Duration::from_secs(2);
+
+const BOUNDS: Bounds = Bounds {
+    at_once: 8,
+    open: 64,
+    remembered: 1024,
+};
 
 impl Issuer {
     pub(super) fn new(
@@ -36,8 +55,26 @@ impl Issuer {
             keys: Keys::new(Arc::clone(&config.url), origin, clock.clone()),
             memory: Memory::default(),
             clock: clock.clone(),
+            introspection: None,
+            introspected: Lookups::new(clock.clone(), BOUNDS),
             config,
         }
+    }
+
+    /// The same, which is asked here about tokens that only it can read.
+    pub(super) fn asked_at(self, introspection: Option<Introspection>) -> Self {
+        Self {
+            introspection,
+            ..self
+        }
+    }
+
+    /// Whether a caller means this issuer: STS's names of providers have no scheme.
+    pub(super) fn is_called(&self, provider: &str) -> bool {
+        let url = self.config.url.trim_end_matches('/');
+        let name = url.split_once("://").map_or(url, |(_, name)| name);
+        let provider = provider.trim_end_matches('/');
+        provider == url || provider == name
     }
 
     pub(super) const fn config(&self) -> &config::Issuer {
@@ -66,14 +103,60 @@ impl Issuer {
         let algorithm = Algorithm::parse(&jwt.header.alg)
             .filter(|algorithm| self.config.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Refused::Algorithm)?;
-        let checked = claims::check(jwt, &self.config, self.clock.now())?;
+        let checked = claims::check(&jwt.claims, &self.config, self.clock.now())?;
         let keys = self.verifying(jwt, algorithm, patience).await?;
-        let identity = Arc::new(self.identity(token, jwt, checked));
+        let identity = Arc::new(self.identity(token, &jwt.claims, checked));
         if let Some(mark) = mark {
             let now = self.clock.now();
             self.memory.remember(mark, &identity, &keys, now);
         }
         Ok(identity)
+    }
+
+    /// Who an access token stands for that only this issuer can read.
+    pub(super) async fn introspected(
+        self: &Arc<Self>,
+        token: &str,
+        mark: Option<Mark>,
+        patience: Duration,
+    ) -> Result<Arc<WebIdentity>, NotProven> {
+        let asked = self.introspection.clone().ok_or(Refused::Malformed)?;
+        let mark = mark.ok_or(NotProven::NotReady)?;
+        let (issuer, token) = (Arc::clone(self), SecretString::from(token));
+        let look = async move {
+            let said = asked.claims(&token).await;
+            let said = said.and_then(|claims| Ok(issuer.said(&token, &claims)?));
+            let age = match &said {
+                Ok(_) | Err(NotProven::Refused(_)) => SAID,
+                Err(NotProven::NotReady) => UNSAID,
+            };
+            (said, age)
+        };
+        let told = self.introspected.get(mark, patience, look).await;
+        let identity = told.unwrap_or(Err(NotProven::NotReady))?;
+        // Remembered, it may have come to its end since.
+        if self.clock.now() < identity.expires_at + claims::LEEWAY {
+            Ok(identity)
+        } else {
+            Err(Refused::Expired.into())
+        }
+    }
+
+    fn said(
+        &self,
+        token: &SecretString,
+        claims: &Map<String, Value>,
+    ) -> Result<Arc<WebIdentity>, Refused> {
+        let named = claims.get("iss").and_then(Value::as_str);
+        if named.is_some_and(|named| *named != *self.config.url) {
+            return Err(Refused::Issuer);
+        }
+        let checked = claims::check(claims, &self.config, self.clock.now())?;
+        Ok(Arc::new(self.identity(
+            token.expose_secret(),
+            claims,
+            checked,
+        )))
     }
 
     /// The keys with which the signature is right. A key that is not among those held may be
@@ -100,9 +183,9 @@ impl Issuer {
         }
     }
 
-    fn identity(&self, token: &str, jwt: &Jwt<'_>, checked: Checked) -> WebIdentity {
+    fn identity(&self, token: &str, claims: &Map<String, Value>, checked: Checked) -> WebIdentity {
         let tags = if self.config.tags {
-            claims::tags(&jwt.claims)
+            claims::tags(claims)
         } else {
             Vec::new()
         };
@@ -114,10 +197,10 @@ impl Issuer {
         WebIdentity {
             token: self.bearers.see(principal, token, checked.expires_at),
             issuer: Arc::clone(&self.config.url),
-            pod: claims::pod(jwt, &checked.subject),
+            pod: claims::pod(claims, &checked.subject),
             subject: checked.subject,
             audiences: checked.audiences,
-            claims: claims::flat(&jwt.claims),
+            claims: claims::flat(claims),
             tags,
             expires_at: checked.expires_at,
         }

@@ -19,6 +19,7 @@ mod file;
 pub mod fuzzing;
 mod gate;
 mod groups;
+mod introspection;
 mod issuer;
 mod jwt;
 mod key_set;
@@ -59,6 +60,7 @@ pub use password::{NoHash, NoPassword, hashed};
 pub use proxy::{NoWord, Proxy};
 
 use bearers::Bearers;
+use introspection::Introspection;
 use issuer::Issuer;
 use jwt::Jwt;
 use memory::Marker;
@@ -129,6 +131,9 @@ pub enum Refused {
     /// It is meant for somebody else.
     #[error("its audience is none of its issuer's `audiences`")]
     Audience,
+    /// Its issuer says that it no longer counts, or never did.
+    #[error("its issuer says that it is not active")]
+    Inactive,
     /// It was valid once.
     #[error("it has expired")]
     Expired,
@@ -173,13 +178,13 @@ impl Issuers {
             let same = before.iter().find(|issuer| issuer.config() == config);
             same.map_or_else(
                 || {
-                    let origin = origin::of(config, &self.client);
-                    Arc::new(Issuer::new(
-                        config.clone(),
-                        origin,
-                        &self.bearers,
-                        &self.clock,
-                    ))
+                    let client = origin::client_of(config, &self.client);
+                    let origin = origin::of(config, &client);
+                    let introspection = config.introspection.clone();
+                    Arc::new(
+                        Issuer::new(config.clone(), origin, &self.bearers, &self.clock)
+                            .asked_at(introspection.map(|at| Introspection::new(at, client))),
+                    )
                 },
                 Arc::clone,
             )
@@ -220,13 +225,44 @@ impl Issuers {
             None => Err(Refused::Issuer.into()),
         };
         if let Err(NotProven::Refused(why)) = verified {
-            self.tell(why, &jwt);
+            self.tell(why, named.unwrap_or_default());
+        }
+        verified
+    }
+
+    /// Who an OAuth 2.0 access token of this provider stands for. A provider is one of the issuers,
+    /// by its URL, or as STS has it, without the scheme.
+    pub async fn access_token(
+        &self,
+        provider: &str,
+        token: &str,
+        patience: Duration,
+    ) -> Result<Arc<WebIdentity>, NotProven> {
+        let issuers = self.known.load_full();
+        let mut issuers = issuers.iter();
+        let Some(issuer) = issuers.find(|issuer| issuer.is_called(provider)) else {
+            self.tell(Refused::Issuer, provider);
+            return Err(Refused::Issuer.into());
+        };
+        let verified = if jwt::is_jwt(token) {
+            let verified = self.verify(token, patience).await?;
+            if verified.issuer == issuer.config().url {
+                Ok(verified)
+            } else {
+                Err(Refused::Issuer.into())
+            }
+        } else {
+            let mark = self.marker.mark(token);
+            issuer.introspected(token, mark, patience).await
+        };
+        if let Err(NotProven::Refused(why)) = verified {
+            self.tell(why, provider);
         }
         verified
     }
 
     /// Tells the operator why a token was refused: nobody else is told.
-    fn tell(&self, why: Refused, jwt: &Jwt<'_>) {
+    fn tell(&self, why: Refused, issuer: &str) {
         let now = self.clock.boot();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let lately = told
@@ -237,12 +273,7 @@ impl Issuers {
         }
         told.insert(why, now);
         drop(told);
-        let issuer: String = jwt
-            .text("iss")
-            .unwrap_or_default()
-            .chars()
-            .take(SHOWN)
-            .collect();
+        let issuer: String = issuer.chars().take(SHOWN).collect();
         tracing::warn!(?issuer, reason = %why, "a web identity token was refused");
     }
 }

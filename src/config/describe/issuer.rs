@@ -45,6 +45,19 @@ pub(super) const ISSUER: Shape = Shape::new(
             "a token's `https://aws.amazon.com/tags` become session tags",
         )
         .default("false"),
-        Key::later("introspection"),
+        Key::new(
+            "introspection",
+            Kind::Table(&INTROSPECTION),
+            "where it is asked about access tokens that only it can read, shown to AssumeRoleWithWebIdentity with a `ProviderId`",
+        ),
+    ],
+);
+
+const INTROSPECTION: Shape = Shape::new(
+    "An issuer's endpoint for access tokens (RFC 7662). What it says of a token counts for a minute.",
+    &[
+        Key::new("url", Kind::Text, "the endpoint").required(),
+        Key::new("client-id", Kind::Text, "as whom the daemon asks").required(),
+        Key::new("client-secret", Kind::Secret, "what proves that").required(),
     ],
 );

@@ -164,6 +164,7 @@ audiences = ["sts.amazonaws.com"]
 algorithms = ["PS256"]
 ca-file = "/etc/ca.pem"
 tags = true
+introspection = { url = "https://issuer.example/introspect", client-id = "us", client-secret = "env:SECRET" }
 
 [[issuer]]
 url = "kubernetes/serviceaccount"

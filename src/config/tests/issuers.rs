@@ -15,6 +15,7 @@ fn an_issuer_that_says_only_its_url_is_a_clusters() {
         keys: IssuerKeys::Discovery { ca_file: None },
         algorithms: vec![Algorithm::Rs256, Algorithm::Es256],
         tags: false,
+        introspection: None,
     };
     assert_eq!(found, [expected]);
 }
@@ -171,4 +172,32 @@ fn callers_tokens_assume_roles_where_an_issuer_verifies_them() {
             "role pods/app changed: kind"
         ]
     );
+}
+
+#[test]
+fn access_tokens_are_asked_about_where_nobody_can_listen() {
+    let issuer = "[[issuer]]\nurl = 'https://a'\n[issuer.introspection]\n";
+    let asks = "client-id = 'us'\nclient-secret = 'env:SECRET'\n";
+    for url in ["https://a/introspect", "http://127.0.0.1:80/i"] {
+        let found = issuers(&format!("{issuer}{asks}url = '{url}'"));
+        let introspection = found[0].introspection.as_ref().unwrap();
+        assert_eq!(
+            (&*introspection.url, &*introspection.client_id),
+            (url, "us")
+        );
+    }
+    for (text, told) in [
+        (
+            format!("{asks}url = 'http://a/i'"),
+            "asked about over https only",
+        ),
+        (format!("{asks}url = 'a'"), "introspection.url"),
+        (
+            "url = 'https://a'\nclient-id = 'us'".to_owned(),
+            "client-secret",
+        ),
+    ] {
+        let refused = refused(&format!("{SMALL}\n{issuer}{text}"));
+        assert!(refused.contains(told), "{refused}");
+    }
 }

@@ -247,10 +247,6 @@ fn limits_logs_and_state_keep_to_sense() {
                 "[listener]\nname = 'x'",
                 "this must be a list of tables, and is a table",
             ),
-            (
-                "[[issuer]]\nurl = 'https://x'\nintrospection = { url = 'https://x' }",
-                "`introspection` is not served by this version of rolecall",
-            ),
         ],
     );
 }

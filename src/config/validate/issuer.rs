@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::reader::Reader;
+use super::reader::{Read, Reader, Wrong};
 use super::url::Url;
 use crate::config::problem::At;
-use crate::config::{Algorithm, BaseCredentials, Config, Issuer, IssuerKeys};
+use crate::config::{Algorithm, BaseCredentials, Config, Introspection, Issuer, IssuerKeys};
 
 /// For whom EKS has service accounts' tokens issued.
 const PODS: &str = "pods.eks.amazonaws.com";
@@ -68,7 +68,39 @@ fn issuer(reader: &Reader<'_>) -> Option<Issuer> {
         keys: keys?,
         algorithms: algorithms?,
         tags: reader.flag("tags").unwrap_or_default(),
+        introspection: introspection(reader).ok()?,
     })
+}
+
+fn introspection(reader: &Reader<'_>) -> Read<Introspection> {
+    let Some(table) = reader.table("introspection") else {
+        return Ok(None);
+    };
+    let url = table.text("url").and_then(|spot| {
+        let url = spot.parse(table.problems(), Url::parse)?;
+        if is_safe(&url) {
+            return Some(url.text);
+        }
+        table
+            .problems()
+            .error(&spot.at, "tokens are asked about over https only");
+        None
+    });
+    let client_id = table.text("client-id").map(|spot| spot.value.to_owned());
+    let client_secret = table.secret("client-secret");
+    match (url, client_id, client_secret) {
+        (Some(url), Some(client_id), Some(client_secret)) => Ok(Some(Introspection {
+            url,
+            client_id,
+            client_secret,
+        })),
+        _ => Err(Wrong),
+    }
+}
+
+/// Whether nobody on the way can read or forge what is said there.
+fn is_safe(url: &Url) -> bool {
+    !url.is_plain || url.address().is_some_and(|ip| ip.is_loopback())
 }
 
 fn keys(reader: &Reader<'_>) -> Option<IssuerKeys> {
@@ -115,7 +147,7 @@ fn url(reader: &Reader<'_>, keys: Option<&IssuerKeys>) -> Option<Arc<str>> {
     let spot = reader.text("url")?;
     if matches!(keys, Some(IssuerKeys::Discovery { .. })) {
         let url = spot.parse(reader.problems(), Url::parse)?;
-        if url.is_plain && !url.address().is_some_and(|ip| ip.is_loopback()) {
+        if !is_safe(&url) {
             reader
                 .problems()
                 .error(&spot.at, "an issuer's keys are asked for over https only")

@@ -3,6 +3,7 @@
 mod algorithms;
 mod fetching;
 mod gate;
+mod introspected;
 #[path = "../../../tests/support/signer.rs"]
 mod signer;
 mod tokens;
@@ -95,6 +96,7 @@ fn config() -> config::Issuer {
         keys: IssuerKeys::Discovery { ca_file: None },
         algorithms: vec![Algorithm::Rs256, Algorithm::Es256],
         tags: false,
+        introspection: None,
     }
 }
 

@@ -226,15 +226,15 @@ async fn a_token_counts_between_its_moments_and_a_little_around_them() {
     let world = world(&signer);
     let second = Duration::from_secs(1);
     for (change, why) in [
-        (json!({"exp": NOON - 30}), Refused::Expired),
-        (json!({"nbf": NOON + 31}), Refused::NotYetValid),
+        (json!({"exp": NOON - 60}), Refused::Expired),
+        (json!({"nbf": NOON + 61}), Refused::NotYetValid),
     ] {
         let token = signer.token(&with(&change));
         assert_eq!(world.refused(&token).await, why.into());
     }
     for change in [
-        json!({"exp": NOON - 29}),
-        json!({"nbf": NOON + 30}),
+        json!({"exp": NOON - 59}),
+        json!({"nbf": NOON + 60}),
         json!({"exp": 1.9e9}),
     ] {
         let token = signer.token(&with(&change));
@@ -250,7 +250,7 @@ async fn a_token_counts_between_its_moments_and_a_little_around_them() {
     // A clock that was set counts, too.
     let fresh = signer.token(&with(&json!({"exp": NOON + 6000})));
     world.verify(&fresh).await.unwrap();
-    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(NOON + 6031);
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(NOON + 6061);
     world.simulation().set_wall(later);
     assert_eq!(world.refused(&fresh).await, Refused::Expired.into());
 }
