@@ -19,7 +19,7 @@ pub mod peoples;
 pub mod sts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use hyper::header::{HOST, HeaderValue};
 
@@ -28,10 +28,12 @@ pub use document::date;
 pub use peoples::{Peoples, Prover};
 
 use crate::authority::Authority;
+use crate::authority::signature::Replays;
 use crate::clock::Clock;
 use crate::config;
 use crate::grants::{Known, Select};
 use crate::http::{Connection, Guard, Handler, LoopMark, Refused, Request, Response};
+use crate::people::Codes;
 use crate::sessions::Slot;
 use crate::store::Store;
 use crate::telemetry::metrics::{Metrics, OpenConnection};
@@ -76,6 +78,10 @@ pub struct Deps {
     pub authority: Arc<Authority>,
     /// How signatures and Keystone's tokens count.
     pub rules: Arc<config::Authority>,
+    /// Holds codes of MFA devices against the store.
+    pub codes: Arc<Codes>,
+    /// The signatures that were accepted, where they count once.
+    pub replays: Arc<Mutex<Replays>>,
 }
 
 /// Whether the configuration in force is the one that is written.

@@ -11,6 +11,7 @@ use super::{Address, Bound, Daemon, StateError, TokenFileError, control, state, 
 use crate::api::InForce;
 use crate::api::imds::Tokens;
 use crate::api::metrics::Readiness;
+use crate::authority::signature::Replays;
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
 use crate::config::{self, Api, Bind, Config};
@@ -18,7 +19,7 @@ use crate::listener::{
     self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
     Peers, Shared, Tls, TlsError,
 };
-use crate::people::{self, Gate, Issuers, Proofs};
+use crate::people::{self, Codes, Gate, Issuers, Proofs};
 use crate::runtime::Containers;
 use crate::sessions::{Observer, Sessions};
 use crate::source::{Engine, Environment, PlanError};
@@ -120,6 +121,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         directories: people::directories(&config.people, &clock, hanging(&outside.metrics)),
     };
     let gate = Gate::new(&config.people, proofs);
+    let codes = Codes::new(keyed.store.clone(), clock.clone());
+    let replays = Replays::new(config.authority.replay_cache);
     let limits = limits(&config, outside.descriptors);
     let daemon = Arc::new(Daemon {
         vending: Arc::new(vending),
@@ -138,6 +141,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         containers,
         authority,
         gate: Arc::new(gate),
+        codes: Arc::new(codes),
+        replays: Arc::new(Mutex::new(replays)),
         issuers,
         engine,
         prefetched: Mutex::default(),

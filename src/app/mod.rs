@@ -28,13 +28,14 @@ use crate::api::container::AuthorizationTokens;
 use crate::api::imds::{Imds, Tokens};
 use crate::api::metrics::{Exposition, Readiness};
 use crate::api::{Deps, InForce, Mounted, Patience, Peoples, container};
+use crate::authority::signature::Replays;
 use crate::authority::{Authority, Held};
 use crate::caller::Desk;
 use crate::clock::Clock;
 use crate::config::{self, Api, Config};
 use crate::http::LoopMark;
 use crate::listener::{Bound as BoundSocket, Listener, Shared};
-use crate::people::{Gate, Issuers};
+use crate::people::{Codes, Gate, Issuers};
 use crate::runtime::Containers;
 use crate::sessions::Prefetch;
 use crate::source::{Engine, Plans};
@@ -81,6 +82,8 @@ pub struct Daemon {
     engine: Engine,
     issuers: Arc<Issuers>,
     gate: Arc<Gate>,
+    codes: Arc<Codes>,
+    replays: Arc<Mutex<Replays>>,
     plans: arc_swap::ArcSwap<Plans>,
     /// Held by who changes what is decided by.
     deciding: Mutex<()>,
@@ -125,6 +128,8 @@ impl Daemon {
             store: self.store.clone(),
             authority: Arc::clone(&self.authority),
             rules: Arc::new(self.config.load().authority.clone()),
+            codes: Arc::clone(&self.codes),
+            replays: Arc::clone(&self.replays),
         };
         let since = self.clock.now();
         let metadata =

@@ -15,6 +15,8 @@ pub struct Authority {
     pub service_token: Option<SecretString>,
     /// Whether signatures are verified for whoever asks, as Keystone did before 2025.
     pub ec2tokens_without_token: bool,
+    /// How many signatures are remembered, each to count once; zero: none.
+    pub replay_cache: usize,
 }
 
 impl Default for Authority {
@@ -24,6 +26,7 @@ impl Default for Authority {
             token_lifetime: Duration::from_hours(1),
             service_token: None,
             ec2tokens_without_token: false,
+            replay_cache: 0,
         }
     }
 }

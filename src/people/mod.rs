@@ -3,7 +3,7 @@
 //! [`Gate::prove`] says who a person is: by a password of the users file or of a directory, a
 //! trusted proxy's word, a bearer token, a cookie, or the kernel's evidence. [`Issuers::verify`]
 //! says for whom a web identity stands, a token that an issuer signed, as Kubernetes projects them
-//! into its pods.
+//! into its pods. [`Codes`] says whether somebody has shown a second factor.
 //!
 //! Nothing here is done on the thread that serves but to look up what was proved lately: passwords
 //! are held against hashes on threads of low priority, files and name services are asked on
@@ -13,6 +13,7 @@
 mod admission;
 mod bearers;
 mod claims;
+mod codes;
 mod directory;
 mod file;
 #[cfg(fuzzing)]
@@ -51,6 +52,7 @@ use crate::config;
 use crate::grants::WebIdentity;
 use crate::transport::Client;
 pub use admission::{Admitted, Asking, Proven, Unproven};
+pub use codes::{Codes, NoCode};
 pub use directory::{Asked, Directory, Member, NotMember, is_name};
 pub use gate::{Gate, Proofs, token_hash};
 pub use ldap::Ldap;

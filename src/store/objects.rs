@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::Reserved;
-use crate::authority::totp::Seed;
+use crate::authority::totp::{NoRandomness, Seed};
 use crate::types::{AccessKeyId, AccountAlias, ExternalId, MfaSerial, Partition, RoleArn, RoleRef};
 
 /// Grows with each write of an object: what a conditional write is held against.
@@ -178,6 +178,14 @@ pub struct MfaDeviceDraft {
     pub seed: Seed,
     /// Whose it is.
     pub user: Arc<str>,
+}
+
+impl MfaDeviceDraft {
+    /// A device of this user's, with a fresh seed.
+    pub fn generate(serial: MfaSerial, user: Arc<str>) -> Result<Self, NoRandomness> {
+        let seed = Seed::generate()?;
+        Ok(Self { serial, seed, user })
+    }
 }
 
 /// Names of connectors, in order.
