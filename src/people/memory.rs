@@ -1,4 +1,5 @@
-//! Tokens that were verified, so that the next request with one costs no signature.
+//! Tokens that were verified, so that the next request with one costs no signature; and the marks
+//! by which secrets are remembered.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

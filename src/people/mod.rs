@@ -7,8 +7,14 @@
 //!
 //! Nothing here is done on the thread that serves but to look up what was proved lately: passwords
 //! are held against hashes on threads of low priority, files and name services are asked on
-//! blocking ones, issuers' keys are fetched off the request's path. What was proved is remembered by
-//! a keyed hash.
+//! blocking ones, issuers' keys are fetched off the request's path. What was proved is remembered
+//! by a keyed hash.
+//!
+//! Where to begin: a name goes through `gate`. `shown` takes its `Authorization` apart, `throttle`
+//! holds up who guesses, `roster` asks the file of `users` on the threads of `workers` and each
+//! [`Directory`] (`ldap`, `pam`), and adds `groups`; `logins` keeps cookies; `proxy` and `oidc`
+//! need no password of ours. A web identity goes through `issuer`: `jwt` takes it apart, `keys`
+//! holds what `origin` loads, `claims` says whom it is for, `memory` and `bearers` remember it.
 
 mod admission;
 mod bearers;

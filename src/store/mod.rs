@@ -1,9 +1,13 @@
 //! What must survive: accounts and connectors that administrators make through an API, the bearer
 //! tokens of build servers, and what the authority knows people's signatures and codes by.
 //!
-//! Everybody reads one [`Objects`], which never changes; a write makes the next one, on the store's
-//! own thread. Objects of the configuration are no business of the store, but for their names, which
-//! its own objects must not have ([`Reserved`]).
+//! Everybody reads one [`Objects`], which never changes; a write makes the next one, on the
+//! store's own thread. Objects of the configuration are no business of the store, but for their
+//! names, which its own objects must not have ([`Reserved`]).
+//!
+//! Where to begin: a write goes through the `door` to the `thread`, which holds it against the
+//! rules of `work`, has the [`Backing`] keep what they allow (`sqlite`, or memory), and publishes
+//! that.
 
 mod backing;
 mod door;

@@ -1,5 +1,12 @@
 //! The one door: every protocol asks here, and here alone it is decided (grants), obtained
 //! (sessions) and recorded (audit).
+//!
+//! Where to begin: [`Vending::ask`] recalls what this connection's [`Visit`] decided before. Where
+//! it decided nothing yet, the facts that grants ask for are looked up, the [`Policy`] decides,
+//! and the decision is kept with a lease on its session. A session that is held is handed out at
+//! once, another is waited for within the client's patience. A reload, or a write to the store,
+//! makes another policy; beside the grants it has what people made (`stored`) and what
+//! administrators may have (`declared`).
 
 mod asker;
 mod declared;

@@ -3,6 +3,9 @@
 //!
 //! Source: the API document of afp-core, and what afp-cli, afp-web and afp-alppaca read of its
 //! answers.
+//!
+//! Where to begin: `route` says what a request is for, and the answers are made here; `document` is
+//! how credentials look, `answer` writes all of it and every error.
 
 mod answer;
 mod document;

@@ -1,4 +1,4 @@
-//! The paths of AWS Federation Proxy.
+//! The paths of AWS Federation Proxy, and what the API's description tells of them.
 
 use hyper::Method;
 

@@ -2,6 +2,10 @@
 //!
 //! Source: the REST API document of Identity Federation for AWS, version 2, and the vendor's
 //! published scripts.
+//!
+//! Where to begin: a row of `route` says what a request is for. `give` answers for connectors, and
+//! `manage` for administrators, who send what `draft` reads; `shown` is how objects look, `reply`
+//! and `problem` write the answers.
 
 mod draft;
 #[cfg(fuzzing)]

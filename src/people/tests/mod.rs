@@ -1,4 +1,4 @@
-//! Tokens against scripted issuers, in simulated time.
+//! Web identities against scripted issuers, in simulated time; and the gate.
 
 mod algorithms;
 mod fetching;
