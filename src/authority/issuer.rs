@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::keys::{Kept, KeyRing, KeyRingError, NamedKey, StateKey};
-use super::token::{SealedClaims, SealedToken, SessionClaims, TokenError};
+use super::token::{SealedClaims, SealedToken, SessionClaims, SessionOf, TokenError};
 use crate::clock::Clock;
 use crate::secret::{ExposeSecret, Seal, SecretBox, SecretString, random};
 use crate::types::{AccessKeyId, RoleRef, SessionName};
@@ -48,9 +48,9 @@ struct IssuingKey {
 pub struct IssueRequest {
     /// Who proved a name to get it, where somebody did.
     pub principal: Option<String>,
-    /// Which role.
-    pub role: RoleRef,
-    /// The role session name.
+    /// What it is a session of.
+    pub of: SessionOf,
+    /// The role session name, or the name of the user or of who is vouched for.
     pub session_name: SessionName,
     /// How long it lives.
     pub duration: Duration,
@@ -143,8 +143,7 @@ impl Authority {
         let claims = SealedClaims {
             access_key,
             principal: request.principal.as_deref(),
-            account: request.role.account.as_str(),
-            role: request.role.role.as_str(),
+            of: (&request.of).into(),
             session_name: request.session_name.as_str(),
             issued,
             life,
@@ -184,12 +183,12 @@ impl Authority {
         if claims.expires_at <= self.clock.now() {
             return Err(TokenError::Expired);
         }
-        let not_before = self.not_before.load();
-        if not_before
-            .get(&claims.role)
-            .is_some_and(|moment| claims.issued_at < *moment)
-        {
-            return Err(TokenError::Revoked);
+        if let Some(role) = claims.of.role() {
+            let not_before = self.not_before.load();
+            let moment = not_before.get(role);
+            if moment.is_some_and(|moment| claims.issued_at < *moment) {
+                return Err(TokenError::Revoked);
+            }
         }
         Ok(claims)
     }

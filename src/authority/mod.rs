@@ -23,4 +23,4 @@ pub use issuer::{Authority, IssueError, IssueRequest, Issued};
 pub use keys::{Kept, KeyRing, KeyRingError, StateKey, StateKeyError};
 pub use private_file::{PrivateFileError, check_directory, open_private};
 pub use seals::{SEALED_OVERHEAD, Seals};
-pub use token::{SessionClaims, TokenError};
+pub use token::{SessionClaims, SessionOf, TokenError};

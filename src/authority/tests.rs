@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Clock;
 use crate::secret::{ExposeSecret, SecretString};
-use crate::types::{RoleRef, SessionName};
+use crate::types::{AccessKeyId, AccountAlias, RoleRef, SessionName};
 
 fn authority() -> (Authority, Clock) {
     let clock = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
@@ -25,7 +25,7 @@ fn authority() -> (Authority, Clock) {
 fn plain_request() -> IssueRequest {
     IssueRequest {
         principal: Some("uid 1000".to_owned()),
-        role: RoleRef::parse("local/demo").unwrap(),
+        of: SessionOf::Role(RoleRef::parse("local/demo").unwrap()),
         session_name: SessionName::new("somebody").unwrap(),
         duration: Duration::from_hours(1),
         chain_depth: 0,
@@ -90,7 +90,7 @@ async fn the_token_gives_back_what_was_issued() {
     assert_eq!(claims.issued_at, clock.now());
     assert_eq!(claims.expires_at, issued.expires_at);
     assert_eq!(claims.principal, request.principal);
-    assert_eq!(claims.role, request.role);
+    assert_eq!(claims.of, request.of);
     assert_eq!(claims.session_name, request.session_name);
     assert_eq!(claims.chain_depth, 2);
     assert_eq!(claims.tags, request.tags);
@@ -98,6 +98,34 @@ async fn the_token_gives_back_what_was_issued() {
     assert_eq!(claims.source_identity, request.source_identity);
     assert_eq!(claims.policy, request.policy);
     assert!(claims.mfa);
+}
+
+#[test]
+fn what_a_session_is_of_stands_in_its_token() {
+    let (authority, _) = authority();
+    let account = AccountAlias::new("local").unwrap();
+    let key = AccessKeyId::new("0123456789abcdef0123456789abcdef").unwrap();
+    for of in [
+        SessionOf::Role(RoleRef::parse("local/demo").unwrap()),
+        SessionOf::User {
+            account: account.clone(),
+            key: key.clone(),
+        },
+        SessionOf::Federated {
+            account: account.clone(),
+            key,
+        },
+    ] {
+        let request = IssueRequest {
+            of: of.clone(),
+            ..plain_request()
+        };
+        let issued = authority.issue(&request).unwrap();
+        let claims = authority.open(token(&issued)).unwrap();
+        assert_eq!(claims.of.account(), &account);
+        assert_eq!(claims.of.role().is_some(), matches!(of, SessionOf::Role(_)));
+        assert_eq!(claims.of, of);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,13 +164,14 @@ async fn a_token_ends_with_its_life() {
 async fn a_roles_not_before_ends_its_earlier_sessions_only() {
     let (authority, clock) = authority();
     let other_role = IssueRequest {
-        role: RoleRef::parse("local/other").unwrap(),
+        of: SessionOf::Role(RoleRef::parse("local/other").unwrap()),
         ..plain_request()
     };
     let before = authority.issue(&plain_request()).unwrap();
     let other = authority.issue(&other_role).unwrap();
     tokio::time::advance(Duration::from_secs(10)).await;
-    authority.set_not_before(BTreeMap::from([(plain_request().role, clock.now())]));
+    let role = plain_request().of.role().unwrap().clone();
+    authority.set_not_before(BTreeMap::from([(role, clock.now())]));
     let error = authority.open(token(&before)).unwrap_err();
     assert_eq!(error, TokenError::Revoked);
     assert!(authority.open(token(&other)).is_ok());
@@ -365,7 +394,7 @@ proptest! {
         let authority = Authority::new(ring, None, Clock::System).unwrap();
         let request = IssueRequest {
             principal,
-            role: RoleRef::parse("local/demo").unwrap(),
+            of: SessionOf::Role(RoleRef::parse("local/demo").unwrap()),
             session_name: SessionName::new(&session_name).unwrap(),
             duration: Duration::from_secs(u64::from(seconds)),
             chain_depth,

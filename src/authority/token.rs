@@ -41,6 +41,46 @@ pub enum TokenError {
     Revoked,
 }
 
+/// What a session is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SessionOf {
+    /// A role.
+    Role(RoleRef),
+    /// The user who holds this long-term key of an account (GetSessionToken). It ends with the key.
+    User {
+        /// The key's account.
+        account: AccountAlias,
+        /// The key's id.
+        key: AccessKeyId,
+    },
+    /// Somebody for whom the holder of this long-term key vouches (GetFederationToken): not that
+    /// holder. It ends with the key.
+    Federated {
+        /// The key's account.
+        account: AccountAlias,
+        /// The key's id.
+        key: AccessKeyId,
+    },
+}
+
+impl SessionOf {
+    /// Its account.
+    pub const fn account(&self) -> &AccountAlias {
+        match self {
+            Self::Role(role) => &role.account,
+            Self::User { account, .. } | Self::Federated { account, .. } => account,
+        }
+    }
+
+    /// The role, where it is a role's.
+    pub const fn role(&self) -> Option<&RoleRef> {
+        match self {
+            Self::Role(role) => Some(role),
+            Self::User { .. } | Self::Federated { .. } => None,
+        }
+    }
+}
+
 /// What a session token says.
 #[derive(Debug)]
 pub struct SessionClaims {
@@ -50,9 +90,9 @@ pub struct SessionClaims {
     pub secret_access_key: SecretString,
     /// Who proved a name to get it, where somebody did.
     pub principal: Option<String>,
-    /// Which role it is a session of.
-    pub role: RoleRef,
-    /// The role session name.
+    /// What it is a session of.
+    pub of: SessionOf,
+    /// The role session name, or the name of the user or of who is vouched for.
     pub session_name: SessionName,
     /// When it was issued.
     pub issued_at: SystemTime,
@@ -72,13 +112,58 @@ pub struct SessionClaims {
     pub mfa: bool,
 }
 
+/// What a session is of, under the seal: an account, and a role or a key there.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) enum SealedOf<'a> {
+    Role(&'a str, &'a str),
+    User(&'a str, &'a str),
+    Federated(&'a str, &'a str),
+}
+
+impl<'a> From<&'a SessionOf> for SealedOf<'a> {
+    fn from(of: &'a SessionOf) -> Self {
+        match of {
+            SessionOf::Role(role) => Self::Role(role.account.as_str(), role.role.as_str()),
+            SessionOf::User { account, key } => Self::User(account.as_str(), key.as_str()),
+            SessionOf::Federated { account, key } => {
+                Self::Federated(account.as_str(), key.as_str())
+            }
+        }
+    }
+}
+
+impl SealedOf<'_> {
+    /// The same, checked again.
+    fn opened(self) -> Option<SessionOf> {
+        let (Self::Role(account, name)
+        | Self::User(account, name)
+        | Self::Federated(account, name)) = self;
+        let account = AccountAlias::new(account).ok()?;
+        let key = || AccessKeyId::new(name).ok();
+        Some(match self {
+            Self::Role(..) => SessionOf::Role(RoleRef {
+                account,
+                role: RoleName::new(name).ok()?,
+            }),
+            Self::User(..) => SessionOf::User {
+                account,
+                key: key()?,
+            },
+            Self::Federated(..) => SessionOf::Federated {
+                account,
+                key: key()?,
+            },
+        })
+    }
+}
+
 /// The claims as they stand under the seal. The order of the fields is the format.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SealedClaims<'a> {
     pub(super) access_key: [u8; 10],
     pub(super) principal: Option<&'a str>,
-    pub(super) account: &'a str,
-    pub(super) role: &'a str,
+    #[serde(borrow)]
+    pub(super) of: SealedOf<'a>,
     pub(super) session_name: &'a str,
     pub(super) issued: u64,
     pub(super) life: u32,
@@ -164,12 +249,7 @@ impl<'a> SealedClaims<'a> {
             access_key_id,
             secret_access_key,
             principal: self.principal.map(str::to_owned),
-            role: RoleRef {
-                account: AccountAlias::new(self.account)
-                    .ok()
-                    .ok_or(TokenError::Malformed)?,
-                role: RoleName::new(self.role).ok().ok_or(TokenError::Malformed)?,
-            },
+            of: self.of.opened().ok_or(TokenError::Malformed)?,
             session_name: SessionName::new(self.session_name)
                 .ok()
                 .ok_or(TokenError::Malformed)?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::plans::{role_of, tags_of};
-use crate::authority::{Authority, IssueRequest};
+use crate::authority::{Authority, IssueRequest, SessionOf};
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{
     Attribution, Callback, CallerIdentity, Catalogue, Exchange, ExchangeFuture, FailureKind,
@@ -113,7 +113,7 @@ pub fn local_request(
     let asked = wish.assumption.as_deref();
     let issue = IssueRequest {
         principal: wish.principal.as_deref().map(str::to_owned),
-        role: role.reference.clone(),
+        of: SessionOf::Role(role.reference.clone()),
         session_name: session_name.clone(),
         duration: role.duration,
         chain_depth: asked.map_or(0, |asked| asked.chain_depth),
@@ -256,7 +256,7 @@ mod tests {
         let fetched = request.source.fetch(None).await.unwrap();
         let token = fetched.credentials.session_token.expose_secret();
         let claims = authority.open(token).unwrap();
-        assert_eq!(claims.role, role);
+        assert_eq!(claims.of, SessionOf::Role(role));
         assert_eq!(claims.session_name.as_str(), "build");
         assert_eq!(claims.expires_at, fetched.expires_at);
     }
