@@ -165,7 +165,10 @@ impl Role {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::types::SessionName;
 
     fn role() -> Role {
         let text = |text: &str| Template::parse(text).unwrap();
@@ -218,5 +221,169 @@ mod tests {
         let plain = Role::plain(role().reference, role().arn, RoleKind::AssumeRole);
         let caller = unit.with(Placeholder::Caller, "nginx.service");
         assert_eq!(plain.session_name_of(&caller), "nginx.service");
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn of_life(duration: Duration, most: Option<Duration>) -> Role {
+        Role {
+            duration,
+            max_duration: most,
+            ..role()
+        }
+    }
+
+    fn asked(life: Option<Duration>, chain_depth: u8) -> Assumption {
+        Assumption {
+            duration: life,
+            chain_depth,
+            ..Assumption::default()
+        }
+    }
+
+    #[test]
+    fn a_life_is_within_the_roles_and_an_hour_where_none_is_asked_for() {
+        let quarter = HOUR / 4;
+        for (own, most, life, chain_depth, given) in [
+            (HOUR, None, None, 0, Ok(HOUR)),
+            (HOUR / 2, None, None, 0, Ok(HOUR / 2)),
+            (HOUR * 12, None, None, 0, Ok(HOUR)),
+            (HOUR / 2, Some(HOUR * 4), None, 0, Ok(HOUR)),
+            (HOUR, Some(HOUR * 4), Some(HOUR * 4), 0, Ok(HOUR * 4)),
+            (HOUR, Some(HOUR * 4), Some(HOUR * 5), 0, Err(Excess::Life)),
+            (HOUR, None, Some(HOUR + quarter), 0, Err(Excess::Life)),
+            (HOUR, None, Some(quarter), 0, Ok(quarter)),
+            (HOUR * 4, None, Some(HOUR), 1, Ok(HOUR)),
+            (HOUR * 4, None, None, 3, Ok(HOUR)),
+            (HOUR * 4, None, Some(HOUR * 2), 1, Err(Excess::ChainedLife)),
+            (HOUR / 2, None, Some(HOUR * 2), 1, Err(Excess::ChainedLife)),
+            (HOUR / 2, None, Some(HOUR), 1, Err(Excess::Life)),
+        ] {
+            let role = of_life(own, most);
+            let assumed = role.assumed(&asked(life, chain_depth), CallerPolicy::Refused);
+            let assumed = assumed.map(|assumed| assumed.duration);
+            assert_eq!(assumed, given, "{own:?}, {most:?}, {life:?}, {chain_depth}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_once_is_let_go_soon() {
+        let idle = |role: Role| {
+            let assumed = role.assumed(&asked(Some(HOUR), 0), CallerPolicy::Refused);
+            assumed.unwrap().idle
+        };
+        assert_eq!(idle(of_life(HOUR, None)), HOUR / 10);
+        let short = Role {
+            idle: Duration::from_mins(1),
+            ..role()
+        };
+        assert_eq!(idle(short), Duration::from_mins(1));
+    }
+
+    #[test]
+    fn a_narrowed_role_bounds_what_is_asked_of_it() {
+        let by = Narrowing {
+            duration: Some(HOUR / 2),
+            ..Narrowing::default()
+        };
+        let narrowed = of_life(HOUR, Some(HOUR * 4)).narrowed(&by).unwrap();
+        let life = |life| {
+            let assumed = narrowed.assumed(&asked(life, 0), CallerPolicy::Refused);
+            assumed.map(|role| role.duration)
+        };
+        assert_eq!(life(None), Ok(HOUR / 2));
+        assert_eq!(life(Some(HOUR)), Err(Excess::Life));
+    }
+
+    #[test]
+    fn a_callers_policy_stands_alone_or_in_the_place_of_ours_or_nowhere() {
+        let text = |text: &str| Some(Arc::from(text));
+        let ours = Role {
+            policy: text("ours"),
+            ..role()
+        };
+        let our_arns = Role {
+            policy_arns: vec!["ours".to_owned()],
+            ..role()
+        };
+        let theirs = Assumption {
+            policy: text("theirs"),
+            ..Assumption::default()
+        };
+        let their_arns = Assumption {
+            policy_arns: vec!["theirs".to_owned()],
+            ..Assumption::default()
+        };
+        let policies = |role: &Role, asked: &Assumption, policy| {
+            let assumed = role.assumed(asked, policy)?;
+            Ok((assumed.policy, assumed.policy_arns))
+        };
+        for policy in [CallerPolicy::Refused, CallerPolicy::Replaces] {
+            assert_eq!(
+                policies(&role(), &theirs, policy),
+                Ok((text("theirs"), vec![]))
+            );
+            assert_eq!(
+                policies(&ours, &Assumption::default(), policy),
+                Ok((text("ours"), vec![]))
+            );
+        }
+        for role in [&ours, &our_arns] {
+            for asked in [&theirs, &their_arns] {
+                let refused = policies(role, asked, CallerPolicy::Refused);
+                assert_eq!(refused, Err(Excess::Policy));
+            }
+            let by_text = policies(role, &theirs, CallerPolicy::Replaces);
+            assert_eq!(by_text, Ok((text("theirs"), vec![])));
+            let by_arns = policies(role, &their_arns, CallerPolicy::Replaces);
+            assert_eq!(by_arns, Ok((None, vec!["theirs".to_owned()])));
+        }
+    }
+
+    #[test]
+    fn names_are_the_callers_and_what_else_the_role_says_goes_before() {
+        let name = |name: &str| SessionName::new(name).unwrap();
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let asked = Assumption {
+            session_name: Some(name("bob@x")),
+            source_identity: Some(name("bob")),
+            tags: vec![pair("HOST", "theirs"), pair("team", "{unit}")],
+            transitive_tags: vec!["team".to_owned()],
+            ..Assumption::default()
+        };
+        let names = Names::default()
+            .with(Placeholder::Hostname, "box")
+            .with(Placeholder::Unit, "nginx.service");
+        let assumed = role().assumed(&asked, CallerPolicy::Refused).unwrap();
+        assert_eq!(assumed.session_name_of(&names), "bob@x");
+        let identity = assumed.source_identity.as_ref().unwrap();
+        assert_eq!(identity.fill_known(&names).as_deref(), Some("bob"));
+        let tags = assumed.tags_of(&names);
+        let of = |key: &str| {
+            let mut tags = tags.iter();
+            let (_, value) = tags.find(|(known, _)| known == key)?;
+            Some(value.as_str())
+        };
+        assert_eq!((of("host"), of("HOST")), (Some("box"), None));
+        assert_eq!(of("team"), Some("-unit-"), "no placeholder of a caller's");
+        assert_eq!(assumed.transitive_of(&tags), ["Host", "unit", "team"]);
+        let own = Role {
+            source_identity: Some(Template::parse("{unit}").unwrap()),
+            ..role()
+        };
+        let of_own = own.assumed(&asked, CallerPolicy::Refused).unwrap();
+        assert_eq!(
+            of_own
+                .source_identity
+                .unwrap()
+                .fill_known(&names)
+                .as_deref(),
+            Some("nginx.service")
+        );
+        let nothing = role().assumed(&Assumption::default(), CallerPolicy::Refused);
+        let nothing = nothing.unwrap();
+        assert_eq!(nothing.session_name, role().session_name);
+        assert_eq!(nothing.tags, role().tags);
+        assert_eq!(nothing.source_identity, None);
     }
 }

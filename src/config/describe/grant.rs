@@ -62,7 +62,12 @@ pub(super) const GRANT: Shape = Shape::new(
             Kind::Text,
             "the source identity instead of the role's",
         ),
-        Key::later("caller-policy"),
+        Key::new(
+            "caller-policy",
+            Kind::Word(&[now("refuse"), now("replace")]),
+            "what becomes of a session policy that a caller of the STS face brings where the role or this grant has one: `refuse` the caller, or `replace` ours by it",
+        )
+        .default("\"refuse\""),
     ],
 );
 

@@ -157,6 +157,7 @@ policy-arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
 tags = { who = "{user}" }
 session-name = "narrowed"
 source-identity = "{uid}"
+caller-policy = "replace"
 
 [[issuer]]
 url = "https://issuer.example"

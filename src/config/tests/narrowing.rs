@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::grants::Narrowing;
+use crate::grants::{CallerPolicy, Narrowing};
 
 /// A role that says nothing, one that narrows and tags itself, one of each other call.
 const ROLES: &str = "\
@@ -74,6 +74,21 @@ fn a_grant_makes_less_of_a_role() {
 }
 
 #[test]
+fn a_grant_says_what_becomes_of_a_callers_policy() {
+    let said = |keys| narrowing("a/two", keys).map(|by| by.caller_policy);
+    assert_eq!(
+        said("caller-policy = 'replace'"),
+        Some(CallerPolicy::Replaces)
+    );
+    assert_eq!(
+        said("caller-policy = 'refuse'"),
+        Some(CallerPolicy::Refused)
+    );
+    assert_eq!(said("duration = '15m'"), Some(CallerPolicy::Refused));
+    assert_eq!(said(""), None);
+}
+
+#[test]
 fn a_policy_is_read_from_its_file() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("p.json");
@@ -123,11 +138,7 @@ fn a_grant_never_widens() {
         ("a/one", "session-name = '{z}'", "`{z}` is no placeholder"),
         ("a/one", "session-name = 7", "must be a text"),
         ("a/one", "source-identity = '{'", "stands alone"),
-        (
-            "a/one",
-            "caller-policy = 'replace'",
-            "`caller-policy` is not served",
-        ),
+        ("a/one", "caller-policy = 'allow'", "`allow`"),
         ("b/one", arn, "`policy-arns` is not sent"),
         (
             "k/session",

@@ -12,7 +12,8 @@ use crate::grants::{CallerPolicy, Grant, GrantId, GrantedRole, Narrowing};
 use crate::types::RoleRef;
 
 /// The keys that narrow.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
+    "caller-policy",
     "policy-file",
     "policy-arns",
     "duration",
@@ -34,7 +35,9 @@ pub(super) fn narrowing(reader: &Reader<'_>, names: &Names) -> Read<Arc<Narrowin
         check_life(reader, &spot.at, spot.value, LONGEST_ROLE);
     }
     let policy_arns = policy_arns(reader);
+    let caller_policy = reader.text("caller-policy").map(|spot| spot.value);
     let read = [
+        ("caller-policy", caller_policy.is_some()),
         ("policy-file", policy.is_some()),
         ("session-name", session_name.is_some()),
         ("source-identity", source_identity.is_some()),
@@ -53,7 +56,10 @@ pub(super) fn narrowing(reader: &Reader<'_>, names: &Names) -> Read<Arc<Narrowin
         tags: tags.ok_or(Wrong)?,
         session_name,
         source_identity,
-        caller_policy: CallerPolicy::default(),
+        caller_policy: match caller_policy {
+            Some("replace") => CallerPolicy::Replaces,
+            Some(_) | None => CallerPolicy::Refused,
+        },
     })))
 }
 
