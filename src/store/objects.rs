@@ -75,6 +75,16 @@ pub struct Connector {
     pub draft: ConnectorDraft,
 }
 
+impl Connector {
+    /// The role of a cloud that it assumes, where it does.
+    pub const fn role_arn(&self) -> Option<&RoleArn> {
+        match &self.draft.kind {
+            ConnectorKind::AssumeRole { arn, .. } => Some(arn),
+            ConnectorKind::FederationToken | ConnectorKind::SessionToken => None,
+        }
+    }
+}
+
 /// What is said of a connector when it is made or replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectorDraft {
@@ -206,6 +216,8 @@ pub struct Objects {
     pub roles: Arc<HashMap<RoleRef, Arc<Connector>>>,
     /// The names of the connectors of each group, in order.
     pub groups: Arc<HashMap<Arc<str>, Arc<ConnectorNames>>>,
+    /// The roles of the connectors behind which this role of a cloud stands.
+    pub arns: Arc<HashMap<RoleArn, Arc<BTreeSet<RoleRef>>>>,
     /// The tokens, by the hash of what they show.
     pub tokens: Arc<HashMap<[u8; 32], Arc<Token>>>,
     /// The access keys, by id.
@@ -274,6 +286,11 @@ impl Objects {
             let members = groups.entry(Arc::clone(group)).or_default();
             Arc::make_mut(members).insert(Arc::clone(name));
         }
+        if let Some(arn) = connector.role_arn() {
+            let arns = Arc::make_mut(&mut self.arns);
+            let roles = arns.entry(arn.clone()).or_default();
+            Arc::make_mut(roles).insert(connector.role.clone());
+        }
         Arc::make_mut(&mut self.names).insert(Arc::clone(name), Arc::clone(&connector));
         Arc::make_mut(&mut self.roles).insert(connector.role.clone(), Arc::clone(&connector));
         Arc::make_mut(&mut self.connectors).insert(connector.id, connector);
@@ -285,6 +302,16 @@ impl Objects {
         };
         Arc::make_mut(&mut self.names).remove(&old.draft.name);
         Arc::make_mut(&mut self.roles).remove(&old.role);
+        if let Some(arn) = old.role_arn() {
+            let arns = Arc::make_mut(&mut self.arns);
+            if let Some(roles) = arns.get_mut(arn) {
+                let roles = Arc::make_mut(roles);
+                roles.remove(&old.role);
+                if roles.is_empty() {
+                    arns.remove(arn);
+                }
+            }
+        }
         let groups = Arc::make_mut(&mut self.groups);
         for group in &old.draft.groups {
             if let Some(members) = groups.get_mut(group) {

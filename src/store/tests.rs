@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::authority::totp::Seed;
 use crate::clock::Clock;
-use crate::types::{AccessKeyId, AccountAlias, MfaSerial, Partition, RoleRef};
+use crate::types::{AccessKeyId, AccountAlias, MfaSerial, Partition, RoleArn, RoleRef};
 
 fn account(name: &str) -> AccountDraft {
     AccountDraft {
@@ -70,6 +70,39 @@ async fn what_is_made_is_seen_at_once() {
     let refused = store.create_connector(nobody).await.unwrap_err();
     let nowhere = AccountAlias::new("nowhere").unwrap();
     assert_eq!(refused, StoreError::NoAccount(nowhere));
+}
+
+#[tokio::test]
+async fn connectors_are_found_by_the_role_that_they_assume() {
+    let store = Store::in_memory(Clock::System);
+    store.create_account(account("team a")).await.unwrap();
+    let arn = |name: &str| RoleArn::new(&format!("arn:aws:iam::123456789012:role/{name}")).unwrap();
+    let draft = |name: &str, of: &str| ConnectorDraft {
+        kind: ConnectorKind::AssumeRole {
+            arn: arn(of),
+            external_id: None,
+        },
+        ..connector(name, "team-a", &[])
+    };
+    let one = store.create_connector(draft("one", "web")).await.unwrap();
+    let two = store.create_connector(draft("two", "web")).await.unwrap();
+    let user = connector("user", "team-a", &[]);
+    store.create_connector(user).await.unwrap();
+    let roles = |of: &str| -> Vec<String> {
+        let objects = store.objects().unwrap();
+        let roles = objects.arns.get(&arn(of));
+        let roles = roles.into_iter().flat_map(|roles| roles.iter());
+        roles.map(ToString::to_string).collect()
+    };
+    assert_eq!(roles("web"), ["team-a/one", "team-a/two"]);
+    store
+        .replace_connector(one.id, draft("one", "ci"), None)
+        .await
+        .unwrap();
+    assert_eq!((roles("web").len(), roles("ci").len()), (1, 1));
+    store.delete_connector(two.id, None).await.unwrap();
+    assert!(roles("web").is_empty());
+    assert_eq!(store.objects().unwrap().arns.len(), 1);
 }
 
 #[tokio::test]

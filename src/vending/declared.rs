@@ -7,6 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Proof;
+use super::arns::Arns;
 use super::stored::ADMINISTRATOR;
 use crate::config::{Account, BaseCredentials, Config, RoleKind, id_of_role};
 use crate::grants::{Grant, GrantId, GrantedRole, Template, Wanted, When};
@@ -20,6 +21,8 @@ pub struct Declared {
     accounts: BTreeMap<Uuid, Arc<DeclaredAccount>>,
     /// What roles are that only a grant names, by account.
     undeclared: HashMap<AccountAlias, RoleKind>,
+    /// What they all are called by others.
+    arns: Arns,
     /// Grants to programs that name their roles by a template.
     templates: Vec<Arc<Grant>>,
 }
@@ -84,6 +87,7 @@ impl Declared {
                     kind: role.kind,
                     system: named.contains(reference) || declared.by_template(reference),
                 });
+                declared.arns.declare(&role.arn, reference);
                 declared.ids.insert(shown.id, Arc::clone(&shown));
                 declared.roles.insert(reference.clone(), shown);
             }
@@ -127,6 +131,11 @@ impl Declared {
         Some(Arc::new(Grant::of(id, role.clone(), of_anyone(), reason)))
     }
 
+    /// What the roles are called by others.
+    pub(super) const fn arns(&self) -> &Arns {
+        &self.arns
+    }
+
     /// The declared roles.
     pub fn roles(&self) -> impl Iterator<Item = &Arc<DeclaredRole>> {
         self.roles.values()
@@ -152,6 +161,7 @@ impl Declared {
         };
         if let Some(defaults) = &account.defaults {
             self.undeclared.insert(alias.clone(), defaults.kind);
+            self.arns.derive(account);
         }
         let id = account.connectors_id();
         let shown = DeclaredAccount {

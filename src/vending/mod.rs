@@ -8,6 +8,7 @@
 //! makes another policy; beside the grants it has what people made (`stored`) and what
 //! administrators may have (`declared`).
 
+mod arns;
 mod asker;
 mod declared;
 mod explain;
@@ -133,6 +134,16 @@ impl Handout {
     /// The role's ARN, where it has one.
     pub fn role_arn(&self) -> Option<&RoleArn> {
         self.decided.request().role_arn.as_ref()
+    }
+
+    /// The role session name, where it has one.
+    pub fn session_name(&self) -> Option<&str> {
+        self.decided.request().session_name.as_deref()
+    }
+
+    /// The source identity that was set.
+    pub fn source_identity(&self) -> Option<&str> {
+        self.decided.request().source_identity.as_deref()
     }
 
     /// What is known of the role's account.

@@ -12,7 +12,7 @@ use crate::grants::{
     UserIds, Wanted, Way, When, every,
 };
 use crate::store::{Connector, Objects};
-use crate::types::{AccountAlias, RoleRef};
+use crate::types::{AccountAlias, RoleArn, RoleRef};
 
 /// Why administrators have a connector.
 pub(super) const ADMINISTRATOR: &str = "an administrator";
@@ -71,6 +71,13 @@ impl Stored {
     /// The connector of this role.
     pub fn connector(&self, role: &RoleRef) -> Option<&Arc<Connector>> {
         self.objects.as_ref()?.roles.get(role)
+    }
+
+    /// The roles of the connectors of this ARN.
+    pub(super) fn of_arn(&self, arn: &RoleArn) -> impl Iterator<Item = &RoleRef> {
+        let objects = self.objects.as_ref();
+        let roles = objects.and_then(|objects| objects.arns.get(arn));
+        roles.into_iter().flat_map(|roles| roles.iter())
     }
 
     /// What is known of an account.
