@@ -55,6 +55,8 @@ pub(crate) mod slots {
     pub(crate) const ECS: Slot = Slot::new(3);
     /// AFP's document without a console.
     pub(crate) const ACCOUNTS: Slot = Slot::new(5);
+    /// STS's element of credentials.
+    pub(crate) const STS: Slot = Slot::new(6);
 }
 
 /// What all protocols are given.

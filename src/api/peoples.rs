@@ -2,6 +2,7 @@
 //! remembers of that person on this connection.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
@@ -10,7 +11,7 @@ use super::{Deps, Guest, accounts, connectors, keystone, sts};
 use crate::config::{self, Api, Mount};
 use crate::grants::{Person, Select, Way};
 use crate::http::{Guard, Leave, Local, Refused, Request, Response};
-use crate::people::{Asking, Gate, Proven, Unproven};
+use crate::people::{Asking, Attempt, Gate, Peer, Proven, Unproven};
 use crate::vending::Visit;
 
 /// How many people a connection remembers: a proxy's carries requests of many.
@@ -61,12 +62,22 @@ pub struct Prover<'a> {
     /// The rules of the mount that is asked.
     pub mount: &'a Mount,
     gate: &'a Gate,
+    /// Whether who is connected speaks for many.
+    for_many: bool,
 }
 
 impl Prover<'_> {
     /// Who this name is, which the API has proved this way.
     pub async fn person(&self, way: Way, name: &Arc<str>) -> Result<Arc<Person>, Unproven> {
         self.gate.of_name(way, name).await
+    }
+
+    /// Whether a signature by this access key is looked at; else how long none is. Who is connected
+    /// is counted with it.
+    pub fn attempt(&self, access_key_id: &Arc<str>) -> Result<Attempt, Duration> {
+        let caller = &self.guest.connection.caller;
+        let peer = (!self.for_many).then(|| Peer::of(&caller.key(), caller.address()));
+        self.gate.signature(access_key_id, peer)
     }
 
     /// What vending knows of this person on this connection.
@@ -152,10 +163,11 @@ impl Peoples {
             guest,
             mount: &mount.rules,
             gate: &self.gate,
+            for_many: self.behind_proxy,
         };
         Some(match whose {
             Whose::Keystone(keystone) => keystone.answer(prover, guarded, below, request),
-            Whose::Sts(sts) => sts.answer(prover, guarded, request),
+            Whose::Sts(sts) => sts.answer(prover, guarded, request).await,
             Whose::Gated(gated) => match guarded {
                 Ok(()) => self.gated(gated, mount, prover, below, request).await,
                 Err(refused) => gated.refuse(deps, refused),

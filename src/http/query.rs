@@ -19,6 +19,11 @@ impl<'a> Query<'a> {
         Self(pairs.collect())
     }
 
+    /// All pairs.
+    pub fn into_pairs(self) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+        self.0
+    }
+
     /// The first value of this name; empty where the name stands alone.
     pub fn first(&self, name: &str) -> Option<&str> {
         let own = self.0.iter().find(|(known, _)| *known == name);

@@ -67,6 +67,8 @@ pub struct Gate {
     store: Store,
     clock: Clock,
     throttle: Arc<Throttle>,
+    /// The same for access keys.
+    keys: Arc<Throttle>,
     logins: Logins,
     marker: Marker,
     proved: Lookups<Mark, Result<Arc<Proved>, NotMember>>,
@@ -102,6 +104,7 @@ impl Gate {
             oidc: oidc.map(|oidc| Tokens::new(oidc, proofs.issuers)),
             store: proofs.store,
             throttle: Throttle::new(clock.clone()),
+            keys: Throttle::new(clock.clone()),
             logins: Logins::new(clock.clone()),
             marker: Marker::default(),
             proved: Lookups::new(clock.clone(), BOUNDS),
@@ -360,6 +363,16 @@ impl Gate {
     /// daemon's own.
     pub async fn of_name(&self, way: Way, name: &Arc<str>) -> Result<Arc<Person>, Unproven> {
         self.standing(&Standing::of(way, Arc::clone(name))).await
+    }
+
+    /// Whether a signature by this access key from this peer (`None`: a service, which speaks for
+    /// many) is looked at; else how long none is.
+    pub fn signature(
+        &self,
+        access_key_id: &Arc<str>,
+        peer: Option<Peer>,
+    ) -> Result<Attempt, Duration> {
+        self.keys.begin(access_key_id, peer)
     }
 
     /// What a request that proved nothing is told to show.

@@ -32,7 +32,7 @@ const REMEMBERED: usize = 20_000;
 /// As callers are counted: with the subordinate uids that a user has, or the addresses of a
 /// network, nobody is many.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peer {
+pub enum Peer {
     /// A caller that is told from others.
     Caller(CallerKey),
     /// Somebody on this host who is not, at this address.
@@ -40,7 +40,8 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    pub(super) fn of(caller: &CallerKey, address: Option<IpAddr>) -> Self {
+    /// This caller, at this address.
+    pub fn of(caller: &CallerKey, address: Option<IpAddr>) -> Self {
         match (caller, address) {
             (CallerKey::Nobody, Some(address)) => Self::Address(address),
             (key, _) => Self::Caller(key.clone()),
@@ -88,7 +89,7 @@ struct Counts {
 
 /// One proof that is looked at. Unless somebody says how it ended it was none.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub struct Attempt {
     throttle: Arc<Throttle>,
     name: Arc<str>,
     peer: Option<Peer>,
@@ -143,7 +144,7 @@ impl Throttle {
 
 impl Attempt {
     /// It was right.
-    pub(super) fn succeeded(self) {
+    pub fn succeeded(self) {
         let mut counts = self.counts();
         if let Some(peer) = self.peer.clone() {
             if counts.known.len() >= REMEMBERED {
@@ -154,7 +155,7 @@ impl Attempt {
     }
 
     /// It was wrong.
-    pub(super) fn failed(self) {
+    pub fn failed(self) {
         self.count();
         if let Some(peer) = self.peer.clone() {
             let mut counts = self.counts();

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::{FetchError, Session};
-use crate::types::{AccessKeyId, Partition, Region, RoleArn, SessionName};
+use crate::types::{AccessKeyId, AccountId, Partition, Region, RoleArn, SessionName};
 
 /// What an exchange runs as.
 pub type ExchangeFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FetchError>> + Send + 'a>>;
@@ -76,6 +77,11 @@ pub struct CallerIdentity {
     pub user_id: String,
 }
 
+/// How ids begin, and the digits that follow.
+const ROLE_ID: &str = "AROA";
+const USER_ID: &str = "AIDA";
+const ID_DIGITS: usize = 17;
+
 impl CallerIdentity {
     /// Who a session of this role and name is, where no upstream says it.
     pub fn assumed(role: &RoleArn, name: &SessionName) -> Self {
@@ -87,9 +93,53 @@ impl CallerIdentity {
         Self {
             account: account.to_owned(),
             arn: format!("arn:{partition}:sts::{account}:assumed-role/{short}/{name}"),
-            user_id: format!("{short}:{name}"),
+            user_id: format!("{}:{name}", unique_id(ROLE_ID, arn)),
         }
     }
+
+    /// Who the user of this name is, in an account of the daemon's own.
+    pub fn user(partition: Option<&Partition>, account: Option<&AccountId>, name: &str) -> Self {
+        let (partition, account) = (partition_of(partition), account_of(account));
+        let arn = format!("arn:{partition}:iam::{account}:user/{name}");
+        Self {
+            account: account.to_owned(),
+            user_id: unique_id(USER_ID, &arn),
+            arn,
+        }
+    }
+
+    /// Who somebody of this name is for whom a user of this account vouches.
+    pub fn federated(
+        partition: Option<&Partition>,
+        account: Option<&AccountId>,
+        name: &SessionName,
+    ) -> Self {
+        let (partition, account) = (partition_of(partition), account_of(account));
+        Self {
+            account: account.to_owned(),
+            arn: format!("arn:{partition}:sts::{account}:federated-user/{name}"),
+            user_id: format!("{account}:{name}"),
+        }
+    }
+}
+
+fn partition_of(partition: Option<&Partition>) -> &str {
+    partition.map_or("aws", Partition::as_str)
+}
+
+fn account_of(account: Option<&AccountId>) -> &str {
+    account.map_or("", AccountId::as_str)
+}
+
+/// An id as AWS's look: of the same ARN always the same.
+fn unique_id(begin: &str, arn: &str) -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let digest = digest(&SHA256, arn.as_bytes());
+    let digits = digest.as_ref().iter().take(ID_DIGITS);
+    let digits = digits.filter_map(|byte| ALPHABET.get(usize::from(byte & 31)));
+    let mut id = begin.to_owned();
+    id.extend(digits.copied().map(char::from));
+    id
 }
 
 /// A URL that an account lets people be sent to when their console session ends.

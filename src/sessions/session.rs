@@ -12,7 +12,7 @@ use crate::clock::{BootTime, Clock};
 pub const MANDATORY_WINDOW: Duration = Duration::from_mins(1);
 
 /// How many different renderings one session keeps.
-pub const SLOTS: usize = 6;
+pub const SLOTS: usize = 7;
 
 /// Where a protocol keeps its rendering of a session. Protocols agree on the numbers among
 /// themselves; a session does not know them.

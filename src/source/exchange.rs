@@ -13,7 +13,7 @@ use crate::sessions::{
     Callback, CallerIdentity, Exchange, ExchangeFuture, FailureKind, FetchError, Offers,
     RegistryAsk, RegistryLogin, Session, SigninAsk, SigninUrl,
 };
-use crate::types::{AccountId, Region};
+use crate::types::{AccountId, Partition, Region};
 
 /// What an account's sessions can be taken to.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Outlets {
     tells: Tells,
     /// The account's id, where it has one.
     account: Option<AccountId>,
-    partition: String,
+    partition: Partition,
 }
 
 /// Whether an STS tells whose a session is.
@@ -46,21 +46,18 @@ impl Outlets {
                 Dialect::Ceph | Dialect::Minio => Tells::No,
             },
             account: account.id.clone(),
-            partition: account.partition.to_string(),
+            partition: account.partition.clone(),
         }
     }
 
     /// Who a session of this call is, as far as the call itself tells.
     fn named(&self, call: &Call, session: &Session) -> CallerIdentity {
-        let partition = &self.partition;
         let account = self.account.as_ref().map_or("", AccountId::as_str);
         match (&call.role_arn, &call.session_name) {
             (Some(role), Some(name)) => CallerIdentity::assumed(role, name),
-            (None, Some(name)) => CallerIdentity {
-                account: account.to_owned(),
-                arn: format!("arn:{partition}:sts::{account}:federated-user/{name}"),
-                user_id: format!("{account}:{name}"),
-            },
+            (None, Some(name)) => {
+                CallerIdentity::federated(Some(&self.partition), self.account.as_ref(), name)
+            }
             // A session token is its user's, of whom nothing is told.
             (_, None) => CallerIdentity {
                 account: account.to_owned(),

@@ -1,59 +1,221 @@
-//! The answers of STS.
+//! The answers of STS, as XML.
+
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use quick_xml::escape::escape;
+use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
+use super::ask::Action;
+use super::fault::Fault;
+use crate::api::{date, slots};
+use crate::authority::Issued;
 use crate::http::{Response, StatusCode};
+use crate::sessions::{CallerIdentity, Session};
+use crate::types::AccessKeyId;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// Why nothing is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    MissingAction,
-    InvalidAction,
-    AccessDenied,
+/// What an operation answers.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Assumed(Assumed),
+    Identity(CallerIdentity),
+    Federated {
+        credentials: Bytes,
+        user: CallerIdentity,
+        packed: Option<usize>,
+    },
+    SessionToken {
+        credentials: Bytes,
+    },
 }
 
-impl Fault {
-    const fn wire(self) -> (StatusCode, &'static str, &'static str) {
+/// A role's session, with what it is called.
+#[derive(Debug)]
+pub(super) struct Assumed {
+    pub(super) credentials: Bytes,
+    pub(super) user: CallerIdentity,
+    /// How much of the room for policies and tags the request takes, where it has any.
+    pub(super) packed: Option<usize>,
+    pub(super) source_identity: Option<String>,
+}
+
+/// Elements under way.
+struct Xml(String);
+
+impl Xml {
+    fn open(&mut self, name: &str) {
+        self.0.push('<');
+        self.0.push_str(name);
+        self.0.push('>');
+    }
+
+    fn close(&mut self, name: &str) {
+        self.0.push_str("</");
+        self.0.push_str(name);
+        self.0.push('>');
+    }
+
+    fn element(&mut self, name: &str, text: &str) {
+        self.open(name);
+        // What XML has no way to write is what a caller sent and is told of.
+        let writable = |c: char| matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..);
+        if text.chars().all(writable) {
+            self.0.push_str(&escape(text));
+        } else {
+            let text: String = text
+                .chars()
+                .map(|c| if writable(c) { c } else { '\u{fffd}' })
+                .collect();
+            self.0.push_str(&escape(&text));
+        }
+        self.close(name);
+    }
+
+    /// An element with a name of the action's.
+    fn of_action(&mut self, action: Action, what: &str, attributes: &str) {
+        let told = write!(self.0, "<{}{what}{attributes}>", action.as_str());
+        debug_assert!(told.is_ok(), "a text takes everything");
+    }
+}
+
+impl Answer {
+    /// The answer of this operation.
+    pub(super) fn into_response(self, action: Action) -> Response {
+        let id = Uuid::new_v4().to_string();
+        let mut xml = Xml(String::with_capacity(2048));
+        xml.of_action(action, "Response", &format!(" xmlns=\"{NAMESPACE}\""));
+        xml.of_action(action, "Result", "");
+        self.write(&mut xml);
+        xml.close(&format!("{}Result", action.as_str()));
+        xml.open("ResponseMetadata");
+        xml.element("RequestId", &id);
+        xml.close("ResponseMetadata");
+        xml.close(&format!("{}Response", action.as_str()));
+        respond(StatusCode::OK, xml, &id)
+    }
+
+    fn write(&self, xml: &mut Xml) {
         match self {
-            Self::MissingAction => (
-                StatusCode::BAD_REQUEST,
-                "MissingAction",
-                "The request is missing an Action or operation parameter.",
-            ),
-            Self::InvalidAction => (
-                StatusCode::BAD_REQUEST,
-                "InvalidAction",
-                "Could not find operation for version 2011-06-15",
-            ),
-            Self::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied", "Access denied"),
+            Self::Assumed(Assumed {
+                credentials,
+                user,
+                packed,
+                source_identity,
+            }) => {
+                block(xml, credentials);
+                xml.open("AssumedRoleUser");
+                xml.element("AssumedRoleId", &user.user_id);
+                xml.element("Arn", &user.arn);
+                xml.close("AssumedRoleUser");
+                packed_size(xml, *packed);
+                if let Some(identity) = source_identity {
+                    xml.element("SourceIdentity", identity);
+                }
+            }
+            Self::Identity(CallerIdentity {
+                account,
+                arn,
+                user_id,
+            }) => {
+                xml.element("Arn", arn);
+                xml.element("UserId", user_id);
+                xml.element("Account", account);
+            }
+            Self::Federated {
+                credentials,
+                user,
+                packed,
+            } => {
+                block(xml, credentials);
+                xml.open("FederatedUser");
+                xml.element("FederatedUserId", &user.user_id);
+                xml.element("Arn", &user.arn);
+                xml.close("FederatedUser");
+                packed_size(xml, *packed);
+            }
+            Self::SessionToken { credentials } => block(xml, credentials),
         }
     }
 }
 
-/// An error.
-pub(super) fn fail(fault: Fault) -> Response {
-    let (status, code, message) = fault.wire();
-    let id = Uuid::new_v4().to_string();
-    let message = escape(message);
-    let body = format!(
-        "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code>\
-         <Message>{message}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>"
-    );
-    xml(status, Bytes::from(body), &id)
+fn block(xml: &mut Xml, credentials: &Bytes) {
+    xml.0.push_str(&String::from_utf8_lossy(credentials));
 }
 
-fn xml(status: StatusCode, body: Bytes, id: &str) -> Response {
-    let mut response = Response::new(Full::new(body));
+fn packed_size(xml: &mut Xml, packed: Option<usize>) {
+    if let Some(percent) = packed {
+        xml.element("PackedPolicySize", &percent.to_string());
+    }
+}
+
+/// The element of a session's credentials, made once for each session.
+pub(super) fn credentials(session: &Session) -> Bytes {
+    session.rendered(slots::STS, |session| {
+        let keys = &session.credentials;
+        element(
+            &keys.access_key_id,
+            keys.secret_access_key.expose_secret(),
+            keys.session_token.expose_secret(),
+            &date(session.expires_at),
+        )
+    })
+}
+
+/// The same of what was issued just now.
+pub(super) fn issued(issued: &Issued) -> Bytes {
+    element(
+        &issued.access_key_id,
+        issued.secret_access_key.expose_secret(),
+        issued.session_token.expose_secret(),
+        &date(issued.expires_at),
+    )
+}
+
+fn element(id: &AccessKeyId, secret: &str, token: &str, expires: &str) -> Bytes {
+    let mut xml = Xml(String::with_capacity(secret.len() + token.len() + 256));
+    xml.open("Credentials");
+    xml.element("AccessKeyId", id.as_str());
+    xml.element("SecretAccessKey", secret);
+    xml.element("SessionToken", token);
+    xml.element("Expiration", expires);
+    xml.close("Credentials");
+    Bytes::from(xml.0)
+}
+
+/// An error.
+pub(super) fn fail(fault: &Fault) -> Response {
+    let (status, code) = fault.code();
+    let id = Uuid::new_v4().to_string();
+    let mut xml = Xml(String::with_capacity(512));
+    xml.0.push_str("<ErrorResponse xmlns=\"");
+    xml.0.push_str(NAMESPACE);
+    xml.0.push_str("\"><Error>");
+    let whose = if status.is_server_error() {
+        "Receiver"
+    } else {
+        "Sender"
+    };
+    xml.element("Type", whose);
+    xml.element("Code", code);
+    xml.element("Message", &fault.message());
+    xml.close("Error");
+    xml.element("RequestId", &id);
+    xml.close("ErrorResponse");
+    respond(status, xml, &id)
+}
+
+fn respond(status: StatusCode, xml: Xml, id: &str) -> Response {
+    let mut response = Response::new(Full::new(Bytes::from(xml.0)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }

@@ -3,14 +3,47 @@
 //! Source: the API reference of AWS STS, version 2011-06-15, and STS as Ceph's gateway documents it.
 
 mod answer;
+mod ask;
+mod assume;
+mod check;
+mod fault;
+mod own;
+mod packed;
+mod parameters;
+mod signer;
+mod web;
 
 use super::{Deps, Prover};
-use crate::http::{Method, Query, Refused, Request, Response};
-use answer::{Fault, fail};
+use crate::http::{Method, Query, Refused, Request, Response, not_allowed};
+use crate::telemetry::metrics::RequestCounters;
+use answer::{Answer, fail};
+use ask::{
+    Action, AssumeRole, AssumeRoleWithWebIdentity, GetFederationToken, GetSessionToken,
+    SecondFactor,
+};
+use fault::Fault;
+use parameters::Parameters;
+use signer::Signer;
+
+/// The protocol's name, in audit and metrics.
+const API: &str = "sts";
+
+/// What requests are counted by: the operations, and what names none.
+const LABELS: &[&str] = &[
+    "AssumeRole",
+    "AssumeRoleWithWebIdentity",
+    "GetCallerIdentity",
+    "GetFederationToken",
+    "GetSessionToken",
+    "other",
+];
+const NONE: usize = 5;
 
 /// STS on one mount.
 #[derive(Debug)]
-pub struct Sts {}
+pub struct Sts {
+    counters: RequestCounters,
+}
 
 /// Whether this request is for STS: everything that is posted to the root of a mount, and what names
 /// an action in its query.
@@ -26,24 +59,87 @@ pub(super) fn owns(below: &str, request: &Request) -> bool {
 
 impl Sts {
     /// Serves STS.
-    pub fn new(_deps: &Deps) -> Self {
-        Self {}
+    pub fn new(deps: &Deps) -> Self {
+        Self {
+            counters: deps.metrics.requests(API, LABELS),
+        }
     }
 
     /// Answers one request.
-    pub fn answer(
+    pub async fn answer(
         &self,
-        _prover: Prover<'_>,
+        prover: Prover<'_>,
         guarded: Result<(), Refused>,
         request: &Request,
     ) -> Response {
-        if guarded.is_err() {
-            return fail(Fault::AccessDenied);
+        let (label, response) = if guarded.is_err() {
+            (NONE, fail(&Fault::DENIED))
+        } else if matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
+            serve(&prover, request).await
+        } else {
+            (NONE, not_allowed("GET, HEAD, POST"))
+        };
+        self.counters.count(label, response.status().as_u16());
+        response
+    }
+}
+
+async fn serve(prover: &Prover<'_>, request: &Request) -> (usize, Response) {
+    let read = Parameters::read(request);
+    let read = read.and_then(|parameters| Ok((Action::named(&parameters)?, parameters)));
+    let (action, parameters) = match read {
+        Ok(read) => read,
+        Err(fault) => return (NONE, fail(&fault)),
+    };
+    let response = match perform(prover, request, action, &parameters).await {
+        Ok(answer) => answer.into_response(action),
+        Err(fault) => fail(&fault),
+    };
+    let label = LABELS.iter().position(|label| *label == action.as_str());
+    (label.unwrap_or(NONE), response)
+}
+
+/// Who asks is proved before anything is said of what is asked.
+async fn perform(
+    prover: &Prover<'_>,
+    request: &Request,
+    action: Action,
+    parameters: &Parameters<'_>,
+) -> Result<Answer, Fault> {
+    if action == Action::AssumeRoleWithWebIdentity {
+        return web::assume(&AssumeRoleWithWebIdentity::read(parameters)?);
+    }
+    let signer = Signer::of(prover, request)?;
+    match action {
+        Action::AssumeRole => {
+            let asked = AssumeRole::read(parameters)?;
+            let mfa = second_factor(&signer, asked.second_factor.as_ref())?;
+            assume::assume(prover, &signer, asked, mfa).await
         }
-        let query = Query::parse(request.uri().query());
-        match query.first("Action") {
-            None => fail(Fault::MissingAction),
-            Some(_) => fail(Fault::InvalidAction),
+        Action::GetSessionToken => {
+            let asked = GetSessionToken::read(parameters)?;
+            let mfa = second_factor(&signer, asked.second_factor.as_ref())?;
+            own::session_token(prover, &signer, &asked, mfa).await
+        }
+        Action::GetFederationToken => {
+            let asked = GetFederationToken::read(parameters)?;
+            own::federation_token(prover, &signer, asked).await
+        }
+        Action::GetCallerIdentity | Action::AssumeRoleWithWebIdentity => {
+            let policy = prover.deps.vending.policy();
+            Ok(Answer::Identity(signer.identity(&policy)))
         }
     }
+}
+
+/// Whether a second factor was shown, now or when the caller's session was made.
+fn second_factor(signer: &Signer, shown: Option<&SecondFactor>) -> Result<bool, Fault> {
+    if let Some(shown) = shown {
+        tracing::info!(serial = shown.serial, "a second factor is nobody's");
+        return Err(Fault::NO_DEVICE);
+    }
+    Ok(match signer {
+        Signer::Key(_) => false,
+        Signer::Session(claims) => claims.mfa,
+    })
 }

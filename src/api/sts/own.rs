@@ -1,0 +1,117 @@
+//! Sessions of users themselves: `GetSessionToken` and `GetFederationToken`.
+//!
+//! The built-in authority issues them, whatever the account of the key is: they are known here, and
+//! not to a cloud.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::{Answer, issued};
+use super::ask::{GetFederationToken, GetSessionToken};
+use super::fault::Fault;
+use super::packed::packed;
+use super::signer::Signer;
+use crate::api::Prover;
+use crate::authority::{IssueRequest, Issued, SessionOf};
+use crate::sessions::CallerIdentity;
+use crate::store::AccessKey;
+use crate::types::SessionName;
+
+/// The life that is given where none is asked for.
+const LIFE: Duration = Duration::from_hours(12);
+
+/// A session of the user who signed.
+pub(super) async fn session_token(
+    prover: &Prover<'_>,
+    signer: &Signer,
+    asked: &GetSessionToken,
+    mfa: bool,
+) -> Result<Answer, Fault> {
+    let key = long_term(prover, signer, "GetSessionToken").await?;
+    let request = IssueRequest {
+        principal: Some(key.draft.user.to_string()),
+        of: SessionOf::User {
+            account: key.draft.account.clone(),
+            key: key.draft.id.clone(),
+        },
+        session_name: SessionName::from_any(&key.draft.user, SessionName::MAX),
+        duration: asked.duration.unwrap_or(LIFE),
+        mfa,
+        ..plain(key)
+    };
+    let session = issue(prover, key, &request)?;
+    Ok(Answer::SessionToken {
+        credentials: issued(&session),
+    })
+}
+
+/// A session of somebody for whom the user who signed vouches.
+pub(super) async fn federation_token(
+    prover: &Prover<'_>,
+    signer: &Signer,
+    asked: GetFederationToken,
+) -> Result<Answer, Fault> {
+    let key = long_term(prover, signer, "GetFederationToken").await?;
+    let packed = packed(&asked.policies, &asked.tags)?;
+    let account = prover.deps.vending.policy().account(&key.draft.account);
+    let user =
+        CallerIdentity::federated(account.partition.as_ref(), account.id.as_ref(), &asked.name);
+    let request = IssueRequest {
+        session_name: asked.name,
+        duration: asked.duration.unwrap_or(LIFE),
+        tags: asked.tags,
+        policy: asked.policies.policy,
+        ..plain(key)
+    };
+    let session = issue(prover, key, &request)?;
+    Ok(Answer::Federated {
+        credentials: issued(&session),
+        user,
+        packed,
+    })
+}
+
+/// The key that signed; sessions get no sessions of users.
+async fn long_term<'s>(
+    prover: &Prover<'_>,
+    signer: &'s Signer,
+    operation: &str,
+) -> Result<&'s Arc<AccessKey>, Fault> {
+    let Signer::Key(key) = signer else {
+        let why = format!("Cannot call {operation} with session credentials");
+        return Err(Fault::AccessDenied(Cow::Owned(why)));
+    };
+    let person = signer.person(prover).await?;
+    person.map(|_| key).ok_or(Fault::DENIED)
+}
+
+fn plain(key: &AccessKey) -> IssueRequest {
+    IssueRequest {
+        principal: None,
+        of: SessionOf::Federated {
+            account: key.draft.account.clone(),
+            key: key.draft.id.clone(),
+        },
+        session_name: SessionName::from_any(&key.draft.user, SessionName::MAX),
+        duration: LIFE,
+        chain_depth: 0,
+        tags: Vec::new(),
+        transitive_keys: Vec::new(),
+        source_identity: None,
+        policy: None,
+        mfa: false,
+    }
+}
+
+fn issue(prover: &Prover<'_>, key: &AccessKey, request: &IssueRequest) -> Result<Issued, Fault> {
+    let issued = prover.deps.authority.issue(request).map_err(|error| {
+        tracing::warn!(%error, "a user's session cannot be issued");
+        Fault::InternalFailure
+    })?;
+    let user = &key.draft.user;
+    let (account, name) = (&key.draft.account, &request.session_name);
+    let access_key_id = &issued.access_key_id;
+    tracing::info!(%user, %account, %name, %access_key_id, "a user's session was issued");
+    Ok(issued)
+}
