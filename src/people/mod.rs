@@ -44,16 +44,16 @@ mod shown;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod told;
 mod users;
 mod workers;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::clock::{BootTime, Clock};
+use crate::clock::Clock;
 use crate::config;
 use crate::grants::WebIdentity;
 use crate::transport::Client;
@@ -73,6 +73,7 @@ use introspection::Introspection;
 use issuer::Issuer;
 use jwt::Jwt;
 use memory::Marker;
+use told::Told;
 
 /// The directories that this configuration names, with the count of PAM's stacks that hang. Nothing
 /// is opened or connected yet.
@@ -91,9 +92,6 @@ pub fn directories(
     directories
 }
 
-/// The same reason for a refusal is logged once in this time.
-const TOLD_AGAIN: Duration = Duration::from_mins(1);
-
 /// How long a text of others the log shows.
 const SHOWN: usize = 200;
 
@@ -105,7 +103,7 @@ pub struct Issuers {
     clock: Clock,
     marker: Marker,
     bearers: Arc<Bearers>,
-    told: Mutex<BTreeMap<Refused, BootTime>>,
+    told: Told<Refused>,
 }
 
 /// A token does not say who asks.
@@ -174,7 +172,7 @@ impl Issuers {
             clock,
             marker: Marker::default(),
             bearers: Arc::default(),
-            told: Mutex::default(),
+            told: Told::default(),
         };
         issuers.follow(configured);
         issuers
@@ -272,16 +270,9 @@ impl Issuers {
 
     /// Tells the operator why a token was refused: nobody else is told.
     fn tell(&self, why: Refused, issuer: &str) {
-        let now = self.clock.boot();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let lately = told
-            .get(&why)
-            .is_some_and(|told| now.since(*told) < TOLD_AGAIN);
-        if lately {
+        if !self.told.is_due(why, self.clock.boot()) {
             return;
         }
-        told.insert(why, now);
-        drop(told);
         let issuer: String = issuer.chars().take(SHOWN).collect();
         tracing::warn!(?issuer, reason = %why, "a web identity token was refused");
     }

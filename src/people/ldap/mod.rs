@@ -21,7 +21,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::client::TlsStream;
 
 use super::directory::{Asked, Directory, Member, NotMember, is_name};
-use crate::clock::{BootTime, Clock};
+use super::told::Told;
+use crate::clock::Clock;
 use crate::config;
 use crate::grants::Way;
 use crate::secret::{ExposeSecret, SecretString};
@@ -42,9 +43,6 @@ const OPEN: usize = 64;
 
 /// A connection that was not used for so long is not used again: routers forget those.
 const IDLE: Duration = Duration::from_mins(1);
-
-/// The same trouble is logged once in this time.
-const TOLD_AGAIN: Duration = Duration::from_mins(1);
 
 /// A connection as it is kept.
 type Connection = Session<TlsStream<TcpStream>>;
@@ -68,7 +66,7 @@ struct Shared {
     open: Arc<Semaphore>,
     turns: Semaphore,
     idle: Mutex<Vec<(Connection, Instant)>>,
-    told: Mutex<Option<BootTime>>,
+    told: Told,
 }
 
 impl fmt::Debug for Shared {
@@ -140,7 +138,7 @@ impl Ldap {
             open: Arc::new(Semaphore::new(OPEN)),
             turns: Semaphore::new(AT_ONCE),
             idle: Mutex::default(),
-            told: Mutex::default(),
+            told: Told::default(),
         }))
     }
 
@@ -202,13 +200,9 @@ impl Shared {
 
     /// Tells the operator what is wrong with the directory.
     fn tell(&self, why: &NoAnswer) {
-        let now = self.clock.boot();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_some_and(|told| now.since(told) < TOLD_AGAIN) {
+        if !self.told.is_due((), self.clock.boot()) {
             return;
         }
-        *told = Some(now);
-        drop(told);
         let directory = self.config.url.as_str();
         tracing::warn!(directory, reason = %causes(why), "a directory of people gives no answer");
     }

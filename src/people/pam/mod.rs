@@ -9,7 +9,7 @@ mod turns;
 
 use std::ffi::CString;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -17,8 +17,9 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::directory::{Asked, Directory, Member, NotMember, is_name};
+use super::told::Told;
 use super::workers::NICE;
-use crate::clock::{BootTime, Clock};
+use crate::clock::Clock;
 use crate::grants::Way;
 use crate::priority::give_way;
 use crate::secret::SecretString;
@@ -33,9 +34,6 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// So many run or wait; what comes above is told that there is no answer.
 const OPEN: usize = 64;
 
-/// The same trouble is logged once in this time.
-const TOLD_AGAIN: Duration = Duration::from_mins(1);
-
 /// PAM, as one service uses it.
 #[derive(Debug)]
 pub struct Pam {
@@ -44,7 +42,7 @@ pub struct Pam {
     open: Semaphore,
     turns: Turns,
     clock: Clock,
-    told: Mutex<Option<BootTime>>,
+    told: Told,
 }
 
 /// The library, once it was needed.
@@ -104,7 +102,7 @@ impl Pam {
             open: Semaphore::new(OPEN),
             turns: Turns::new(hanging),
             clock,
-            told: Mutex::default(),
+            told: Told::default(),
         }
     }
 
@@ -150,13 +148,9 @@ impl Pam {
 
     /// Tells the operator what is wrong with PAM.
     fn tell(&self, why: &NoAnswer) {
-        let now = self.clock.boot();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_some_and(|told| now.since(told) < TOLD_AGAIN) {
+        if !self.told.is_due((), self.clock.boot()) {
             return;
         }
-        *told = Some(now);
-        drop(told);
         let service = self.service.as_str();
         tracing::warn!(service, reason = %causes(why), "PAM gives no answer");
     }
@@ -262,7 +256,7 @@ mod tests {
             pam.verify("jane", &password).await,
             Err(NotMember::NotReady)
         );
-        assert!(pam.told.lock().unwrap().is_some());
+        assert!(!pam.told.is_due((), pam.clock.boot()), "it was told");
         assert_eq!(pam.turns.hanging(), 0);
     }
 
