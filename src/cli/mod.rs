@@ -32,6 +32,8 @@ mod serve;
 mod shared_files;
 mod state;
 mod status;
+mod terminal;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,6 +92,7 @@ enum Command {
     Audit(audit::Options),
     Key(key::Options),
     Password(password::Options),
+    Verify(verify::Options),
     Doctor(doctor::Options),
     Healthcheck(healthcheck::Options),
     Import(import::Options),
@@ -145,6 +148,7 @@ impl Cli {
             Command::Audit(options) => options.run(socket),
             Command::Key(options) => options.run(socket),
             Command::Password(options) => options.run(),
+            Command::Verify(options) => options.run(),
             Command::Doctor(options) => options.run(socket),
             Command::Healthcheck(options) => options.run(socket),
             Command::Import(options) => options.run(),

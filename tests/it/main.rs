@@ -52,3 +52,4 @@ mod upstream_keys;
 mod upstream_probe;
 mod upstream_real;
 mod upstream_tls;
+mod verify;

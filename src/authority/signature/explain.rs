@@ -5,7 +5,7 @@ use super::mac::{self, Algorithm};
 use super::query::QuerySigned;
 use super::v4::V4;
 use super::{Scheme, SignedRequest, Text};
-use crate::secret::{ExposeSecret as _, SecretString, same_secret};
+use crate::secret::{ExposeSecret as _, SecretString};
 
 /// What stands in place of a session token.
 const HIDDEN: &str = "(session token)";
@@ -57,18 +57,21 @@ pub enum Cause {
 }
 
 impl SignedRequest {
-    /// What is signed, as it is tried first.
-    pub fn explain(&self) -> Explanation {
-        let first = match &self.scheme {
-            Scheme::Query(signed) => signed.texts().next(),
-            Scheme::V4(signed) => signed.texts().next(),
-            Scheme::Stated(stated) => Some(stated.text()),
+    /// What is signed: as whoever has this secret signed it, else as it is tried first.
+    pub fn explain(&self, secret: Option<&SecretString>) -> Explanation {
+        let mut texts: Vec<Text> = match &self.scheme {
+            Scheme::Query(signed) => signed.texts().collect(),
+            Scheme::V4(signed) => signed.texts().collect(),
+            Scheme::Stated(stated) => vec![stated.text()],
         };
+        let right = |text: &Text| secret.is_some_and(|secret| self.is_signature_of(text, secret));
+        let at = texts.iter().position(right).unwrap_or_default();
+        let explained = (at < texts.len()).then(|| texts.swap_remove(at));
         let shown = |text: &[u8]| {
             let text = String::from_utf8_lossy(text);
             self.without_token(&text)
         };
-        let (canonical_request, string_to_sign) = first
+        let (canonical_request, string_to_sign) = explained
             .map(|text| (text.canonical_request, text.string_to_sign))
             .unwrap_or_default();
         Explanation {
@@ -101,10 +104,7 @@ impl SignedRequest {
             Scheme::Stated(_) => Vec::new(),
         }
         .into_iter();
-        let right = others.find(|(_, text)| {
-            let made = text.signature(secret);
-            same_secret(made.as_bytes(), self.signature.as_bytes())
-        });
+        let right = others.find(|(_, text)| self.is_signature_of(text, secret));
         right.map(|(cause, _)| cause)
     }
 }

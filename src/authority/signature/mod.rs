@@ -320,15 +320,20 @@ impl SignedRequest {
             if text.string_to_sign == last {
                 return false;
             }
-            let made = text.signature(secret);
+            let right = self.is_signature_of(&text, secret);
             last = text.string_to_sign;
-            same_secret(made.as_bytes(), self.signature.as_bytes())
+            right
         };
         match &self.scheme {
             Scheme::Query(signed) => signed.texts().any(&mut same),
             Scheme::V4(signed) => signed.texts().any(&mut same),
             Scheme::Stated(stated) => same(stated.text()),
         }
+    }
+
+    fn is_signature_of(&self, text: &Text, secret: &SecretString) -> bool {
+        let made = text.signature(secret);
+        same_secret(made.as_bytes(), self.signature.as_bytes())
     }
 
     /// Until when it counts; none where its date does not matter.

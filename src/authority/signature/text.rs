@@ -28,7 +28,8 @@ pub struct RequestText<'a> {
 }
 
 impl<'a> RequestText<'a> {
-    /// Reads a request. Whatever follows the first empty line is the body, to its last byte.
+    /// Reads a request. What follows the first empty line is the body, as much of it as
+    /// `Content-Length` says.
     pub fn read(text: &'a [u8]) -> Result<Self, TextError> {
         let (head, body) = head_and_body(text);
         let head = std::str::from_utf8(head).ok().ok_or(TextError::NoText)?;
@@ -48,6 +49,11 @@ impl<'a> RequestText<'a> {
                 headers.push((name.trim_end(), value.trim().as_bytes().to_vec()));
             }
         }
+        let length = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = length.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
+        let body = length.and_then(|length| body.get(..length)).unwrap_or(body);
         let (authority, target) = split_target(target);
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),

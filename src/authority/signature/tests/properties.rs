@@ -66,7 +66,7 @@ proptest! {
         let bit = at_bit.index(changed.len() * 8);
         changed[bit / 8] ^= 1 << (bit % 8);
         if let Some((other, _)) = verified(&changed) {
-            prop_assert_eq!(signed.explain(), other.explain());
+            prop_assert_eq!(signed.explain(None), other.explain(None));
         }
     }
 
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn a_canonical_request_is_canonical(target in target()) {
         let signed = sent(&text(&target, &[], "")).unwrap().unwrap();
-        let canonical = signed.explain().canonical_request.unwrap();
+        let canonical = signed.explain(None).canonical_request.unwrap();
         let query = canonical.lines().nth(2).unwrap().to_owned();
         let Scheme::V4(mut signed) = signed.scheme else { panic!("not version 4") };
         signed.query = Query::Sent(query);
