@@ -230,3 +230,13 @@ impl Mounted {
         checked
     }
 }
+
+/// After so many objects of a list others have their turn.
+const OFTEN: usize = 512;
+
+/// Lists may be long, and the thread is everybody's.
+async fn yield_often(done: usize) {
+    if done.is_multiple_of(OFTEN) {
+        tokio::task::yield_now().await;
+    }
+}

@@ -23,8 +23,9 @@ pub use backing::{Backing, Change, InMemory, Kept};
 pub use door::Store;
 pub use error::{Cause, Fault, StoreError};
 pub use objects::{
-    AccessKey, AccessKeyDraft, Account, AccountDraft, AccountEdit, Connector, ConnectorDraft,
-    ConnectorKind, ConnectorNames, MfaDevice, MfaDeviceDraft, Objects, Token, TokenDraft, Version,
+    AccessKey, AccessKeyDraft, Account, AccountDraft, AccountEdit, ByName, Connector,
+    ConnectorDraft, ConnectorKind, Connectors, MfaDevice, MfaDeviceDraft, Objects, Token,
+    TokenDraft, Version,
 };
 pub use sqlite::{Backup, Rotated, backup, restore, rotate_key};
 pub use thread::Open;

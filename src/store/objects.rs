@@ -1,5 +1,7 @@
 //! The objects that are kept, and the whole of them at one moment.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -198,8 +200,44 @@ impl MfaDeviceDraft {
     }
 }
 
-/// Names of connectors, in order.
-pub type ConnectorNames = BTreeSet<Arc<str>>;
+/// Connectors in the order of their names, which are unique.
+pub type Connectors = BTreeSet<ByName>;
+
+/// A connector among others, told apart by its name.
+#[derive(Clone, Debug)]
+pub struct ByName(pub Arc<Connector>);
+
+impl ByName {
+    fn name(&self) -> &str {
+        &self.0.draft.name
+    }
+}
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        self.name()
+    }
+}
+
+impl Ord for ByName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(other.name())
+    }
+}
+
+impl PartialOrd for ByName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for ByName {}
 
 /// All objects at one moment.
 #[derive(Clone, Debug, Default)]
@@ -211,13 +249,13 @@ pub struct Objects {
     /// The connectors, by id.
     pub connectors: Arc<HashMap<Uuid, Arc<Connector>>>,
     /// The connectors, by name: the order of lists.
-    pub names: Arc<BTreeMap<Arc<str>, Arc<Connector>>>,
+    pub names: Arc<Connectors>,
     /// The connectors, by role.
     pub roles: Arc<HashMap<RoleRef, Arc<Connector>>>,
-    /// The names of the connectors of each group, in order.
-    pub groups: Arc<HashMap<Arc<str>, Arc<ConnectorNames>>>,
     /// The roles of the connectors behind which this role of a cloud stands.
     pub arns: Arc<HashMap<RoleArn, Arc<BTreeSet<RoleRef>>>>,
+    /// The connectors of each group.
+    pub groups: Arc<HashMap<Arc<str>, Arc<Connectors>>>,
     /// The tokens, by the hash of what they show.
     pub tokens: Arc<HashMap<[u8; 32], Arc<Token>>>,
     /// The access keys, by id.
@@ -246,7 +284,8 @@ impl Objects {
                 let mut accounts = accounts.iter();
                 accounts.any(|account| account.alias == connector.role.account)
             };
-            connectors.extend(self.names.values().filter(of_these));
+            let all = self.names.iter().map(|named| &named.0);
+            connectors.extend(all.filter(of_these));
         }
         if accounts.is_empty() && connectors.is_empty() {
             return (Arc::clone(self), Vec::new());
@@ -280,18 +319,18 @@ impl Objects {
 
     pub(super) fn put_connector(&mut self, connector: Arc<Connector>) {
         self.remove_connector(&connector.id);
-        let name = &connector.draft.name;
+        let named = ByName(Arc::clone(&connector));
         for group in &connector.draft.groups {
             let groups = Arc::make_mut(&mut self.groups);
             let members = groups.entry(Arc::clone(group)).or_default();
-            Arc::make_mut(members).insert(Arc::clone(name));
+            Arc::make_mut(members).insert(named.clone());
         }
         if let Some(arn) = connector.role_arn() {
             let arns = Arc::make_mut(&mut self.arns);
             let roles = arns.entry(arn.clone()).or_default();
             Arc::make_mut(roles).insert(connector.role.clone());
         }
-        Arc::make_mut(&mut self.names).insert(Arc::clone(name), Arc::clone(&connector));
+        Arc::make_mut(&mut self.names).insert(named);
         Arc::make_mut(&mut self.roles).insert(connector.role.clone(), Arc::clone(&connector));
         Arc::make_mut(&mut self.connectors).insert(connector.id, connector);
     }
@@ -300,7 +339,8 @@ impl Objects {
         let Some(old) = Arc::make_mut(&mut self.connectors).remove(id) else {
             return;
         };
-        Arc::make_mut(&mut self.names).remove(&old.draft.name);
+        let name = &*old.draft.name;
+        Arc::make_mut(&mut self.names).remove(name);
         Arc::make_mut(&mut self.roles).remove(&old.role);
         if let Some(arn) = old.role_arn() {
             let arns = Arc::make_mut(&mut self.arns);
@@ -316,7 +356,7 @@ impl Objects {
         for group in &old.draft.groups {
             if let Some(members) = groups.get_mut(group) {
                 let members = Arc::make_mut(members);
-                members.remove(&old.draft.name);
+                members.remove(name);
                 if members.is_empty() {
                     groups.remove(group);
                 }

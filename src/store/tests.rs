@@ -51,7 +51,11 @@ fn edit(name: &str, secret: Option<&str>) -> AccountEdit {
 }
 
 fn names(objects: &Objects) -> Vec<String> {
-    objects.names.keys().map(ToString::to_string).collect()
+    objects
+        .names
+        .iter()
+        .map(|named| named.0.draft.name.to_string())
+        .collect()
 }
 
 #[tokio::test]
@@ -403,7 +407,7 @@ async fn writers_at_once_are_all_held_to_the_rules() {
     let (first, second, third) = tokio::join!(same(), same(), same());
     let made = [first, second, third].into_iter().flatten();
     assert_eq!(made.count(), 1);
-    let id = store.objects().unwrap().names["same"].id;
+    let id = store.objects().unwrap().names.get("same").unwrap().0.id;
     let read = Some(Version(1));
     let edit = |name| store.replace_connector(id, connector(name, "a1", &["h"]), read);
     let (one, other) = tokio::join!(edit("x"), edit("y"));

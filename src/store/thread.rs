@@ -229,7 +229,10 @@ impl From<Kept> for Objects {
         for account in kept.accounts {
             objects.put_account(Arc::new(account));
         }
-        for connector in kept.connectors {
+        let mut connectors = kept.connectors;
+        // Each is then the last of those that are there: it is found where the one before it was.
+        connectors.sort_unstable_by(|one, other| one.draft.name.cmp(&other.draft.name));
+        for connector in connectors {
             objects.put_connector(Arc::new(connector));
         }
         for token in kept.tokens {

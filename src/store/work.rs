@@ -91,7 +91,7 @@ impl Work {
     ) -> Result<(), StoreError> {
         let old = self.objects.accounts.get(&id).ok_or(StoreError::Unknown)?;
         check_version(old.version, expected)?;
-        let mut connectors = self.objects.names.values();
+        let mut connectors = self.objects.names.iter().map(|named| &named.0);
         if let Some(user) = connectors.find(|connector| connector.draft.account == old.alias) {
             let by = Arc::clone(&user.draft.name);
             return Err(StoreError::InUse { by });
@@ -313,8 +313,8 @@ impl Work {
     }
 
     fn check_connector(&self, draft: &ConnectorDraft, own: Option<Uuid>) -> Result<(), StoreError> {
-        let other = self.objects.names.get(&draft.name);
-        let others = other.is_some_and(|other| Some(other.id) != own);
+        let other = self.objects.names.get(&*draft.name);
+        let others = other.is_some_and(|other| Some(other.0.id) != own);
         if others || self.reserved.connectors.contains(&draft.name) {
             return Err(StoreError::NameTaken);
         }

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 pub use declared::{Declared, DeclaredAccount, DeclaredRole};
 pub use explain::{Explanation, NoCaller, Subject};
-pub use people::{Delay, Offered, Unexchanged};
+pub use people::{Delay, Roles, Unexchanged};
 pub use policy::{AccountFacts, Policy, Registry};
 pub use refusal::Refusal;
 pub use stored::Stored;

@@ -1,27 +1,47 @@
 //! What people's APIs ask beside credentials: every role of a person, a session with nearly all of
 //! its life, and what one can be exchanged for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::stored::Own;
 use super::{Handout, MAX_FACTS, Policy, Refusal, Vending, Visit, Want};
 use crate::caller::Caller;
-use crate::grants::{Fact, Facts, Granted, Known, Person, every};
+use crate::grants::{Fact, Facts, Known, Person, every};
 use crate::sessions::{
     Callback, CallerIdentity, Exchange, FailureKind, FetchError, LongTermKey, Offers, RegistryAsk,
     RegistryLogin, SigninAsk, SigninUrl,
 };
-use crate::store::AccountDraft;
-use crate::types::{AccountId, RoleRef};
+use crate::store::{AccountDraft, Connector};
+use crate::types::{AccountAlias, AccountId, RoleRef};
 
-/// One of a caller's roles.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offered {
-    /// The role.
-    pub role: RoleRef,
-    /// Its account's id, where the account has one.
-    pub account_id: Option<AccountId>,
-    /// Why it is the caller's, for the operator.
-    pub reason: Arc<str>,
+/// Every role of a caller.
+#[derive(Debug)]
+pub struct Roles {
+    /// Those that grants give, in the order of the grants.
+    pub given: Vec<RoleRef>,
+    own: Own,
+    policy: Arc<Policy>,
+}
+
+impl Roles {
+    /// All of them: those that grants give, then the connectors that are the caller's own.
+    pub fn iter(&self) -> impl Iterator<Item = &RoleRef> {
+        let own = self.connectors().map(|connector| &connector.role);
+        self.given.iter().chain(own)
+    }
+
+    /// The connectors that are the caller's own, and that no grant gives, in the order of their names.
+    pub fn connectors(&self) -> impl Iterator<Item = &Arc<Connector>> {
+        let given: HashSet<&RoleRef> = self.given.iter().collect();
+        let own = self.own.iter();
+        own.filter(move |connector| !given.contains(&connector.role))
+    }
+
+    /// The id of an account, where it has one.
+    pub fn account_id(&self, alias: &AccountAlias) -> Option<&AccountId> {
+        self.policy.accounts.get(alias)?.id.as_ref()
+    }
 }
 
 impl Vending {
@@ -30,9 +50,8 @@ impl Vending {
         self.desk.of_person(Arc::clone(person), connected)
     }
 
-    /// Every role that is this caller's, in the order of the grants that give them, then of the names
-    /// of connectors.
-    pub async fn roles(&self, visit: &Visit, want: &Want) -> Result<Vec<Offered>, Refusal> {
+    /// Every role that is this caller's.
+    pub async fn roles(&self, visit: &Visit, want: &Want) -> Result<Roles, Refusal> {
         let policy = self.policy.load_full();
         let mut provided = Known::NotYet;
         for _ in 0..MAX_FACTS {
@@ -46,13 +65,10 @@ impl Vending {
                 }
                 Ok(all) => {
                     let stored = &policy.stored;
-                    let mut offered = Vec::new();
-                    for granted in all {
-                        if stored.allows(&granted, &facts).is_ok() {
-                            offered.push(Offered::of(&granted, &policy));
-                        }
-                    }
-                    return Ok(stored.beside(offered, &facts));
+                    let given = all.iter().filter(|it| stored.allows(it, &facts).is_ok());
+                    let given = given.map(|granted| granted.role().clone()).collect();
+                    let own = stored.own(&facts);
+                    return Ok(Roles { given, own, policy });
                 }
                 Err(Fact::Provided) => {
                     provided = self.provided(&policy, visit, want).await;
@@ -216,17 +232,5 @@ impl Handout {
     fn failed(&self, error: &FetchError) -> Unexchanged {
         tracing::warn!(role = %self.role(), kind = error.kind.as_str(), %error, "a session could not be exchanged");
         Unexchanged::of(error)
-    }
-}
-
-impl Offered {
-    fn of(granted: &Granted, policy: &Policy) -> Self {
-        let role = granted.role();
-        let account = policy.accounts.get(&role.account);
-        Self {
-            role: role.clone(),
-            account_id: account.and_then(|account| account.id.clone()),
-            reason: Arc::clone(granted.reason()),
-        }
     }
 }

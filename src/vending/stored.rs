@@ -2,16 +2,19 @@
 //! administrators'. Programs have one only where a grant of the configuration names it and it is of
 //! scope SYSTEM.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::collections::btree_set;
 use std::sync::Arc;
 
-use super::{AccountFacts, Offered, Refusal};
+use super::{AccountFacts, Refusal};
 use crate::config::{Administrator, Config};
 use crate::grants::{
     Facts, Grant, GrantId, Granted, GroupWhen, NoGrant, Pattern, Patterns, Person, Template,
     UserIds, Wanted, Way, When, every,
 };
-use crate::store::{Connector, Objects};
+use crate::store::{ByName, Connector, Connectors, Objects};
 use crate::types::{AccountAlias, RoleArn, RoleRef};
 
 /// Why administrators have a connector.
@@ -127,39 +130,22 @@ impl Stored {
         Refusal::from(reason)
     }
 
-    /// What grants give a caller, and then the connectors that are its own, in the order of their
-    /// names.
-    pub(super) fn beside(&self, mut given: Vec<Offered>, facts: &Facts) -> Vec<Offered> {
-        let known: HashSet<RoleRef> = given.iter().map(|it| it.role.clone()).collect();
-        let (connectors, reason) = self.own(facts);
-        let reason: Arc<str> = Arc::from(reason);
-        let further = connectors
-            .into_iter()
-            .filter(|connector| !known.contains(&connector.role));
-        given.extend(further.map(|connector| Offered {
-            role: connector.role.clone(),
-            account_id: None,
-            reason: Arc::clone(&reason),
-        }));
-        given
-    }
-
-    /// A caller's own connectors, and why they are.
-    fn own(&self, facts: &Facts) -> (Vec<&Arc<Connector>>, &'static str) {
+    /// A caller's own connectors.
+    pub(super) fn own(&self, facts: &Facts) -> Own {
         let Some(objects) = &self.objects else {
-            return (Vec::new(), MEMBER);
+            return Own::default();
         };
         match &facts.person {
-            Some(person) if !person.administrator => (of_person(objects, person), MEMBER),
-            None if !self.is_peer(objects, facts) => (Vec::new(), MEMBER),
-            Some(_) | None => (objects.names.values().collect(), ADMINISTRATOR),
+            Some(person) if !person.administrator => Own::of_groups(objects, person),
+            None if !self.is_peer(objects, facts) => Own::default(),
+            Some(_) | None => Own(vec![Arc::clone(&objects.names)]),
         }
     }
 
     /// Whether the kernel tells that an administrator asks: one who has any connector has all.
     fn is_peer(&self, objects: &Objects, facts: &Facts) -> bool {
-        let any = objects.names.values().next();
-        let grant = any.and_then(|connector| self.grant_of(connector, facts));
+        let any = objects.names.first();
+        let grant = any.and_then(|named| self.grant_of(&named.0, facts));
         every(facts, grant.as_slice()).is_ok_and(|granted| !granted.is_empty())
     }
 
@@ -192,12 +178,79 @@ fn of_groups(connector: &Connector) -> When {
     }
 }
 
-fn of_person<'o>(objects: &'o Objects, person: &Person) -> Vec<&'o Arc<Connector>> {
-    let groups = person.groups.iter();
-    let names = groups.filter_map(|group| objects.groups.get(group));
-    let own: BTreeMap<_, _> = names
-        .flat_map(|names| names.iter())
-        .filter_map(|name| Some((name, objects.names.get(name)?)))
-        .collect();
-    own.into_values().collect()
+/// The connectors that are a caller's by themselves: all of these at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own(Vec<Arc<Connectors>>);
+
+impl Own {
+    fn of_groups(objects: &Objects, person: &Person) -> Self {
+        let groups = person.groups.iter();
+        let groups = groups.filter_map(|group| objects.groups.get(group));
+        Self(groups.map(Arc::clone).collect())
+    }
+
+    /// Each of them once, in the order of their names.
+    pub(super) fn iter(&self) -> InOrder<'_> {
+        let heads = self.0.iter().filter_map(|some| {
+            let mut rest = some.iter();
+            let next = rest.next()?;
+            Some(Head { next, rest })
+        });
+        InOrder(heads.collect())
+    }
 }
+
+/// Connectors of several groups as one list.
+pub(super) struct InOrder<'o>(BinaryHeap<Head<'o>>);
+
+/// What is left of a group's connectors. The one with the first name is the greatest.
+struct Head<'o> {
+    next: &'o ByName,
+    rest: btree_set::Iter<'o, ByName>,
+}
+
+impl<'o> InOrder<'o> {
+    fn first(&mut self) -> Option<&'o Arc<Connector>> {
+        let mut head = self.0.peek_mut()?;
+        let ByName(first) = head.next;
+        if let Some(next) = head.rest.next() {
+            head.next = next;
+        } else {
+            PeekMut::pop(head);
+        }
+        Some(first)
+    }
+}
+
+impl<'o> Iterator for InOrder<'o> {
+    type Item = &'o Arc<Connector>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = self.first()?;
+        let again = |head: &Head<'_>| Arc::ptr_eq(&head.next.0, first);
+        while self.0.peek().is_some_and(again) {
+            self.first();
+        }
+        Some(first)
+    }
+}
+
+impl Ord for Head<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.next.cmp(self.next)
+    }
+}
+
+impl PartialOrd for Head<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.next == other.next
+    }
+}
+
+impl Eq for Head<'_> {}

@@ -1,15 +1,19 @@
 //! Connectors of the store as roles: whose they are, and what becomes of their sessions.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rolecall::config::{Bind, Config, embedded};
-use rolecall::grants::{Grant, GrantId, Template, UserIds, When};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rolecall::config::{Administrator, Bind, Config, embedded};
+use rolecall::grants::{Grant, GrantId, Pattern, Patterns, Template, UserIds, Way, When};
 use rolecall::store::{ConnectorDraft, ConnectorKind};
 use rolecall::types::{AccountAlias, RoleArn, RoleRef};
 use tempfile::TempDir;
 
+use crate::connectors::REST;
 use crate::support::client::{Answer, ask};
 use crate::support::daemon::TestDaemon;
 use crate::support::sts::ScriptedSts;
@@ -160,4 +164,90 @@ async fn what_was_made_survives_and_gives_way_to_the_configuration() {
     served(&daemon, credentials).await;
     let received = sts.received();
     assert_ne!(received.last().unwrap().field("RoleArn"), FIRST);
+}
+
+/// Ann, who is in two groups, and Carol, an administrator; Ann is granted `prod/web`, which is
+/// declared, and `prod/alpha`, which is stored.
+fn with_people(mut config: Config, directory: &TempDir) -> Config {
+    let hash = bcrypt::hash("password", 4).unwrap();
+    for (name, text) in [
+        ("users", format!("ann:{hash}\ncarol:{hash}\n")),
+        ("groups", "devs: ann\nops: ann\n".to_owned()),
+    ] {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    config.people.users_file = Some(directory.path().join("users"));
+    config.people.groups_file = Some(directory.path().join("groups"));
+    config.people.administrators = vec![Administrator::Person(Arc::from("carol"))];
+    for mount in config.listeners.iter_mut().flat_map(|it| &mut it.mounts) {
+        mount.authenticate = vec![Way::Basic];
+    }
+    let grant = |number, role| {
+        let when = When {
+            principal: Some(Patterns::new(vec![Pattern::new("ann")])),
+            ..When::default()
+        };
+        let role = RoleRef::parse(role).unwrap();
+        Arc::new(Grant::of(
+            GrantId::Grant(number),
+            role,
+            when,
+            Template::text("a test"),
+        ))
+    };
+    config.grants = vec![grant(1, "prod/web"), grant(2, "prod/alpha")];
+    config
+}
+
+#[tokio::test]
+async fn people_see_each_of_their_connectors_once_in_the_order_of_names() {
+    let sts = ScriptedSts::generous().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = with_people(config(&directory, &sts), &directory);
+    let daemon = TestDaemon::start_with(directory, config);
+    for (name, groups) in [
+        ("zeta", &["devs", "ops"][..]),
+        ("alpha", &["others"]),
+        ("beta", &["ops"]),
+        ("yota", &["devs"]),
+        ("gamma", &["others"]),
+        ("beta 2", &["ops", "devs", "others"]),
+    ] {
+        let draft = ConnectorDraft {
+            name: Arc::from(name),
+            groups: groups.iter().map(|group| Arc::from(*group)).collect(),
+            ..draft(FIRST, false)
+        };
+        daemon.daemon.store.create_connector(draft).await.unwrap();
+    }
+    let get = async |name: &str, path: &str| {
+        let proof = format!("Basic {}", STANDARD.encode(format!("{name}:password")));
+        let headers = [("Authorization", proof.as_str())];
+        let answer = ask(daemon.address("api"), "GET", path, &headers).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.json()
+    };
+    let listed = async |name: &str, query: &str| -> Vec<String> {
+        let path = format!("{REST}/connectors{query}");
+        let list = get(name, &path).await;
+        let values = list["values"].as_array().unwrap().clone();
+        assert_eq!(list["size"], values.len());
+        let names = values.iter().map(|it| it["name"].as_str().unwrap());
+        names.map(str::to_owned).collect()
+    };
+    let own = ["alpha", "beta", "beta 2", "web", "yota", "zeta"];
+    assert_eq!(listed("ann", "").await, own);
+    assert_eq!(listed("ann", "?start=2&limit=3").await, own[2..5]);
+    assert_eq!(listed("ann", "?start=5&limit=9").await, own[5..]);
+    let all = [
+        "alpha", "beta", "beta 2", "demo", "gamma", "web", "yota", "zeta",
+    ];
+    assert_eq!(listed("carol", "").await, all);
+    let accounts = get("ann", "/account?withid").await;
+    let roles = ["alpha", "beta", "beta-2", "web", "yota", "zeta"];
+    let id = account("prod", &sts.url(), role("prod/web")).id.unwrap();
+    assert_eq!(
+        accounts,
+        serde_json::json!({"prod": {"id": id.as_str(), "roles": roles}})
+    );
 }

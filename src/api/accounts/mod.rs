@@ -14,14 +14,14 @@ pub mod fuzzing;
 mod query;
 mod route;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::peoples::Asker;
-use super::{Client, Deps, Guest, slots};
+use super::{Client, Deps, Guest, slots, yield_often};
 use crate::config::Mount;
 use crate::grants::Wanted;
 use crate::http::{Refused, Request, Response, Segments};
@@ -29,8 +29,8 @@ use crate::people::Unproven;
 use crate::secret::ExposeSecret as _;
 use crate::sessions::SigninAsk;
 use crate::telemetry::metrics::RequestCounters;
-use crate::types::{AccountAlias, RoleName, RoleRef};
-use crate::vending::{Handout, Offered, Proof, Refusal, Unexchanged, Want};
+use crate::types::{AccountAlias, AccountId, RoleName, RoleRef};
+use crate::vending::{Handout, Proof, Refusal, Roles, Unexchanged, Want};
 use answer::{Fault, UNKNOWN, fail};
 use route::{NoRoute, Part, Route};
 
@@ -230,8 +230,8 @@ async fn list(
     request: &Request,
 ) -> Result<Response, Fault<'static>> {
     let want = want(Wanted::First, Proof::Shown, deps.patience.of_people());
-    let offered = deps.vending.roles(asker.visit(guest), &want).await?;
-    let accounts = by_account(&offered);
+    let roles = deps.vending.roles(asker.visit(guest), &want).await?;
+    let accounts = by_account(&roles).await;
     let body = if query::has(request.uri().query(), "withid") {
         serde_json::to_vec(&accounts)
     } else {
@@ -247,24 +247,22 @@ async fn list(
 }
 
 /// An account as `?withid` tells it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Told<'a> {
     id: Option<&'a str>,
-    roles: Vec<&'a str>,
+    roles: BTreeSet<&'a str>,
 }
 
-fn by_account(offered: &[Offered]) -> BTreeMap<&str, Told<'_>> {
+async fn by_account(roles: &Roles) -> BTreeMap<&str, Told<'_>> {
     let mut accounts: BTreeMap<&str, Told<'_>> = BTreeMap::new();
-    for Offered {
-        role, account_id, ..
-    } in offered
-    {
-        let told = accounts.entry(role.account.as_str()).or_default();
-        told.id = account_id.as_ref().map(crate::types::AccountId::as_str);
-        told.roles.push(role.role.as_str());
-    }
-    for told in accounts.values_mut() {
-        told.roles.sort_unstable();
+    for (done, role) in (1..).zip(roles.iter()) {
+        let told = accounts.entry(role.account.as_str());
+        let told = told.or_insert_with(|| Told {
+            id: roles.account_id(&role.account).map(AccountId::as_str),
+            roles: BTreeSet::new(),
+        });
+        told.roles.insert(role.role.as_str());
+        yield_often(done).await;
     }
     accounts
 }

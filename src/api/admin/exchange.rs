@@ -7,6 +7,7 @@ use super::answer::Failure;
 use super::view::Viewer;
 use super::wire::{Console, RegistryLogin, Secret};
 use super::{Admin, Guest, PATIENCE, want};
+use crate::api::yield_often;
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::{self, RegistryAsk, SigninAsk};
 use crate::types::{AccountId, Region, RoleRef};
@@ -83,14 +84,23 @@ impl Admin {
             return Ok(Some(role).filter(may).into_iter().collect());
         }
         let want = want(None, PATIENCE);
-        let offered = self.vending.roles(&guest.visit, &want).await;
-        let offered = offered
-            .map_err(|refusal| self.refused(guest.visit.caller(), viewer, &want, refusal))?;
-        let roles = offered.into_iter().map(|offered| offered.role);
-        let mut roles: Vec<RoleRef> = roles.filter(may).collect();
-        roles.sort_by_key(|role| !server.is_in(&policy.account(&role.account)));
-        roles.truncate(MOST_TRIED);
-        Ok(roles)
+        let roles = self.vending.roles(&guest.visit, &want).await;
+        let roles =
+            roles.map_err(|refusal| self.refused(guest.visit.caller(), viewer, &want, refusal))?;
+        let (mut first, mut others) = (Vec::new(), Vec::new());
+        for (done, role) in roles.iter().enumerate() {
+            yield_often(done).await;
+            if may(role) {
+                let is_in = server.is_in(&policy.account(&role.account));
+                let some = if is_in { &mut first } else { &mut others };
+                if some.len() < MOST_TRIED {
+                    some.push(role.clone());
+                }
+            }
+        }
+        first.append(&mut others);
+        first.truncate(MOST_TRIED);
+        Ok(first)
     }
 }
 

@@ -52,9 +52,6 @@ const STATUS: &str = concat!(
     r#"","status":"OK"}"#
 );
 
-/// After so many objects of a list others have their turn.
-const OFTEN: usize = 512;
-
 /// The connectors API on one mount.
 #[derive(Debug)]
 pub struct Connectors {
@@ -237,12 +234,5 @@ impl Call<'_> {
             Local::Tcp { address, .. } => format!("{scheme}://{address}{prefix}"),
             Local::Unix => prefix.clone(),
         }
-    }
-}
-
-/// Lists may be long, and the thread is everybody's.
-async fn yield_often(done: usize) {
-    if done.is_multiple_of(OFTEN) {
-        tokio::task::yield_now().await;
     }
 }

@@ -1,19 +1,21 @@
 //! Connectors as they are shown.
 
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::Call;
 use super::problem::Problem;
 use super::reply::{Reply, Tag};
-use super::{Call, yield_often};
+use crate::api::yield_often;
 use crate::config::{RoleKind, id_of_role};
 use crate::grants::Wanted;
 use crate::http::Query;
-use crate::store::{Connector, ConnectorKind};
+use crate::store::{Connector, ConnectorKind, Objects};
 use crate::types::RoleRef;
-use crate::vending::{DeclaredRole, Refusal};
+use crate::vending::{DeclaredRole, Refusal, Roles};
 
 /// One connector.
 #[derive(Clone, Debug)]
@@ -48,6 +50,11 @@ impl Shown {
             Self::Declared(role) => &role.name,
             Self::Stored(connector) => &connector.draft.name,
         }
+    }
+
+    /// What lists are sorted by.
+    fn order(&self) -> (&str, Uuid) {
+        (self.name(), self.id())
     }
 
     pub(super) fn role(&self) -> &RoleRef {
@@ -95,21 +102,60 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply, Problem> {
     let query = call.query();
     let start = number(&query, "start")?.unwrap_or_default();
     let limit = number(&query, "limit")?.unwrap_or(usize::MAX);
-    let mut shown = own(call).await?;
-    shown.sort_by(|one, other| (one.name(), one.id()).cmp(&(other.name(), other.id())));
+    let roles = roles(call).await?;
+    let objects = call.objects()?;
+    let stored: Box<dyn Iterator<Item = &Arc<Connector>> + Send> = if call.asker.administrator {
+        Box::new(objects.names.iter().map(|named| &named.0))
+    } else {
+        Box::new(roles.connectors())
+    };
+    let mut shown = ByName {
+        others: others(call, &roles, &objects).into_iter().peekable(),
+        stored: stored.peekable(),
+    };
     let mut body = b"{\"values\":[".to_vec();
     let mut size = 0;
-    for connector in shown.iter().skip(start).take(limit) {
-        if size > 0 {
-            body.push(b',');
+    for place in 0..start.saturating_add(limit) {
+        let Some(connector) = shown.next() else {
+            break;
+        };
+        if place >= start {
+            if size > 0 {
+                body.push(b',');
+            }
+            // Nothing fails that writes plain texts to memory.
+            drop(serde_json::to_writer(&mut body, &connector.document()));
+            size += 1;
         }
-        // Nothing fails that writes plain texts to memory.
-        drop(serde_json::to_writer(&mut body, &connector.document()));
-        size += 1;
-        yield_often(size).await;
+        yield_often(place).await;
     }
     body.extend_from_slice(format!("],\"size\":{size}}}").as_bytes());
     Ok(Reply::text(body))
+}
+
+/// Connectors in the order of lists.
+struct ByName<O: Iterator<Item = Shown>, S: Iterator> {
+    others: Peekable<O>,
+    stored: Peekable<S>,
+}
+
+impl<'s, O, S> Iterator for ByName<O, S>
+where
+    O: Iterator<Item = Shown>,
+    S: Iterator<Item = &'s Arc<Connector>>,
+{
+    type Item = Shown;
+
+    fn next(&mut self) -> Option<Shown> {
+        let is_next = |stored: &&Arc<Connector>, other: &Shown| {
+            (&*stored.draft.name, stored.id) < other.order()
+        };
+        match (self.stored.peek(), self.others.peek()) {
+            (Some(stored), Some(other)) if !is_next(stored, other) => self.others.next(),
+            (Some(_), _) => self.stored.next().map(Arc::clone).map(Shown::Stored),
+            (None, _) => self.others.next(),
+        }
+    }
 }
 
 fn number(query: &Query<'_>, name: &str) -> Result<Option<usize>, Problem> {
@@ -122,30 +168,34 @@ fn number(query: &Query<'_>, name: &str) -> Result<Option<usize>, Problem> {
     Ok(Some(number))
 }
 
-/// The connectors that the caller may use. Administrators may use all.
-async fn own(call: &Call<'_>) -> Result<Vec<Shown>, Problem> {
+/// The roles that the caller may use.
+async fn roles(call: &Call<'_>) -> Result<Roles, Problem> {
     let vending = &call.deps.vending;
     let roles = vending.roles(call.visit(), &call.want(Wanted::First)).await;
-    let roles = roles.map_err(|refusal| call.refused(refusal, Wanted::First))?;
-    let objects = call.objects()?;
-    let policy = vending.policy();
-    let mut shown = Vec::with_capacity(roles.len());
-    if call.asker.administrator {
-        let declared = policy.declared.roles().cloned();
-        shown.extend(declared.map(Shown::Declared));
-        shown.extend(objects.names.values().cloned().map(Shown::Stored));
+    roles.map_err(|refusal| call.refused(refusal, Wanted::First))
+}
+
+/// What the caller may use beside the connectors that are its own, in the order of lists.
+/// Administrators may use all that is declared.
+fn others(call: &Call<'_>, roles: &Roles, objects: &Objects) -> Vec<Shown> {
+    let policy = call.deps.vending.policy();
+    let declared = &policy.declared;
+    let administrator = call.asker.administrator;
+    let given = roles
+        .given
+        .iter()
+        .filter_map(|role| match objects.roles.get(role) {
+            Some(_) if administrator => None,
+            Some(stored) => Some(Shown::Stored(Arc::clone(stored))),
+            None if administrator && declared.has(role) => None,
+            None => Some(Shown::Declared(declared.role(role))),
+        });
+    let mut others: Vec<Shown> = given.collect();
+    if administrator {
+        others.extend(declared.roles().cloned().map(Shown::Declared));
     }
-    for offered in &roles {
-        let role = &offered.role;
-        match objects.roles.get(role) {
-            None if call.asker.administrator && policy.declared.has(role) => {}
-            None => shown.push(Shown::Declared(policy.declared.role(role))),
-            Some(_) if call.asker.administrator => {}
-            Some(stored) => shown.push(Shown::Stored(Arc::clone(stored))),
-        }
-        yield_often(shown.len()).await;
-    }
-    Ok(shown)
+    others.sort_by(|one, other| one.order().cmp(&other.order()));
+    others
 }
 
 /// The connector that a path names, if the caller may use it.
@@ -176,14 +226,12 @@ pub(super) async fn find(call: &Call<'_>) -> Result<Shown, Problem> {
     }
 }
 
-/// The connector of this id that only grants name, and that is found among the caller's own.
+/// The connector of this id that only grants name.
 pub(super) async fn find_own(call: &Call<'_>, id: Uuid) -> Result<Option<Shown>, Problem> {
-    let vending = &call.deps.vending;
-    let roles = vending.roles(call.visit(), &call.want(Wanted::First)).await;
-    let roles = roles.map_err(|refusal| call.refused(refusal, Wanted::First))?;
-    let mut roles = roles.iter().map(|offered| &offered.role);
-    let role = roles.find(|role| id_of_role(role) == id);
-    Ok(role.map(|role| Shown::Declared(vending.policy().declared.role(role))))
+    let roles = roles(call).await?;
+    let role = roles.given.iter().find(|role| id_of_role(role) == id);
+    let policy = call.deps.vending.policy();
+    Ok(role.map(|role| Shown::Declared(policy.declared.role(role))))
 }
 
 /// An id as it is written in answers.

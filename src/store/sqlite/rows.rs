@@ -1,5 +1,6 @@
 //! Objects as rows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,14 +59,41 @@ pub(super) fn read(connection: &Connection, keys: &Keys) -> Result<Kept, Cause> 
         "SELECT id, made, user, account, label, secret FROM access_keys ORDER BY number";
     let devices = "SELECT serial, made, user, used, secret FROM mfa_devices";
     let revoked = "SELECT audit, until FROM revocations";
+    let mut common = Common::default();
     Ok(Kept {
         accounts: all(connection, accounts, |row| account(row, keys))?,
-        connectors: all(connection, connectors, connector)?,
+        connectors: all(connection, connectors, |row| connector(row, &mut common))?,
         tokens: all(connection, tokens, token)?,
         keys: all(connection, access_keys, |row| access_key(row, keys))?,
         devices: all(connection, devices, |row| device(row, keys))?,
         revoked: all(connection, revoked, |row| Ok((id(row)?, at(row, 1)?)))?,
     })
+}
+
+/// What many connectors have in common: each text is there once.
+#[derive(Default)]
+struct Common {
+    accounts: HashSet<AccountAlias>,
+    groups: HashSet<Arc<str>>,
+}
+
+impl Common {
+    fn account(&mut self, account: AccountAlias) -> AccountAlias {
+        if let Some(known) = self.accounts.get(&account) {
+            return known.clone();
+        }
+        self.accounts.insert(account.clone());
+        account
+    }
+
+    fn group(&mut self, group: &str) -> Arc<str> {
+        if let Some(known) = self.groups.get(group) {
+            return Arc::clone(known);
+        }
+        let group = Arc::from(group);
+        self.groups.insert(Arc::clone(&group));
+        group
+    }
 }
 
 /// Makes one change.
@@ -182,8 +210,8 @@ fn put_connector(connection: &Connection, connector: &Connector) -> Result<(), C
     Ok(())
 }
 
-fn connector(row: &Row<'_>) -> Result<Connector, Cause> {
-    let account = parsed(row, 3, AccountAlias::new)?;
+fn connector(row: &Row<'_>, common: &mut Common) -> Result<Connector, Cause> {
+    let account = common.account(parsed(row, 3, AccountAlias::new)?);
     let kind: String = row.get(5)?;
     let kind = match kind.as_str() {
         "federation-token" => ConnectorKind::FederationToken,
@@ -213,7 +241,7 @@ fn connector(row: &Row<'_>) -> Result<Connector, Cause> {
             account,
             kind,
             system: row.get(8)?,
-            groups: groups.into_iter().map(Arc::from).collect(),
+            groups: groups.iter().map(|group| common.group(group)).collect(),
             policy: policy.map(Arc::from),
             policy_arns: listed(row, 11)?,
             max_duration: duration
