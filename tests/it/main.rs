@@ -36,6 +36,7 @@ mod import;
 mod log_targets;
 mod pass_through;
 mod people;
+mod proofs;
 mod reload;
 mod runtime;
 mod sandbox;

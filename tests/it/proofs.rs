@@ -1,0 +1,93 @@
+//! People who prove their names, and everybody else meanwhile.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::time::timeout;
+
+use crate::support::client::{Connection, LIST, imds_get, imds_token, request};
+use crate::support::daemon::TestDaemon;
+
+/// A role for programs, and people whose names a directory knows.
+const PEOPLE: &str = r#"
+[[listener]]
+name = "metadata"
+bind = ["127.0.0.1:0"]
+apis = ["imds"]
+
+[[listener]]
+name = "api"
+bind = ["127.0.0.1:0"]
+apis = ["accounts"]
+[[listener.mount]]
+prefix = "/"
+authenticate = "ldap"
+
+[people]
+ldap = { url = "ldap://{directory}", base-users = "dc=example,dc=org" }
+
+[account.local]
+id = "000000000000"
+credentials = { from = "local" }
+[account.local.role.demo]
+
+[[grant]]
+role = "local/demo"
+when = { uid = {uid} }
+[state]
+directory = "{dir}/state"
+[admin]
+socket = "{dir}/admin.sock"
+"#;
+
+/// Proofs of one peer that are looked at or wait at once.
+const OPEN: usize = 16;
+/// How soon what is not looked at is told so.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Names are proved on threads of their own: here the one that serves would stand still as long as
+/// the directory is waited for, and come back when all have been told that it says nothing.
+#[tokio::test]
+async fn while_all_proofs_wait_for_a_silent_directory_programs_are_served() {
+    let directory = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = directory.local_addr().unwrap().to_string();
+    let daemon = TestDaemon::start(&PEOPLE.replace("{directory}", &address));
+    let metadata = daemon.address("metadata");
+    let token = imds_token(metadata).await;
+    let document = format!("{LIST}demo");
+    assert_eq!(imds_get(metadata, &token, &document).await.status, 200);
+
+    let proof = |number: usize| {
+        let shown = STANDARD.encode(format!("user-{number}:password"));
+        format!("Basic {shown}")
+    };
+    let ask = async |number: usize| {
+        let mut connection = Connection::open(daemon.address("api")).await;
+        let proof = proof(number);
+        let asked = request("GET", "/account", &[("Authorization", &proof)]);
+        connection.send(asked.as_bytes()).await;
+        connection
+    };
+    let mut waiting = Vec::new();
+    for number in 0..OPEN {
+        waiting.push(ask(number).await);
+    }
+    let (asked, _) = tokio::task::spawn_blocking(move || directory.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    // Once all of them wait, no more is looked at.
+    loop {
+        let mut surplus = ask(0).await;
+        match timeout(GLANCE, surplus.answer()).await {
+            Ok(answer) => break assert_eq!(answer.unwrap().status, 429),
+            Err(_waits_too) => waiting.push(surplus),
+        }
+    }
+    assert_eq!(imds_get(metadata, &token, &document).await.status, 200);
+    assert!(waiting.iter().all(Connection::is_silent), "they still wait");
+    drop(asked);
+    daemon.end().await;
+}
