@@ -4,18 +4,21 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import peoples
+import phases
 import report
 import world
-from phases import PHASES
 from servers import StandIn
 
 BENCHES = Path(__file__).resolve().parent.parent
+PHASES = phases.PHASES | peoples.PHASES
 
 
 class Bench:
@@ -23,7 +26,7 @@ class Bench:
 
     def __init__(self, options, scratch):
         self.rolecall, self.hyper_bare = os.path.abspath(options.rolecall), os.path.abspath(options.hyper_bare)
-        self.grants = os.path.abspath(options.grants)
+        self.in_process = {name: os.path.abspath(path) for name, _, path in (it.partition("=") for it in options.in_process)}
         self.rounds, self.seconds, self.starts = (1, 1, 3) if options.quick else (25, 1, 21)
         self.scratch = Path(scratch)
         self.script = self.scratch / "wrk.lua"      # readable by the caller, wherever the checkout lies
@@ -68,12 +71,13 @@ def main():
     parser.add_argument("--rolecall", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--commit", default="an unknown commit", help=argparse.SUPPRESS)
     parser.add_argument("--hyper-bare", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--grants", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--in-process", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="see that it runs: short, and nothing is written")
     options = parser.parse_args()
     if unknown := set(options.phases) - PHASES.keys():
         parser.error(f"no phase is called {', '.join(sorted(unknown))}")
     world.enter_namespace()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     results_file = BENCHES / "results.json"
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
     failed = False

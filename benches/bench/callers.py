@@ -1,10 +1,12 @@
 """Many callers in one process: connections that each have a queue of requests, on one epoll. A request counts from its first
 byte to the last byte of its answer."""
+import base64
 import os
 import select
 import socket
 import time
 from collections import deque
+from heapq import heappop, heappush
 
 AGENT = "Boto3/1.40.0 md/Botocore#1.40.0 ua/2.1 os/linux lang/python"
 
@@ -33,15 +35,24 @@ def read_answer(connection):
 
 def parse(data):
     """(status, body, what follows) or None while the answer is not whole."""
-    head, found, rest = data.partition(b"\r\n\r\n")
-    if not found:
+    end = whole(data)
+    if end is None or len(data) < end:
+        return None
+    head, _, rest = data[:end].partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]), rest, data[end:]
+
+
+def whole(data):
+    """How long the answer is that begins so, or None while its head is not whole."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
         return None
     length = 0
-    for line in head.split(b"\r\n")[1:]:
+    for line in data[:end].split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
-    return (int(head.split(b" ", 2)[1]), rest[:length], rest[length:]) if len(rest) >= length else None
+    return end + 4 + length
 
 
 def imds_token(address):
@@ -49,6 +60,46 @@ def imds_token(address):
     if status != 200:
         raise RuntimeError(f"no token: {status} {body!r}")
     return body.decode()
+
+
+def basic(name):
+    """What somebody shows whose password is `password`."""
+    return "Basic " + base64.b64encode(f"{name}:password".encode()).decode()
+
+
+def keep_proving(stop, address, path, users, each, names, pause):
+    """Many people ask again and again, `each` at once over connections of each of these users; every request shows the next
+    name, about `pause` seconds after the answer before. Until `stop` ends. When each answer came, and its status."""
+    poll, asking, out = select.epoll(), {}, []
+    poll.register(stop, select.EPOLLHUP)
+    for uid in users:
+        os.seteuid(uid)                             # a socket belongs to who opens it
+        for _ in range(each):
+            connection = socket.create_connection(address, 20)
+            asking[connection.fileno()] = [connection, bytearray(), None]
+        os.seteuid(0)
+    due = [(0, number) for number in asking]        # when each asks next
+    while True:
+        while due and due[0][0] <= time.monotonic():
+            number = heappop(due)[1]
+            asking[number][0].sendall(request("GET", path, [("Authorization", basic(next(names)))]))
+            poll.register(number, select.EPOLLIN)
+        for number, _ in poll.poll(max(0, due[0][0] - time.monotonic()) if due else 1):
+            if number == stop:
+                return out
+            connection, data, end = asking[number]
+            more = connection.recv(2**20)
+            if not more:
+                raise ConnectionError(f"closed after {data[:100]!r}")
+            data += more
+            end = asking[number][2] = end or whole(data)
+            if end is not None and len(data) >= end:
+                now = time.monotonic()
+                out.append((now, int(data[9:12])))
+                asking[number][1:] = bytearray(), None
+                poll.unregister(number)
+                # Not all at the same moment again.
+                heappush(due, (now + pause * (0.5 + number % 97 / 97), number))
 
 
 class Crowd:

@@ -267,16 +267,19 @@ def size(bench):
 
 def grants(bench):
     """What a decision costs with a thousand grants."""
-    directory, runs = bench.directory("grants"), []
-    for _ in range(min(bench.rounds, 9)):
-        with open(directory / "figures", "w+") as figures:
-            process, _ = spawn(SERVER_CPU, [bench.grants], cwd=directory, stdout=figures)
-            if process.wait():
-                raise RuntimeError(f"the bench of decisions ended with {process.returncode}")
-            figures.seek(0)
-            runs.append(json.load(figures))
-        bench.say(runs[-1])
-    return {"runs": runs}
+    return {"runs": [in_process(bench, "grants") for _ in range(min(bench.rounds, 9))]}
+
+
+def in_process(bench, name, *arguments):
+    """What one run of that benchmark of cargo's prints."""
+    with open(bench.directory(name) / "figures", "w+") as figures:
+        process, _ = spawn(SERVER_CPU, [bench.in_process[name], *map(str, arguments)], stdout=figures)
+        if process.wait():
+            raise RuntimeError(f"the bench {name} ended with {process.returncode}")
+        figures.seek(0)
+        found = json.load(figures)
+    bench.say(found)
+    return found
 
 
 PHASES = {"requests": requests, "stall": stall, "fan-in": fan_in, "memory": memory, "start": start, "size": size,

@@ -9,7 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from world import CALLER_UID, CLIENT_CPU, SERVER_CPU, spawn
+from world import CALLER_UID, CLIENT_CPU, SERVER_CPU, spawn, weigh_session
 
 HERE = Path(__file__).resolve().parent
 STS = ("127.0.0.1", 7000)
@@ -20,12 +20,12 @@ THE_CALLER = f"{{ uid = {CALLER_UID} }}"
 
 
 class Server:
-    def __init__(self, name, address, argv, directory, env=None, cpu=SERVER_CPU):
+    def __init__(self, name, address, argv, directory, env=None, cpu=SERVER_CPU, **options):
         self.name, self.address, self.directory = name, address, directory
         self.errors = directory / f"{name}.stderr"
         with open(self.errors, "wb") as errors:
             self.process, self.begun = spawn(cpu, argv, cwd=directory, stdout=errors, stderr=errors,
-                                             env={"PATH": os.environ["PATH"], **(env or {})})
+                                             env={"PATH": os.environ["PATH"], **(env or {})}, **options)
         self.pid = self.process.pid
 
     def listening(self, limit=20):
@@ -61,11 +61,18 @@ class Server:
 class Rolecall(Server):
     """One daemon with its configuration: audit into a file, metrics served, one grant of each role to whom `when` says."""
 
-    def __init__(self, bench, label, roles=("app",), address=ROLECALL, metrics=METRICS, limits="", when=THE_CALLER):
+    def __init__(self, bench, label, roles=("app",), address=ROLECALL, metrics=METRICS, limits="", when=THE_CALLER,
+                 nice=None):
         directory = bench.directory(label)
         (directory / "rolecall.toml").write_text(configuration(directory, roles, when, address, metrics, limits))
-        super().__init__("rolecall", address, [bench.rolecall, "serve", "--config", str(directory / "rolecall.toml")],
-                         directory, {"BENCH_SECRET": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"})
+        argv = [bench.rolecall, "serve", "--config", str(directory / "rolecall.toml")]
+        options = {}
+        if nice is not None:
+            # Alone in its session, whose weight is its own however low its priority.
+            argv, options = ["nice", "-n", str(nice - os.getpriority(os.PRIO_PROCESS, 0)), *argv], {"start_new_session": True}
+        super().__init__("rolecall", address, argv, directory, {"BENCH_SECRET": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"}, **options)
+        if options:
+            weigh_session(self.pid)
         self.metrics = metrics
 
     def audited(self):

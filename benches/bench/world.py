@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -20,10 +21,10 @@ INSIDE = "ROLECALL_BENCH_NAMESPACE"
 
 def enter_namespace():
     """A network with nothing but loopback: no request can leave the machine, and every port is free. Its congestion control
-    is one that every kernel has and that paces nothing."""
+    is one that every kernel has and that paces nothing. What is mounted is mounted here only."""
     if os.environ.get(INSIDE) != "1":
         os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.orig_argv[1:]])
+        os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.orig_argv[1:]])
     for command in (["ip", "link", "set", "lo", "up"],
                     ["sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 64999", "net.core.somaxconn=16384",
                      "net.ipv4.tcp_max_syn_backlog=16384", "net.ipv4.tcp_congestion_control=reno"]):
@@ -34,8 +35,14 @@ def enter_namespace():
     # Whatever else the machine does waits; servers and load generators inherit this alike. Where the kernel weighs sessions
     # before processes, it is our session's weight that counts.
     os.setpriority(os.PRIO_PROCESS, 0, -10)
-    weight = Path("/proc/self/autogroup")
-    if weight.exists() and os.getsid(0) == os.getpid():
+    if os.getsid(0) == os.getpid():
+        weigh_session(os.getpid())
+
+
+def weigh_session(leader):
+    """Gives a session more weight than others have."""
+    weight = Path(f"/proc/{leader}/autogroup")
+    if weight.exists():
         weight.write_text("-15")
 
 
@@ -90,6 +97,45 @@ def as_caller(function, *arguments, uid=CALLER_UID):
     if os.waitpid(child, 0)[1] != 0:
         raise RuntimeError(f"{function.__name__} failed as the caller")
     return json.loads(answer)
+
+
+@contextmanager
+def beside(function, *arguments):
+    """Runs a function in a child with a descriptor that ends when it is to stop; `result()` then is what it returned (anything
+    JSON holds)."""
+    (stop, stopping), (read, write) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(stopping)
+            with os.fdopen(write, "w") as pipe:
+                json.dump(function(stop, *arguments), pipe)
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+    os.close(stop)
+    os.close(write)
+    told = []
+
+    def result():
+        os.close(stopping)
+        with os.fdopen(read) as pipe:
+            told.append(pipe.read())
+        if os.waitpid(child, 0)[1] != 0:
+            raise RuntimeError(f"{function.__name__} failed")
+        return json.loads(told[0])
+
+    try:
+        yield result
+    finally:
+        if not told:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(stopping)
+            os.close(read)
 
 
 def family(pid):
