@@ -37,6 +37,7 @@ impl Decisions {
                     partition: Some(account.partition.clone()),
                     region: account.region.clone(),
                     registry: Registry::of(account),
+                    keystone_roles: account.keystone_roles.clone(),
                 };
                 (alias.clone(), facts)
             })

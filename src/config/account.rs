@@ -41,6 +41,8 @@ pub struct Account {
     pub ecr_endpoint: Option<String>,
     /// The region of its container registry.
     pub ecr_region: Option<Region>,
+    /// What Keystone tells of its roles, instead of their names.
+    pub keystone_roles: Option<Arc<[Arc<str>]>>,
     /// Its roles.
     pub roles: BTreeMap<RoleName, Role>,
     /// What a role is that only a grant names; `None` where its ARN cannot be derived.

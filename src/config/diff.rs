@@ -115,6 +115,29 @@ fn fixed_at_start(old: &Config, new: &Config, restart: &mut Vec<String>) {
                 != new.runtime.as_ref().map(|one| &one.socket),
         ),
         ("people", !same_people(&old.people, &new.people)),
+        (
+            "authority.signature-age",
+            old.authority.signature_age != new.authority.signature_age,
+        ),
+        (
+            "authority.token-lifetime",
+            old.authority.token_lifetime != new.authority.token_lifetime,
+        ),
+        (
+            "authority.service-token",
+            !same(
+                old.authority.service_token.as_ref(),
+                new.authority.service_token.as_ref(),
+            ),
+        ),
+        (
+            "authority.ec2tokens-without-token",
+            old.authority.ec2tokens_without_token != new.authority.ec2tokens_without_token,
+        ),
+        (
+            "authority.replay-cache",
+            old.authority.replay_cache != new.authority.replay_cache,
+        ),
         ("admin.socket", old.admin_socket != new.admin_socket),
         ("limits.connections", was.connections != is.connections),
         (
@@ -164,6 +187,7 @@ fn account(was: &Account, is: &Account, applied: &mut Vec<String>) {
         ("console-region", was.console.region != is.console.region),
         ("ecr-endpoint", was.ecr_endpoint != is.ecr_endpoint),
         ("ecr-region", was.ecr_region != is.ecr_region),
+        ("keystone-roles", was.keystone_roles != is.keystone_roles),
     ];
     let keys: Vec<&str> = changed(&keys).collect();
     if !keys.is_empty() {

@@ -104,6 +104,7 @@ fn local_account() -> Result<Account, InvalidText> {
         console: Console::default(),
         ecr_endpoint: None,
         ecr_region: None,
+        keystone_roles: None,
         defaults: Some(Box::new(role.clone())),
         roles: BTreeMap::from([(name, role)]),
     })

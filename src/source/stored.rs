@@ -103,6 +103,7 @@ fn configured(alias: &AccountAlias, key: LongTermKey, engine: &Engine) -> Accoun
         console: Console::default(),
         ecr_endpoint: None,
         ecr_region: None,
+        keystone_roles: None,
         roles: std::collections::BTreeMap::new(),
         defaults: None,
     }

@@ -38,6 +38,8 @@ pub struct AccountFacts {
     pub region: Option<Region>,
     /// Where it has a container registry.
     pub registry: Registry,
+    /// What Keystone tells of its roles, instead of their names.
+    pub keystone_roles: Option<Arc<[Arc<str>]>>,
 }
 
 /// Where an account's container registry is asked about.

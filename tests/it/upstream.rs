@@ -62,6 +62,7 @@ pub(crate) fn account(alias: &str, endpoint: &str, role: Role) -> Account {
         console: Console::default(),
         ecr_endpoint: None,
         ecr_region: None,
+        keystone_roles: None,
         roles: [(role.reference.role.clone(), role)].into(),
     }
 }

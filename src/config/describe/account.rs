@@ -81,7 +81,12 @@ pub(super) const ACCOUNT: Shape = Shape::new(
             "the region of the account's container registry",
         )
         .default("`region`"),
-        Key::later("keystone-roles"),
+        Key::new(
+            "keystone-roles",
+            Kind::Many(&Kind::Text),
+            "the names of the roles that Keystone's tokens for it tell, whoever has any role there",
+        )
+        .default("the caller's roles there, and `member`"),
     ],
 );
 

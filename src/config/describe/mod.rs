@@ -2,6 +2,7 @@
 //! and meaning. The walker, the hints, the JSON schema and the reference page all come from it.
 
 mod account;
+mod authority;
 mod daemon;
 mod grant;
 mod issuer;
@@ -73,8 +74,6 @@ pub(super) enum Kind {
     Pattern,
     /// Values of this kind under names that the user chooses.
     Each(&'static Self),
-    /// A name of this format that this version does not serve.
-    Later,
 }
 
 /// A word among several.
@@ -101,11 +100,6 @@ impl Key {
         }
     }
 
-    /// Whether this version knows what to do with it.
-    const fn is_served(&self) -> bool {
-        !matches!(self.kind, Kind::Later)
-    }
-
     const fn required(self) -> Self {
         Self {
             required: true,
@@ -115,18 +109,6 @@ impl Key {
 
     const fn default(self, default: &'static str) -> Self {
         Self { default, ..self }
-    }
-
-    /// A key of the format that this version does not serve.
-    const fn later(name: &'static str) -> Self {
-        Self::new(name, Kind::Later, "")
-    }
-}
-
-impl Shape {
-    /// The keys that this version serves.
-    fn served(&self) -> impl Iterator<Item = &'static Key> + use<> {
-        self.keys.iter().filter(|key| key.is_served())
     }
 }
 
@@ -205,6 +187,10 @@ pub(super) const ROOT: Shape = Shape::new(
             Kind::Table(&daemon::ADMIN),
             "the command line's way to the daemon",
         ),
-        Key::later("authority"),
+        Key::new(
+            "authority",
+            Kind::Table(&authority::AUTHORITY),
+            "how signatures and Keystone's tokens count",
+        ),
     ],
 );

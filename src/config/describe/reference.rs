@@ -56,9 +56,10 @@ takes.
 
 `rolecall reload` (as `systemctl reload`) and SIGHUP read the files again. They are applied at once
 or, where anything in them is wrong, not at all; sessions whose request is unchanged are kept, and
-the log says what changed. Listeners, `[state]`, `[admin]`, `socket` of `[runtime]` and `connections`,
-`connections-per-caller`, `requests-per-caller`, `flights-per-caller`, `sessions` and `patience` of
-`[limits]` need a restart: a reload that changes them applies nothing and names them.
+the log says what changed. Listeners, `[people]`, `[authority]`, `[state]`, `[admin]`, `socket` of
+`[runtime]` and `connections`, `connections-per-caller`, `requests-per-caller`, `flights-per-caller`,
+`sessions` and `patience` of `[limits]` need a restart: a reload that changes them applies nothing and
+names them.
 ";
 
 /// The page.
@@ -75,10 +76,10 @@ pub fn reference() -> String {
 }
 
 fn section(shape: &Shape, path: &str, page: &mut String, later: &mut BTreeSet<String>) {
-    if !path.is_empty() && shape.served().next().is_some() {
+    if !path.is_empty() {
         page.extend(["\n## `", path, "`\n\n", shape.doc, "\n\n"]);
         page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
-        for key in shape.served() {
+        for key in shape.keys {
             page.push_str(&row(key));
         }
     }
@@ -95,9 +96,6 @@ fn section(shape: &Shape, path: &str, page: &mut String, later: &mut BTreeSet<St
 
 fn below(kind: &Kind, name: &str, page: &mut String, later: &mut BTreeSet<String>) {
     match kind {
-        Kind::Later => {
-            later.insert(name.to_owned());
-        }
         Kind::Table(shape) => section(shape, &format!("[{name}]"), page, later),
         Kind::Tables(shape) => section(shape, &format!("[[{name}]]"), page, later),
         Kind::Named(shape) => section(shape, &format!("[{name}.NAME]"), page, later),
@@ -163,8 +161,8 @@ fn value(kind: &Kind) -> String {
         }
         Kind::Many(one) => format!("{}; or a list", value(one)),
         Kind::Either(kinds) => {
-            let kinds = kinds.iter().filter(|one| !is_later_only(one));
-            kinds.map(value).collect::<Vec<_>>().join(", or ")
+            let kinds: Vec<String> = kinds.iter().map(value).collect();
+            kinds.join(", or ")
         }
         Kind::Table(_) => "table".to_owned(),
         Kind::Tables(_) => "list of tables".to_owned(),
@@ -172,10 +170,5 @@ fn value(kind: &Kind) -> String {
         Kind::Texts => "texts by name".to_owned(),
         Kind::Pattern => "pattern".to_owned(),
         Kind::Each(one) => format!("{}, by name", value(one)),
-        Kind::Later => String::new(),
     }
-}
-
-fn is_later_only(kind: &Kind) -> bool {
-    matches!(kind, Kind::Table(shape) if shape.served().next().is_none())
 }

@@ -28,7 +28,7 @@ pub fn schema() -> Value {
 
 fn table(shape: &Shape) -> Value {
     let mut properties = Map::new();
-    for key in shape.served() {
+    for key in shape.keys {
         let mut property = kind(&key.kind);
         if let Value::Object(property) = &mut property {
             let default = match key.default {
@@ -92,6 +92,5 @@ fn kind(of: &Kind) -> Value {
         Kind::Pattern => json!({ "$ref": "#/$defs/pattern" }),
         Kind::Each(one) => json!({ "type": "object", "additionalProperties": kind(one) }),
         Kind::Texts => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
-        Kind::Later => json!(false),
     }
 }

@@ -1,5 +1,5 @@
 //! Holds a tree against the description: unknown and missing keys, wrong kinds of values, and
-//! what this version does not serve.
+//! words that this version does not serve.
 
 use std::path::Path;
 
@@ -29,12 +29,8 @@ pub(in crate::config) fn walk(shape: &Shape, table: &Table, at: &At, problems: &
 }
 
 fn unknown(shape: &Shape, name: &str, at: &At, problems: &Problems) {
-    let served = shape
-        .keys
-        .iter()
-        .filter(|key| !matches!(key.kind, Kind::Later));
     let hint = suggest::nearest(name, shape.keys.iter().map(|key| key.name)).map_or_else(
-        || suggest::hint(name, served.map(|key| key.name)),
+        || suggest::hint(name, shape.keys.iter().map(|key| key.name)),
         |near| format!("did you mean `{near}`?"),
     );
     problems
@@ -44,7 +40,6 @@ fn unknown(shape: &Shape, name: &str, at: &At, problems: &Problems) {
 
 fn check(kind: &Kind, value: &Value, at: &At, problems: &Problems) {
     match (kind, &value.data) {
-        (Kind::Later, data) => not_served(at, data, problems),
         (Kind::Pattern, Data::Table(table)) => walk(&REGEX, table, at, problems),
         (Kind::Text | Kind::Pattern, Data::Text(text)) => {
             if text.trim().is_empty() || text.contains('\0') {
@@ -134,38 +129,6 @@ fn parts<'v>(data: &'v Data, at: &At) -> Vec<(&'v Value, At)> {
     }
 }
 
-fn not_served(at: &At, data: &Data, problems: &Problems) {
-    let name = match data {
-        Data::List(list)
-            if list
-                .iter()
-                .any(|value| matches!(value.data, Data::Table(_))) =>
-        {
-            format!("[[{}]]", without_numbers(&at.key))
-        }
-        Data::Table(table) if !table.inline => format!("[{}]", without_numbers(&at.key)),
-        Data::Text(_)
-        | Data::Integer(_)
-        | Data::Float(_)
-        | Data::Boolean(_)
-        | Data::Moment(_)
-        | Data::List(_)
-        | Data::Table(_) => last_part(&at.key).to_owned(),
-    };
-    problems.error(
-        at,
-        format!("`{name}` is not served by this version of rolecall"),
-    );
-}
-
-/// The path as a table's header in the file has it.
-fn without_numbers(key: &str) -> String {
-    let parts = key
-        .split('.')
-        .map(|part| part.split('#').next().unwrap_or(part));
-    parts.collect::<Vec<_>>().join(".")
-}
-
 fn last_part(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
@@ -229,7 +192,6 @@ fn fits(kind: &Kind, data: &Data) -> bool {
             matches!(data, Data::Table(_))
         }
         Kind::Tables(_) => matches!(data, Data::List(_)),
-        Kind::Later => true,
     }
 }
 
@@ -264,7 +226,6 @@ impl Kind {
             Self::Texts => "a table of texts".to_owned(),
             Self::Pattern => "a text or `{ regex = \"…\" }`".to_owned(),
             Self::Each(one) => format!("a table, and each value in it {}", one.name()),
-            Self::Later => "left out".to_owned(),
         }
     }
 }

@@ -67,6 +67,7 @@ console-destination = "/s3/home"
 console-region = "eu-west-1"
 ecr-endpoint = "http://127.0.0.1:5003"
 ecr-region = "eu-west-2"
+keystone-roles = ["reader", "member"]
 
 [account.prod.defaults]
 duration = "2h"
@@ -179,6 +180,13 @@ ldap = { url = "ldap://ldap.example", base-users = "ou=people", base-groups = "o
 pam = { service = "rolecall" }
 oidc = { issuer = "https://issuer.example", name-claim = "email", groups-claim = "groups" }
 proxy-header = { name = "X-User", listener = "metadata", uid = ["www-data", 7] }
+
+[authority]
+signature-age = "5m"
+token-lifetime = "2h"
+service-token = "env:KEY"
+ec2tokens-without-token = true
+replay-cache = 1000
 
 [[grant-source]]
 command = ["/bin/roles", "argument"]

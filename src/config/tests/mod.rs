@@ -3,6 +3,7 @@
 mod accounts;
 mod afp;
 mod anything;
+mod authority;
 mod changes;
 mod connectors;
 mod consoles;

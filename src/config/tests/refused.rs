@@ -27,7 +27,7 @@ role = "prod/wbe"
 when = { user = "nobody-here" }
 
 [authority]
-signature-age = "15m"
+token-lifetime = "8d"
 
 [limits]
 drain = "soon"
@@ -60,8 +60,8 @@ drain = "soon"
             "there is no user `nobody-here`",
         ),
         (
-            "23:2 (authority)",
-            "`[authority]` is not served by this version of rolecall",
+            "24:1 (authority.token-lifetime)",
+            "`token-lifetime` is at most 7d",
         ),
         ("27:1 (limits.drain)", "`soon` is no length of time"),
     ] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::authority;
 use super::console;
 use super::reader::{Reader, Spot};
 use super::role::{self, Surrounding};
@@ -90,6 +91,7 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
         console,
         ecr_endpoint,
         ecr_region,
+        keystone_roles: authority::keystone_roles(reader),
         roles,
     })
 }

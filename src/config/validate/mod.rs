@@ -1,7 +1,8 @@
 //! From a tree to the validated types: what each key means by itself (`listener`, `account`,
-//! `role`, `grant`, `source`, `people`, `daemon`), then what they mean together (`chains`, `sockets`, `reach`).
+//! `role`, `grant`, `source`, `people`, `authority`, `daemon`), then what they mean together (`chains`, `sockets`, `reach`).
 
 mod account;
+mod authority;
 mod chains;
 mod connectors;
 mod console;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use super::problem::Problems;
 use super::raw::{Data, Table, Value};
 use super::surroundings::Surroundings;
-use super::{Account, Authority, Config, Origin};
+use super::{Account, Config, Origin};
 pub use connectors::id_of_role;
 use context::Context;
 pub use policy::compact as compact_policy;
@@ -82,7 +83,7 @@ pub(super) fn validate(
         grants,
         issuers: issuer::issuers(&root),
         people: people::people(&root),
-        authority: Authority::default(),
+        authority: authority::authority(&root),
         sources,
         state: daemon::state(&root),
         log: daemon::log(&root),
@@ -92,6 +93,7 @@ pub(super) fn validate(
     };
     mount::settle(&root, &mut config);
     people::check(&root, &config);
+    authority::check(&root, &config);
     chains::check(&root, &config);
     connectors::check(&root, &config);
     issuer::check(&root, &config);
