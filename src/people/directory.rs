@@ -46,9 +46,14 @@ pub trait Directory: Send + Sync + Debug {
     /// Whose name and password these are.
     fn verify<'a>(&'a self, name: &'a str, password: &'a SecretString) -> Asked<'a, Member>;
 
-    /// The groups of a name that was proved elsewhere. [`NotMember::Unknown`] where it has none to
-    /// tell of.
-    fn groups<'a>(&'a self, name: &'a str) -> Asked<'a, Vec<Arc<str>>>;
+    /// Who has a name that was proved elsewhere. [`NotMember::Unknown`] where it has nothing to tell
+    /// of anybody.
+    fn member<'a>(&'a self, name: &'a str) -> Asked<'a, Member>;
+
+    /// Who has a name that it proved itself a while ago, as far as it can tell without the password.
+    fn still<'a>(&'a self, name: &'a str) -> Asked<'a, Member> {
+        self.member(name)
+    }
 }
 
 /// What is not seen, or turns what stands beside it around: the characters that Unicode's

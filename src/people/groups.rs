@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User, getgrouplist};
 
-use super::directory::{NotMember, is_name};
+use super::directory::{Member, NotMember, is_name};
 use crate::clock::Clock;
 use crate::lookups::{Bounds, Lookups};
 
@@ -59,15 +59,15 @@ impl Groups {
     }
 }
 
-/// A user's groups, where the system tells.
-type Told = Result<Arc<[Arc<str>]>, NotMember>;
+/// Who somebody is to the system, where it tells.
+type Told = Result<Arc<Member>, NotMember>;
 
 /// What the system's database tells, remembered for a minute. It may be a directory service that
 /// hangs: then nobody knows which groups somebody has, and none is not the answer.
 #[derive(Debug)]
 pub(super) struct SystemGroups {
     told: Lookups<Arc<str>, Told>,
-    ask: fn(&str) -> nix::Result<Vec<Arc<str>>>,
+    ask: fn(&str) -> nix::Result<Member>,
 }
 
 impl SystemGroups {
@@ -76,19 +76,19 @@ impl SystemGroups {
     }
 
     /// The same of another database.
-    pub(super) fn asking(ask: fn(&str) -> nix::Result<Vec<Arc<str>>>, clock: &Clock) -> Self {
+    pub(super) fn asking(ask: fn(&str) -> nix::Result<Member>, clock: &Clock) -> Self {
         Self {
             told: Lookups::new(clock.clone(), BOUNDS),
             ask,
         }
     }
 
-    /// The groups of the user of this name.
+    /// The user of this name, as the system spells it; whom it does not know has no groups there.
     pub(super) async fn of(&self, name: &Arc<str>) -> Told {
         let (ask, asked) = (self.ask, Arc::clone(name));
         let look = async move {
             match tokio::task::spawn_blocking(move || ask(&asked)).await {
-                Ok(Ok(groups)) => (Ok(Arc::from(groups)), AGE),
+                Ok(Ok(member)) => (Ok(Arc::new(member)), AGE),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the system does not tell a user's groups");
                     (Err(NotMember::NotReady), FAILURE_AGE)
@@ -101,18 +101,27 @@ impl SystemGroups {
     }
 }
 
-fn membership(name: &str) -> nix::Result<Vec<Arc<str>>> {
+fn membership(name: &str) -> nix::Result<Member> {
+    let mut member = Member {
+        name: Arc::from(name),
+        groups: Vec::new(),
+    };
     let Some(user) = User::from_name(name)? else {
-        return Ok(Vec::new());
+        return Ok(member);
     };
-    let Ok(spelt) = CString::new(user.name) else {
-        return Ok(Vec::new());
-    };
-    let mut groups = Vec::new();
-    for gid in getgrouplist(&spelt, user.gid)?.into_iter().take(MOST) {
-        groups.extend(Group::from_gid(gid)?.map(|group| Arc::from(group.name)));
+    // A service that takes other spellings tells which one is the user's. One that adds to it, as
+    // its domain, would make another principal.
+    if user.name.to_lowercase() == name.to_lowercase() {
+        member.name = Arc::from(user.name.as_str());
     }
-    Ok(groups)
+    let Ok(spelled) = CString::new(user.name) else {
+        return Ok(member);
+    };
+    for gid in getgrouplist(&spelled, user.gid)?.into_iter().take(MOST) {
+        let group = Group::from_gid(gid)?.map(|group| Arc::from(group.name));
+        member.groups.extend(group);
+    }
+    Ok(member)
 }
 
 #[cfg(test)]
@@ -142,11 +151,9 @@ mod tests {
     async fn the_system_tells_the_groups_of_its_users() {
         let system = SystemGroups::new(&Clock::System);
         let root = system.of(&Arc::from("root")).await.unwrap();
-        assert!(root.contains(&Arc::from("root")), "{root:?}");
-        assert_eq!(
-            system.of(&Arc::from("no such user")).await,
-            Ok(Arc::default())
-        );
+        assert!(root.groups.contains(&Arc::from("root")), "{root:?}");
+        let nobody = system.of(&Arc::from("No such user")).await.unwrap();
+        assert_eq!((&*nobody.name, nobody.groups.len()), ("No such user", 0));
     }
 
     #[tokio::test]

@@ -147,28 +147,44 @@ impl Roster {
     /// Somebody of this standing, with the groups of today.
     pub(super) async fn standing(&self, standing: &Standing) -> Result<Arc<Person>, NotMember> {
         let name = &standing.name;
-        let elsewhere = match standing.way {
+        let member = match standing.way {
             Way::Basic => {
                 self.still_in_file(standing).await?;
-                self.system.of(name).await?.to_vec()
+                let groups = self.system.of(name).await?.groups.clone();
+                let name = Arc::clone(name);
+                Member { name, groups }
             }
-            Way::Pam => self.system.of(name).await?.to_vec(),
+            Way::Pam => {
+                let mut member = self.directory(Way::Pam)?.still(name).await?;
+                let system = self.system.of(&member.name).await?;
+                member.groups.extend_from_slice(&system.groups);
+                member
+            }
             // Who is not known there any more has no standing.
-            Way::Ldap => self.directory(Way::Ldap)?.groups(name).await?,
+            Way::Ldap => self.directory(Way::Ldap)?.still(name).await?,
             Way::ProxyHeader | Way::Token | Way::AccessKey | Way::Session | Way::Keystone => {
-                let mut groups = self.system.of(name).await?.to_vec();
-                for directory in &self.directories {
-                    groups.extend(told(directory.groups(name).await)?);
-                }
-                groups
+                self.known_as(name).await?
             }
             Way::Peer | Way::Oidc | Way::Supposed => return Err(NotMember::Unknown),
         };
-        let member = Member {
-            name: Arc::clone(name),
-            groups: elsewhere,
-        };
         self.person(standing.way, member).await
+    }
+
+    /// Somebody whose name others vouch for, in the spelling of who knows it here: whoever asks is
+    /// one principal, however the name was typed.
+    async fn known_as(&self, name: &Arc<str>) -> Result<Member, NotMember> {
+        let mut member = Member::clone(&*self.system.of(name).await?);
+        for directory in &self.directories {
+            match directory.member(name).await {
+                Ok(known) => {
+                    member.name = known.name;
+                    member.groups.extend(known.groups);
+                }
+                Err(NotMember::Unknown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(member)
     }
 
     /// A member as a person: with the groups of the groups file, and what follows from them.
@@ -214,7 +230,7 @@ impl Roster {
         };
         let member = Member {
             name: Arc::clone(name),
-            groups: self.system.of(name).await?.to_vec(),
+            groups: self.system.of(name).await?.groups.clone(),
         };
         Ok((standing, self.person(Way::Basic, member).await?))
     }
@@ -229,7 +245,7 @@ impl Roster {
         if way == Way::Pam {
             member
                 .groups
-                .extend_from_slice(&self.system.of(&member.name).await?);
+                .extend_from_slice(&self.system.of(&member.name).await?.groups);
         }
         let standing = Standing::of(way, Arc::clone(&member.name));
         Ok((standing, self.person(way, member).await?))
@@ -291,14 +307,6 @@ impl Roster {
     }
 }
 
-/// Who is not known has no groups.
-fn told(groups: Result<Vec<Arc<str>>, NotMember>) -> Result<Vec<Arc<str>>, NotMember> {
-    match groups {
-        Err(NotMember::Unknown) => Ok(Vec::new()),
-        other => other,
-    }
-}
-
 fn fingerprint(hash: &Hash) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, hash.text().as_bytes());
     let mut bytes = [0; 32];
@@ -350,7 +358,7 @@ mod tests {
             })
         }
 
-        fn groups<'a>(&'a self, _name: &'a str) -> Asked<'a, Vec<Arc<str>>> {
+        fn member<'a>(&'a self, _name: &'a str) -> Asked<'a, Member> {
             Box::pin(async { Err(NotMember::Unknown) })
         }
     }
@@ -449,7 +457,7 @@ mod tests {
         let (ann, right) = (Arc::from("ann"), SecretString::from("right"));
         let proved = scene.roster.proved(&[Way::Basic], &ann, &right).await;
         assert_eq!(proved.unwrap_err().why, NotMember::NotReady);
-        for way in [Way::ProxyHeader, Way::Token, Way::Pam] {
+        for way in [Way::ProxyHeader, Way::Token] {
             let standing = Standing::of(way, Arc::clone(&ann));
             let person = scene.roster.standing(&standing).await;
             assert_eq!(person.unwrap_err(), NotMember::NotReady, "{way:?}");

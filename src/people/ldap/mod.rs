@@ -227,17 +227,14 @@ impl Directory for Ldap {
         })
     }
 
-    fn groups<'a>(&'a self, name: &'a str) -> Asked<'a, Vec<Arc<str>>> {
+    fn member<'a>(&'a self, name: &'a str) -> Asked<'a, Member> {
         Box::pin(async move {
             if !is_name(name) {
                 return Err(NotMember::Unknown);
             }
             let name = name.to_owned();
-            let asked = self.ask(Question {
-                name,
-                password: None,
-            });
-            Ok(asked.await?.groups)
+            let password = None;
+            self.ask(Question { name, password }).await
         })
     }
 }

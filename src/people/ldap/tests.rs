@@ -330,9 +330,9 @@ async fn no_password_is_no_proof_and_no_name_is_nobody() {
     assert_eq!(verified, Err(NotMember::Wrong));
     let unnamed = ldap.verify("jane\n", &SecretString::from("p")).await;
     assert_eq!(unnamed, Err(NotMember::Unknown));
-    assert_eq!(ldap.groups("").await, Err(NotMember::Unknown));
+    assert_eq!(ldap.member("").await, Err(NotMember::Unknown));
     // Nobody is there.
-    assert_eq!(ldap.groups("jane").await, Err(NotMember::NotReady));
+    assert_eq!(ldap.member("jane").await, Err(NotMember::NotReady));
 }
 
 #[tokio::test]
@@ -346,7 +346,7 @@ async fn a_directory_that_hangs_is_not_waited_for_and_never_by_more_than_may() {
         clock.clone(),
         Duration::from_millis(50),
     );
-    assert_eq!(ldap.groups("jane").await, Err(NotMember::NotReady));
+    assert_eq!(ldap.member("jane").await, Err(NotMember::NotReady));
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ldaps://{}", listener.local_addr().unwrap());
@@ -354,7 +354,7 @@ async fn a_directory_that_hangs_is_not_waited_for_and_never_by_more_than_may() {
     let waiting: Vec<_> = (0..OPEN)
         .map(|_| {
             let patient = patient.clone();
-            tokio::spawn(async move { patient.groups("jane").await })
+            tokio::spawn(async move { patient.member("jane").await })
         })
         .collect();
     let mut connections = Vec::new();
@@ -362,7 +362,7 @@ async fn a_directory_that_hangs_is_not_waited_for_and_never_by_more_than_may() {
         connections.push(listener.accept().await.unwrap());
     }
     assert_eq!(patient.0.open.available_permits(), 0);
-    assert_eq!(patient.groups("jane").await, Err(NotMember::NotReady));
+    assert_eq!(patient.member("jane").await, Err(NotMember::NotReady));
     for one in waiting {
         one.abort();
     }

@@ -3,7 +3,7 @@
 //! it lack nothing else.
 //!
 //! What holds in all of this file: a transaction is begun, used and ended by one call of
-//! [`Library::verify`] on one thread; what libpam is lent outlives the call; what it is given to
+//! [`Library::ask`] on one thread; what libpam is lent outlives the call; what it is given to
 //! keep, the answers, is allocated by the C library's allocator, which it frees them with.
 #![expect(
     unsafe_code,
@@ -115,20 +115,23 @@ impl Library {
         }
     }
 
-    /// Has this service's stack verify a password and say whether the account may be used; gives
-    /// the name that the stack settled on.
-    pub(super) fn verify(
+    /// Has this service's stack verify a password, where there is one, and say whether the account
+    /// may be used; gives the name that the stack settled on.
+    pub(super) fn ask(
         &self,
         service: &CStr,
         name: &CStr,
-        password: &SecretString,
+        password: Option<&SecretString>,
     ) -> Result<Option<String>, Code> {
-        let Some(password) = c_string(password) else {
-            return Err(Code(CONV_ERR));
+        let password = match password.map(c_string) {
+            None => None,
+            Some(Some(password)) => Some(password),
+            Some(None) => return Err(Code(CONV_ERR)),
         };
+        let lent = password.as_ref().map_or(ptr::null(), |text| text.as_ptr());
         let conversation = Conversation {
             converse,
-            data: password.as_ptr().cast_mut().cast(),
+            data: lent.cast_mut().cast(),
         };
         let mut handle = ptr::null_mut();
         // SAFETY: all four pointers are valid, and the first three until `pam_end` below.
@@ -143,7 +146,7 @@ impl Library {
         if started != SUCCESS {
             return Err(Code(started));
         }
-        let (ended, settled) = self.run(handle);
+        let (ended, settled) = self.run(handle, password.is_some());
         keep_modules();
         // SAFETY: `pam_start` succeeded with this handle, and nobody has it any more.
         let _ended = unsafe { (self.end)(handle, ended) };
@@ -155,15 +158,17 @@ impl Library {
     }
 
     /// The steps of one transaction, up to the first that fails.
-    fn run(&self, handle: *mut Handle) -> (c_int, Option<String>) {
+    fn run(&self, handle: *mut Handle, has_password: bool) -> (c_int, Option<String>) {
         let flags = SILENT | DISALLOW_NULL_AUTHTOK;
         // SAFETY: the handle is that of a transaction in progress on this thread. The item is a
         // function of the type that pam_fail_delay(3) asks for.
         unsafe {
             let _set = (self.set_delay)(handle, FAIL_DELAY, delay);
-            let authenticated = (self.authenticate)(handle, flags);
-            if authenticated != SUCCESS {
-                return (authenticated, None);
+            if has_password {
+                let authenticated = (self.authenticate)(handle, flags);
+                if authenticated != SUCCESS {
+                    return (authenticated, None);
+                }
             }
             let usable = (self.acct_mgmt)(handle, flags);
             if usable != SUCCESS {
@@ -235,7 +240,7 @@ fn c_string(password: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
 extern "C" fn delay(_code: c_int, _microseconds: c_uint, _data: *mut c_void) {}
 
 /// Answers a stack's questions: the password to all that must not be shown, nothing to what is only
-/// told. What else is asked nobody is there to answer.
+/// told. What else is asked nobody is there to answer, nor anything where there is no password.
 extern "C" fn converse(
     count: c_int,
     messages: *mut *const Message,
@@ -255,10 +260,10 @@ extern "C" fn converse(
     };
     for index in 0..length {
         // SAFETY: Linux-PAM passes an array of `count` pointers to messages; `made` has room for
-        // as many answers; `password` is the text that `verify` lent.
+        // as many answers; `password` is null or the text that `ask` lent.
         let answered = unsafe {
             match (**messages.add(index)).style {
-                PROMPT_ECHO_OFF => {
+                PROMPT_ECHO_OFF if !password.is_null() => {
                     let copy = libc::strdup(password.cast());
                     (*made.as_ptr().add(index)).text = copy;
                     !copy.is_null()
@@ -303,7 +308,7 @@ mod tests {
     use super::*;
 
     /// What a stack that asks these questions is answered.
-    fn answers(styles: &[c_int]) -> Result<Vec<Option<String>>, c_int> {
+    fn answers(styles: &[c_int], password: Option<&CStr>) -> Result<Vec<Option<String>>, c_int> {
         let messages: Vec<Message> = styles
             .iter()
             .map(|style| Message {
@@ -313,8 +318,9 @@ mod tests {
             .collect();
         let mut pointers: Vec<*const Message> = messages.iter().map(ptr::from_ref).collect();
         let mut responses = ptr::null_mut();
-        let password = c"secret".as_ptr().cast_mut().cast();
         let count = c_int::try_from(styles.len()).unwrap();
+        let password = password.map_or(ptr::null(), CStr::as_ptr);
+        let password = password.cast_mut().cast();
         let code = converse(count, pointers.as_mut_ptr(), &raw mut responses, password);
         if code != SUCCESS {
             assert!(responses.is_null());
@@ -337,15 +343,19 @@ mod tests {
     #[test]
     fn the_password_answers_what_must_not_be_shown_and_nothing_else() {
         const PROMPT_ECHO_ON: c_int = 2;
+        let shown = Some(c"secret");
         let secret = Some("secret".to_owned());
         let asked = [TEXT_INFO, PROMPT_ECHO_OFF, ERROR_MSG, PROMPT_ECHO_OFF];
         assert_eq!(
-            answers(&asked),
+            answers(&asked, shown),
             Ok(vec![None, secret.clone(), None, secret])
         );
-        assert_eq!(answers(&[PROMPT_ECHO_OFF, PROMPT_ECHO_ON]), Err(CONV_ERR));
-        assert_eq!(answers(&[]), Err(CONV_ERR));
-        assert_eq!(answers(&[TEXT_INFO; 33]), Err(CONV_ERR));
+        let mixed = answers(&[PROMPT_ECHO_OFF, PROMPT_ECHO_ON], shown);
+        assert_eq!(mixed, Err(CONV_ERR));
+        assert_eq!(answers(&[], shown), Err(CONV_ERR));
+        assert_eq!(answers(&[TEXT_INFO; 33], shown), Err(CONV_ERR));
+        assert_eq!(answers(&asked, None), Err(CONV_ERR));
+        assert_eq!(answers(&[TEXT_INFO], None), Ok(vec![None]));
     }
 
     #[test]

@@ -106,11 +106,27 @@ impl Pam {
         }
     }
 
-    async fn ask(&self, name: &str, password: &SecretString) -> Result<Verdict, NoAnswer> {
-        let (service, name) = (self.service.clone(), name.to_owned());
-        let (library, password) = (Arc::clone(&self.library), password.clone());
-        self.run(move || library.verify(service, name, &password))
-            .await
+    /// Asks the stack about somebody: whether this is the password, where there is one, and whether
+    /// the account may be used.
+    async fn ask(&self, name: &str, password: Option<&SecretString>) -> Result<Member, NotMember> {
+        if !is_name(name) {
+            return Err(NotMember::Unknown);
+        }
+        let (service, asked) = (self.service.clone(), name.to_owned());
+        let (library, password) = (Arc::clone(&self.library), password.cloned());
+        let verdict = self.run(move || library.ask(service, asked, password.as_ref()));
+        match verdict.await {
+            Ok(Verdict::Proved(settled)) if is_name(&settled) => Ok(Member {
+                name: Arc::from(settled),
+                groups: Vec::new(),
+            }),
+            Ok(Verdict::Proved(_)) => Err(NotMember::Wrong),
+            Ok(Verdict::Not(why)) => Err(why),
+            Err(why) => {
+                self.tell(&why);
+                Err(NotMember::NotReady)
+            }
+        }
     }
 
     /// Does this on a thread of its own when it is its turn.
@@ -157,11 +173,11 @@ impl Pam {
 }
 
 impl Opened {
-    fn verify(
+    fn ask(
         &self,
         service: String,
         name: String,
-        password: &SecretString,
+        password: Option<&SecretString>,
     ) -> Result<Verdict, NoAnswer> {
         let library = match self.library.get() {
             Some(library) => library,
@@ -175,7 +191,7 @@ impl Opened {
         else {
             return Ok(Verdict::Not(NotMember::Unknown));
         };
-        match library.verify(&c_service, &c_name, password) {
+        match library.ask(&c_service, &c_name, password) {
             Ok(settled) => Ok(Verdict::Proved(settled.unwrap_or(name))),
             Err(code) => verdict(code).map(Verdict::Not),
         }
@@ -201,27 +217,15 @@ impl Directory for Pam {
     }
 
     fn verify<'a>(&'a self, name: &'a str, password: &'a SecretString) -> Asked<'a, Member> {
-        Box::pin(async move {
-            if !is_name(name) {
-                return Err(NotMember::Unknown);
-            }
-            match self.ask(name, password).await {
-                Ok(Verdict::Proved(name)) if is_name(&name) => Ok(Member {
-                    name: Arc::from(name),
-                    groups: Vec::new(),
-                }),
-                Ok(Verdict::Proved(_)) => Err(NotMember::Wrong),
-                Ok(Verdict::Not(why)) => Err(why),
-                Err(why) => {
-                    self.tell(&why);
-                    Err(NotMember::NotReady)
-                }
-            }
-        })
+        Box::pin(self.ask(name, Some(password)))
     }
 
-    fn groups<'a>(&'a self, _name: &'a str) -> Asked<'a, Vec<Arc<str>>> {
+    fn member<'a>(&'a self, _name: &'a str) -> Asked<'a, Member> {
         Box::pin(async { Err(NotMember::Unknown) })
+    }
+
+    fn still<'a>(&'a self, name: &'a str) -> Asked<'a, Member> {
+        Box::pin(self.ask(name, None))
     }
 }
 
@@ -250,8 +254,6 @@ mod tests {
             Hanging::told(|_| {}),
         );
         let password = SecretString::from("p");
-        let asked = pam.ask("jane", &password).await;
-        assert!(matches!(asked, Err(NoAnswer::Library(_))), "{asked:?}");
         assert_eq!(
             pam.verify("jane", &password).await,
             Err(NotMember::NotReady)
@@ -267,6 +269,9 @@ mod tests {
         let password = SecretString::from("no such password");
         for name in ["rolecall-no-such-user", "root"] {
             assert!(pam.verify(name, &password).await.is_err(), "{name}");
+        }
+        for name in ["rolecall-no-such-user", "a\n"] {
+            assert!(pam.still(name).await.is_err(), "{name}");
         }
         let nul = SecretString::from("a\0b");
         assert!(pam.verify("root", &nul).await.is_err());
@@ -373,6 +378,6 @@ mod tests {
     #[tokio::test]
     async fn it_tells_no_groups() {
         let pam = pam("rolecall");
-        assert_eq!(pam.groups("jane").await, Err(NotMember::Unknown));
+        assert_eq!(pam.member("jane").await, Err(NotMember::Unknown));
     }
 }

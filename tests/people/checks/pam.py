@@ -83,6 +83,20 @@ def check_passwords_are_those_of_the_stack_and_groups_those_of_the_system(place)
         expect(daemon.get("/account", "empty", ""), 401)
 
 
+def check_a_cookie_ends_with_the_account(place):
+    with users(place), Daemon(place, CONFIGURATION) as daemon:
+        signed_in = daemon.get("/account", "pamela", "hers")
+        expect(signed_in, 200, "pamela", ["web"])
+        cookie = {"Cookie": signed_in.headers["set-cookie"].split(";")[0]}
+        shadow = Path("/etc/shadow")
+        lines = shadow.read_text().splitlines()
+        # In place: the file is mounted.
+        shadow.write_text("".join(
+            (line.removesuffix(":") + f"{DAYS - 10}:" if line.startswith("pamela:") else line) + "\n" for line in lines
+        ))
+        expect(daemon.get("/account", headers=cookie), 401)
+
+
 def check_a_wrong_password_is_refused_at_once(place):
     with users(place, STACK.replace("auth required", "auth optional pam_faildelay.so delay=9000000\nauth required")):
         with Daemon(place, CONFIGURATION) as daemon:

@@ -61,12 +61,13 @@ impl Directory for Known {
         })
     }
 
-    fn groups<'a>(&'a self, name: &'a str) -> Asked<'a, Vec<Arc<str>>> {
+    fn member<'a>(&'a self, name: &'a str) -> Asked<'a, Member> {
         Box::pin(async move {
-            match name {
-                "dora" if self.gone.load(Ordering::Relaxed) == 0 => {
-                    Ok(self.groups.lock().unwrap().clone())
-                }
+            match name.to_lowercase().as_str() {
+                "dora" if self.gone.load(Ordering::Relaxed) == 0 => Ok(Member {
+                    name: Arc::from("dora"),
+                    groups: self.groups.lock().unwrap().clone(),
+                }),
                 "down" => Err(NotMember::NotReady),
                 _ => Err(NotMember::Unknown),
             }

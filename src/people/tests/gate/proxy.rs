@@ -38,3 +38,23 @@ async fn the_proxy_says_who_asks_and_nobody_else_does() {
     let down = scene.gate.prove(&mount(&ALL), from_proxy(&down)).await;
     assert_eq!(down.unwrap_err(), Unproven::NotReady);
 }
+
+#[tokio::test]
+async fn however_a_name_was_typed_it_is_one_principal() {
+    let scene = Scene::new();
+    let by_password = scene.person(&ALL, &basic("Dora", "dora's")).await;
+    let mut names = vec![Arc::clone(&by_password.name)];
+    for typed in ["dora", "Dora", "DORA"] {
+        let said = remote_user(typed);
+        let admitted = scene.gate.prove(&mount(&ALL), from_proxy(&said)).await;
+        let person = person(admitted.unwrap());
+        assert_eq!(groups(&person), ["ops"], "{typed}");
+        names.push(Arc::clone(&person.name));
+    }
+    names.dedup();
+    assert_eq!(names, [Arc::from("dora")]);
+    // Nobody says of these two that they are one.
+    let said = remote_user("Peter");
+    let other = scene.gate.prove(&mount(&ALL), from_proxy(&said)).await;
+    assert_eq!(&*person(other.unwrap()).name, "Peter");
+}
