@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rolecall::authority::StateKey;
@@ -281,4 +282,37 @@ fn a_running_daemon_is_copied_from_and_nothing_under_it_is_replaced() {
     assert!(told.contains("3 rings of keys"), "{told}");
     let ring = fs::read_to_string(daemon.path("state/authority.keys")).unwrap();
     assert!(ring.starts_with("rolecall sealed keys 1\n"), "{ring}");
+}
+
+#[tokio::test]
+async fn a_backup_that_is_killed_leaves_no_half_file() {
+    let scene = Scene::new();
+    scene.make("Prod", None).await;
+    let target = scene.path("backups");
+    fs::create_dir(&target).unwrap();
+    let copy = target.join("copy");
+    let arguments = ["backup", copy.to_str().unwrap()];
+    for _ in 0..5 {
+        let configuration = scene.path("rolecall.toml");
+        let mut command = rolecall(&["state"]);
+        command.args(arguments).arg("--config").arg(configuration);
+        let mut running = command.stdout(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while fs::read_dir(&target).unwrap().next().is_none() {
+            assert!(Instant::now() < deadline, "nothing was written");
+        }
+        // It has begun to write.
+        running.kill().unwrap();
+        running.wait().unwrap();
+        if copy.exists() {
+            let restored = scene.run(&["restore", copy.to_str().unwrap()]);
+            let told = String::from_utf8_lossy(&restored.stderr);
+            assert!(restored.status.success(), "{told}");
+            fs::remove_file(&copy).unwrap();
+        }
+        // What is left keeps nobody from another.
+        scene.says(&arguments);
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
+        fs::remove_file(&copy).unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! Copies of the store: backups, and what is brought back from them.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::store::{Cause, Fault};
 
 /// Where a copy is made ready to take the store's place.
 const COMING: &str = "store.db.coming";
+/// What the name of a backup ends with until it is whole.
+const PARTIAL: &str = ".partial";
 /// The name of a store that could not be opened when a backup took its place.
 const DAMAGED: &str = "store.db.damaged";
 
@@ -43,7 +46,32 @@ pub fn backup(directory: &Path, to: &Path) -> Result<Backup, Fault> {
     }
     let opened = connect(&file, OpenFlags::SQLITE_OPEN_READ_WRITE);
     let from = opened.map_err(|cause| fault(&file, cause))?;
-    copy(&from, to).map_err(|cause| fault(&Arc::from(to), cause))
+    copy_aside(&from, to).map_err(|cause| fault(&Arc::from(to), cause))
+}
+
+/// A copy that is there whole or not at all, whatever ends this process meanwhile.
+fn copy_aside(from: &Connection, to: &Path) -> Result<Backup, Cause> {
+    let is_taken = || io::Error::from_raw_os_error(libc::EEXIST);
+    if to.symlink_metadata().is_ok() {
+        return Err(is_taken().into());
+    }
+    let aside = named(to, PARTIAL);
+    // What an interrupted one has left.
+    drop(fs::remove_file(&aside));
+    let copied = copy(from, &aside)?;
+    // Not over what has come meanwhile, as far as the file system can tell.
+    let settled = match fs::hard_link(&aside, to) {
+        Ok(()) => fs::remove_file(&aside),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_no_links) => fs::rename(&aside, to),
+    };
+    if let Err(error) = settled {
+        drop(fs::remove_file(&aside));
+        return Err(error.into());
+    }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
+    Ok(copied)
 }
 
 /// Puts a backup in the place of the store of this directory, which no daemon may be using. It is
