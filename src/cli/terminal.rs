@@ -2,7 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::thread;
 
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
@@ -29,6 +31,7 @@ impl Silent {
 
     fn new(terminal: File) -> io::Result<Self> {
         let before = tcgetattr(&terminal)?;
+        shown_at_the_end(terminal.try_clone()?, before.clone())?;
         let mut silent = before.clone();
         silent.local_flags.remove(LocalFlags::ECHO);
         silent.local_flags.insert(LocalFlags::ECHONL);
@@ -45,6 +48,32 @@ impl Silent {
         })?;
         first_line(terminal)
     }
+}
+
+/// Has the terminal show what is typed again before a signal ends this process, as Ctrl-C does. What
+/// would stop it waits until then.
+fn shown_at_the_end(terminal: File, before: Termios) -> io::Result<()> {
+    let mut ends = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        ends.add(signal);
+    }
+    let mut stops = ends;
+    stops.add(Signal::SIGTSTP);
+    // Threads that are started from here on inherit it.
+    stops.thread_block()?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let Ok(signal) = ends.wait() else {
+                return;
+            };
+            let restored = tcsetattr(&terminal, SetArg::TCSAFLUSH, &before);
+            let unblocked = SigSet::from(signal).thread_unblock();
+            if let Err(error) = restored.and(unblocked).and_then(|()| raise(signal)) {
+                tracing::debug!(%error, "the terminal has gone away");
+            }
+        })?;
+    Ok(())
 }
 
 impl Drop for Silent {

@@ -1,8 +1,8 @@
 //! People who prove a name to a running daemon, and what the command line does for them.
 
 use std::fs;
-use std::io::Write as _;
-use std::process::Stdio;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -158,4 +158,45 @@ fn build_servers_show_tokens_that_can_be_revoked() {
     assert_eq!(code(&unseen), Some(64));
     assert_eq!(code(&["password", "an\u{202e}n"]), Some(64));
     assert!(!daemon.log().contains(token), "the log holds a token");
+}
+
+/// Types Ctrl-C where `rolecall password` asks, on a terminal of its own; what the terminal is like
+/// then.
+#[test]
+fn a_terminal_shows_what_is_typed_again_after_an_interrupt() {
+    let asked = rolecall(&["password", "ann"]);
+    let program = asked.get_program().to_str().unwrap();
+    let line = format!("trap : INT; '{program}' password ann; echo status $?; stty -a");
+    let mut shell = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = shell.stdin.take().unwrap();
+    let mut shown = shell.stdout.take().unwrap();
+    let mut text = Vec::new();
+    let mut interrupted = false;
+    let mut bytes = [0; 512];
+    loop {
+        let read = shown.read(&mut bytes).unwrap();
+        if read == 0 {
+            break;
+        }
+        text.extend_from_slice(&bytes[..read]);
+        let prompted = String::from_utf8_lossy(&text).contains("Password of ann:");
+        if prompted && !interrupted {
+            typed.write_all(b"\x03").unwrap();
+            interrupted = true;
+        }
+    }
+    drop(typed);
+    assert!(shell.wait().unwrap().success());
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("status 130"), "{text}");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert!(
+        words.contains(&"echo") && !words.contains(&"-echo"),
+        "{text}"
+    );
 }
