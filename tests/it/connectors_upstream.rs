@@ -203,17 +203,22 @@ fn start_to_make(upstream: &ScriptedSts) -> TestDaemon {
     TestDaemon::start_among(directory, config, Environment::from_iter(variables))
 }
 
+const OURS: &str = r#"{"name":"Ours","awsAccessKeyId":"AKIAOURS","awsSecretKey":"canary-ours","cloudProviderKey":"aws"}"#;
+
 async fn make_account(daemon: &TestDaemon, query: &str) -> Answer {
-    let body = r#"{"name":"Ours","awsAccessKeyId":"AKIAOURS","awsSecretKey":"canary-ours","cloudProviderKey":"aws"}"#;
+    write_account(daemon, "POST", query, OURS).await
+}
+
+async fn write_account(daemon: &TestDaemon, method: &str, below: &str, body: &str) -> Answer {
     let length = body.len().to_string();
     let headers = [
         ("Content-Type", "application/json"),
         ("Content-Length", &length),
     ];
-    let path = format!("{REST}/accounts{query}");
+    let path = format!("{REST}/accounts{below}");
     let mut connection = Connection::open(daemon.address("api")).await;
     connection
-        .send((request("POST", &path, &headers) + body).as_bytes())
+        .send((request(method, &path, &headers) + body).as_bytes())
         .await;
     connection.answer().await.unwrap()
 }
@@ -288,6 +293,70 @@ async fn connectors_accounts_of_keys_that_fail_are_not_made() {
         let made = make_account(&daemon, "?skipValidation=true").await;
         assert_eq!(made.status, 201, "{}", made.body);
         assert_eq!(upstream.received().len(), asked_again);
+        daemon.end().await;
+    }
+}
+
+#[tokio::test]
+async fn connectors_accounts_are_given_keys_that_upstream_knows() {
+    let upstream = ScriptedSts::start(|asked: &Received| {
+        if asked.header("authorization").contains("AKIAOURS") {
+            cloud(asked)
+        } else {
+            Reply::error(403, "InvalidClientTokenId", "canary")
+        }
+    })
+    .await;
+    let daemon = start_to_make(&upstream);
+    let made = make_account(&daemon, "").await;
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let at = |query: &str| format!("/{id}{query}");
+    // What has nothing to do with the key asks nobody, nor does the same key.
+    let renamed = OURS.replace("Ours", "Theirs");
+    let without = r#"{"name":"Ours","awsAccessKeyId":"AKIAOURS"}"#;
+    for body in [renamed.as_str(), without] {
+        let replaced = write_account(&daemon, "PUT", &at(""), body).await;
+        assert_eq!(replaced.status, 200, "{}", replaced.body);
+    }
+    assert_eq!(upstream.received().len(), 1);
+    let other_secret = OURS.replace("canary-ours", "canary-theirs");
+    let replaced = write_account(&daemon, "PUT", &at(""), &other_secret).await;
+    assert_eq!(replaced.status, 200, "{}", replaced.body);
+    assert_eq!(upstream.received().len(), 2);
+    for other in [
+        without.replace("AKIAOURS", "AKIATHEIRS"),
+        OURS.replace("AKIAOURS", "AKIAX"),
+    ] {
+        let refused = write_account(&daemon, "PUT", &at(""), &other).await;
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        let why = "is not accepted by AWS, with this awsSecretKey";
+        assert_eq!(refused.json()["errors"]["awsAccessKeyId"], why);
+        let shown = get(&daemon, &format!("{REST}/accounts/{id}")).await;
+        assert_eq!(shown.json()["awsAccessKeyId"], "AKIAOURS");
+        let taken = write_account(&daemon, "PUT", &at("?skipValidation=true"), &other).await;
+        assert_eq!(taken.status, 200, "{}", taken.body);
+        let back = write_account(&daemon, "PUT", &at("?skipValidation=true"), OURS).await;
+        assert_eq!(back.status, 200, "{}", back.body);
+    }
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn connectors_accounts_keep_their_keys_where_others_cannot_be_checked() {
+    for (reply, status) in [
+        (Reply::error(400, "Throttling", "canary"), 503),
+        (Reply::error(500, "InternalFailure", "canary"), 502),
+        (Reply::Hang, 504),
+    ] {
+        let upstream = ScriptedSts::start(move |_| reply.clone()).await;
+        let daemon = start_to_make(&upstream);
+        let made = make_account(&daemon, "?skipValidation=true").await;
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        let other = OURS.replace("AKIAOURS", "AKIATHEIRS");
+        let refused = write_account(&daemon, "PUT", &format!("/{id}"), &other).await;
+        assert_eq!(refused.status, status, "{}", refused.body);
+        let shown = get(&daemon, &format!("{REST}/accounts/{id}")).await;
+        assert_eq!(shown.json()["awsAccessKeyId"], "AKIAOURS");
         daemon.end().await;
     }
 }

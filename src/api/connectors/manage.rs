@@ -12,8 +12,9 @@ use super::draft::{self, Named};
 use super::problem::Problem;
 use super::reply::{Reply, Tag};
 use super::shown::{Shown, find_own, id, rendered};
+use crate::secret::{ExposeSecret as _, same_secret};
 use crate::sessions::FailureKind;
-use crate::store::{Account, AccountDraft, Objects, StoreError, Version};
+use crate::store::{Account, AccountDraft, AccountEdit, Objects, StoreError, Version};
 use crate::vending::{DeclaredAccount, Delay, Refusal};
 
 /// An account as it is written: its secret never is.
@@ -84,9 +85,7 @@ pub(super) fn account(call: &Call<'_>) -> Result<Reply, Problem> {
 
 pub(super) async fn make_account(call: &Call<'_>) -> Result<Reply, Problem> {
     let draft = draft::new_account(call.request)?;
-    if call.query().first("skipValidation") != Some("true") {
-        check_key(call, &draft).await?;
-    }
+    check_key(call, &draft).await?;
     let made = call.deps.store.create_account(draft).await;
     let account = made.map_err(|error| call.unwritten("account", error))?;
     let reply = Reply::json(&Document::from(&account));
@@ -95,6 +94,9 @@ pub(super) async fn make_account(call: &Call<'_>) -> Result<Reply, Problem> {
 
 /// A key that upstream does not know is no use: it is told at once, unless that is not wanted.
 async fn check_key(call: &Call<'_>, draft: &AccountDraft) -> Result<(), Problem> {
+    if call.query().first("skipValidation") == Some("true") {
+        return Ok(());
+    }
     let Err(failed) = call.deps.vending.whose(draft).await else {
         return Ok(());
     };
@@ -118,10 +120,40 @@ pub(super) async fn replace_account(call: &Call<'_>) -> Result<Reply, Problem> {
     let id = written_account(call)?;
     let edit = draft::account(call.request, Some(id))?;
     let expected = expected(call, |objects| Some(objects.accounts.get(&id)?.version))?;
+    if let Some(draft) = with_other_key(call, id, &edit)? {
+        check_key(call, &draft).await?;
+    }
     let replaced = call.deps.store.replace_account(id, edit, expected).await;
     let account = replaced.map_err(|error| call.unwritten("account", error))?;
     let reply = Reply::json(&Document::from(&account));
     Ok(reply.of(&Tag::from(account.version)))
+}
+
+/// What the account will be, where its key is not the one that it has.
+fn with_other_key(
+    call: &Call<'_>,
+    id: Uuid,
+    edit: &AccountEdit,
+) -> Result<Option<AccountDraft>, Problem> {
+    let objects = call.objects()?;
+    let Some(before) = objects.accounts.get(&id).map(|account| &account.draft) else {
+        return Ok(None);
+    };
+    let before_secret = &before.secret_access_key;
+    let secret = edit.secret_access_key.as_ref().unwrap_or(before_secret);
+    let is_same_secret = same_secret(
+        secret.expose_secret().as_bytes(),
+        before_secret.expose_secret().as_bytes(),
+    );
+    let is_same = is_same_secret
+        && edit.access_key_id == before.access_key_id
+        && edit.partition == before.partition;
+    Ok((!is_same).then(|| AccountDraft {
+        name: Arc::clone(&edit.name),
+        access_key_id: edit.access_key_id.clone(),
+        secret_access_key: secret.clone(),
+        partition: edit.partition.clone(),
+    }))
 }
 
 pub(super) async fn delete_account(call: &Call<'_>) -> Result<Reply, Problem> {

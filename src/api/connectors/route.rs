@@ -246,8 +246,11 @@ pub const ROWS: &[Row] = &[
         path: rest!("/accounts/{id}"),
         what: What::ReplaceAccount,
         administrators: true,
-        query: &[],
-        statuses: &[200, 409, 412, 413, 415, 503],
+        query: &[(
+            "skipValidation",
+            "`true`: another key is taken without a question to AWS whose it is",
+        )],
+        statuses: &[200, 409, 412, 413, 415, 502, 503, 504],
         summary: "Replaces what is said of an account; without a secret it keeps its own.",
     },
     Row {
