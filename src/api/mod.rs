@@ -32,7 +32,9 @@ use crate::authority::signature::Replays;
 use crate::clock::Clock;
 use crate::config;
 use crate::grants::{Known, Select};
-use crate::http::{Connection, Guard, Handler, LoopMark, Refused, Request, Response};
+use crate::http::{
+    Connection, Guard, Handler, LoopMark, Refused, Request, Response, StatusCode, text,
+};
 use crate::people::Codes;
 use crate::sessions::Slot;
 use crate::store::Store;
@@ -213,6 +215,12 @@ impl Handler for Mounted {
             (_, Some(container)) => container.answer(&self.deps, guest, guarded, request).await,
             (None, None) => metrics::not_found(),
         }
+    }
+
+    fn refuse_long(&self, _guest: &Guest, head: &Request) -> Response {
+        let peoples = self.peoples.as_ref();
+        let refused = peoples.and_then(|peoples| peoples.refuse_long(&self.deps, head));
+        refused.unwrap_or_else(|| text(StatusCode::PAYLOAD_TOO_LARGE, ""))
     }
 }
 

@@ -175,6 +175,18 @@ impl Peoples {
         })
     }
 
+    /// Refuses a request whose body is longer than is read, in the words of the API that it is for.
+    pub fn refuse_long(&self, deps: &Deps, head: &Request) -> Option<Response> {
+        let path = head.uri().path();
+        let mut mounts = self.mounts.iter();
+        let whose = mounts.find_map(|(prefix, mount)| mount.whose(below(prefix, path)?, head))?;
+        match whose {
+            Whose::Gated(Gated::Accounts(_)) => Some(accounts::refuse_long()),
+            Whose::Gated(Gated::Connectors(connectors)) => Some(connectors.refuse_long(deps)),
+            Whose::Keystone(_) | Whose::Sts(_) => None,
+        }
+    }
+
     /// Answers a request of an API whose askers pass the gate.
     async fn gated(
         &self,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 pub use hyper::{Method, StatusCode};
 
@@ -77,6 +77,11 @@ pub trait Handler: Send + Sync + 'static {
         visit: &Self::Visit,
         request: &Request,
     ) -> impl Future<Output = Response> + Send;
+
+    /// Refuses a request whose body is longer than is read.
+    fn refuse_long(&self, _visit: &Self::Visit, _head: &Request) -> Response {
+        text(StatusCode::PAYLOAD_TOO_LARGE, "")
+    }
 }
 
 /// The largest request body that is read.
@@ -90,6 +95,10 @@ pub struct BodyError;
 /// Reads a body to its end, as the listener does before a request is handled. Even an empty chunked one must be drained, or the next request on the
 /// connection begins in its terminator (s3fs 1.90 sends one with its token request).
 pub async fn read_body(body: Incoming) -> Result<Bytes, BodyError> {
+    // What says that it is longer is not read at all.
+    if body.size_hint().lower() > u64::try_from(MAX_BODY).unwrap_or(u64::MAX) {
+        return Err(BodyError);
+    }
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(_broken) => Err(BodyError),

@@ -47,9 +47,10 @@ impl<H: Handler> Service<'_, H> {
                 activity.enter(Phase::Busy);
                 self.answer(&request.map(|_no_body| Bytes::new())).await
             } else {
-                match whole(request, activity).await {
-                    Ok(request) => self.answer(&request).await,
-                    Err(BodyError) => too_large(),
+                let (head, body) = request.into_parts();
+                match whole(body, activity).await {
+                    Ok(body) => self.answer(&Request::from_parts(head, body)).await,
+                    Err(BodyError) => self.refuse_long(&Request::from_parts(head, Bytes::new())),
                 }
             };
             activity.enter(Phase::Idle);
@@ -92,6 +93,15 @@ impl<H: Handler> Service<'_, H> {
         drop(turn);
         response
     }
+
+    /// The rest of the body is not read: the connection is of no further use.
+    fn refuse_long(&self, head: &Request) -> Response {
+        let mut response = self.handler.refuse_long(self.visit, head);
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
 }
 
 /// Its caller's other requests took all the time that this one could wait: not its rate is at
@@ -104,25 +114,12 @@ fn no_turn() -> Response {
     response
 }
 
-/// The request with its body. A body that takes too long ends the connection.
-async fn whole(
-    request: hyper::Request<Incoming>,
-    activity: &Activity,
-) -> Result<Request, BodyError> {
+/// A request's whole body. One that takes too long ends the connection.
+async fn whole(incoming: Incoming, activity: &Activity) -> Result<Bytes, BodyError> {
     activity.enter(Phase::Body);
-    let (parts, incoming) = request.into_parts();
     let body = read_body(incoming).await?;
     activity.enter(Phase::Busy);
-    Ok(Request::from_parts(parts, body))
-}
-
-/// The rest of the body is not read: the connection is of no further use.
-fn too_large() -> Response {
-    let mut response = text(StatusCode::PAYLOAD_TOO_LARGE, "");
-    response
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    Ok(body)
 }
 
 /// Notes when bytes come in.

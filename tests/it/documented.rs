@@ -423,6 +423,7 @@ async fn connectors_and_their_accounts_are_written_in_short_json() {
         assert_eq!(plain.json()["message"], "send application/json");
         let too_long = send(&served, method, path, "", &long).await;
         assert_eq!(too_long.status, 413, "{method} {path}");
+        assert_eq!(too_long.json()["message"], "send at most 65536 bytes");
         let twice = send(&served, method, path, "", r#"{"name":"a","name":"b"}"#).await;
         assert_eq!(twice.status, 400, "{method} {path}");
         assert_eq!(twice.json()["errors"]["name"], "is there twice");

@@ -38,6 +38,8 @@ pub(super) enum Fault<'a> {
     NotFound(&'a str),
     /// The path has other methods.
     Method,
+    /// Its body is longer than is read.
+    TooLarge,
     /// Too much was wrong lately.
     Throttled,
     /// Upstream failed.
@@ -54,6 +56,7 @@ impl Fault<'_> {
             Self::Denied => StatusCode::FORBIDDEN,
             Self::Configuration | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::Unready => StatusCode::SERVICE_UNAVAILABLE,
@@ -69,6 +72,7 @@ impl Fault<'_> {
             Self::Configuration => "ConfigurationError",
             Self::NotFound(below) => return format!("Not found: {}", quoted(below)),
             Self::Method => "Method not allowed.",
+            Self::TooLarge => "Request Entity Too Large",
             Self::Throttled => "Too Many Requests",
             Self::Upstream => "Call to AWS failed",
             Self::Unready => "Service Unavailable",

@@ -175,6 +175,11 @@ pub(super) fn refuse(refused: Refused) -> Response {
     fail(Fault::from(refused), UNKNOWN)
 }
 
+/// A request that was not read.
+pub(super) fn refuse_long() -> Response {
+    fail(Fault::TooLarge, UNKNOWN)
+}
+
 const fn want(role: Wanted, proof: Proof, patience: Duration) -> Want {
     Want {
         role,

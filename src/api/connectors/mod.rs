@@ -28,7 +28,7 @@ use super::peoples::Asker;
 use super::{Deps, Guest};
 use crate::config::{self, Mount};
 use crate::grants::Wanted;
-use crate::http::{Local, Query, Refused, Request, Response, Segments, StatusCode};
+use crate::http::{Local, MAX_BODY, Query, Refused, Request, Response, Segments, StatusCode};
 use crate::people::Unproven;
 use crate::telemetry::metrics::RequestCounters;
 use crate::vending::{Proof, Refusal, Visit, Want};
@@ -155,7 +155,17 @@ impl Connectors {
 
     /// What the guard refuses.
     pub(super) fn refuse(&self, deps: &Deps, refused: Refused) -> Response {
-        let problem = Problem::from(refused);
+        self.fail(deps, Problem::from(refused))
+    }
+
+    /// A request that was not read.
+    pub(super) fn refuse_long(&self, deps: &Deps) -> Response {
+        let message = format!("send at most {MAX_BODY} bytes");
+        let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message);
+        self.fail(deps, problem)
+    }
+
+    fn fail(&self, deps: &Deps, problem: Problem) -> Response {
         let login = problem.login();
         let stamp = self.stamps.stamp(&deps.clock);
         let response = stamp.answer(problem.into_reply(), None, login);
