@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -10,7 +11,7 @@ use crate::grants::Way;
 use crate::types::Region;
 
 /// `[people]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct People {
     /// Names and password hashes, in htpasswd's format.
     pub users_file: Option<PathBuf>,
@@ -26,6 +27,24 @@ pub struct People {
     pub oidc: Option<Oidc>,
     /// A proxy that says who asks.
     pub proxy_header: Option<ProxyHeader>,
+    /// How long the cookie of a password counts that a directory or PAM took: whether it is still
+    /// the password nobody can ask without it.
+    pub cookie_lifetime: Duration,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self {
+            users_file: None,
+            groups_file: None,
+            administrators: Vec::new(),
+            ldap: None,
+            pam: None,
+            oidc: None,
+            proxy_header: None,
+            cookie_lifetime: Duration::from_mins(30),
+        }
+    }
 }
 
 /// Who administers.
@@ -80,6 +99,10 @@ pub struct ProxyHeader {
     pub uids: Vec<u32>,
     /// The subjects of its certificates, over mutual TLS.
     pub subjects: Vec<String>,
+    /// Whether names that differ in case only are one name, in lower case.
+    pub lower_case: bool,
+    /// The header, in lower case, to whose end it adds its visitor's address.
+    pub visitor_header: Option<String>,
 }
 
 /// One `[[listener.mount]]`: APIs at a path with rules of their own.

@@ -105,7 +105,7 @@ impl Gate {
             store: proofs.store,
             throttle: Throttle::new(clock.clone()),
             keys: Throttle::new(clock.clone()),
-            logins: Logins::new(clock.clone()),
+            logins: Logins::new(clock.clone(), people.cookie_lifetime),
             marker: Marker::default(),
             proved: Lookups::new(clock.clone(), BOUNDS),
             standing: Lookups::new(clock.clone(), BOUNDS),
@@ -258,11 +258,13 @@ impl Gate {
         }
     }
 
-    /// Who guesses is counted, but for a proxy: it speaks for many.
+    /// Who guesses is counted. A proxy speaks for many: its visitors are counted where it names
+    /// them, else only the names that they try.
     fn peer(&self, asking: &Asking<'_>) -> Option<Peer> {
-        let proxy = self.proxy.as_ref();
-        let is_proxy = proxy.is_some_and(|proxy| proxy.is_trusted(asking));
-        (!is_proxy).then(|| Peer::of(asking.counted, asking.address))
+        match self.proxy.as_ref().filter(|proxy| proxy.is_trusted(asking)) {
+            None => Some(Peer::of(asking.counted, asking.address)),
+            Some(proxy) => proxy.visitor(asking.headers),
+        }
     }
 
     async fn by_identity(&self, token: &str) -> Result<Admitted, Unproven> {

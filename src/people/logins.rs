@@ -1,7 +1,8 @@
 //! Cookies: who proved a name with a password shows one instead of it for a while.
 //!
 //! `JSESSIONID` is what Atlassian's clients keep. It ends after half an hour without use, after a
-//! working day at the latest, and with what it stands on.
+//! working day at the latest, and with what it stands on. A directory's password it cannot be held
+//! against again: such a cookie ends earlier.
 //!
 //! Browsers send a host's cookies to whatever listens there, on any port: what another user of this
 //! host collects so proves nothing in that user's hands.
@@ -17,6 +18,7 @@ use hyper::header::{COOKIE, HeaderValue};
 use super::memory::{Mark, Marker};
 use super::roster::Standing;
 use crate::clock::{BootTime, Clock};
+use crate::grants::Way;
 use crate::secret::{ExposeSecret as _, SecretString, random};
 
 /// The cookie's name.
@@ -36,6 +38,7 @@ const LOOKED_AT: usize = 16;
 #[derive(Debug)]
 pub(super) struct Logins {
     clock: Clock,
+    of_directories: Duration,
     marker: Marker,
     open: Mutex<HashMap<Mark, Login>>,
 }
@@ -46,7 +49,7 @@ struct Login {
     uid: Option<u32>,
     standing: Standing,
     public: Arc<str>,
-    begun: BootTime,
+    until: BootTime,
     seen: BootTime,
 }
 
@@ -84,9 +87,11 @@ impl Ticket {
 }
 
 impl Logins {
-    pub(super) fn new(clock: Clock) -> Self {
+    /// `of_directories`: how long a cookie lives whose password a directory took.
+    pub(super) fn new(clock: Clock, of_directories: Duration) -> Self {
         Self {
             clock,
+            of_directories,
             marker: Marker::default(),
             open: Mutex::default(),
         }
@@ -115,7 +120,7 @@ impl Logins {
             uid,
             standing: standing.clone(),
             public: Arc::clone(&public),
-            begun: now,
+            until: now.plus(self.lifetime(standing.way)),
             seen: now,
         };
         open.insert(mark, login);
@@ -123,6 +128,14 @@ impl Logins {
             value: SecretString::from(value),
             public,
         })
+    }
+
+    fn lifetime(&self, way: Way) -> Duration {
+        if matches!(way, Way::Ldap | Way::Pam) {
+            LONGEST.min(self.of_directories)
+        } else {
+            LONGEST
+        }
     }
 
     /// What the cookies of this user's request stand for, where one of them does.
@@ -173,7 +186,7 @@ fn end_longest_unused(open: &mut HashMap<Mark, Login>, of: impl Fn(&Login) -> bo
 
 impl Login {
     fn is_open(&self, now: BootTime) -> bool {
-        now.since(self.seen) < IDLE && now.since(self.begun) < LONGEST
+        now.since(self.seen) < IDLE && now < self.until
     }
 }
 
@@ -182,14 +195,16 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::grants::Way;
 
     fn logins() -> Logins {
-        Logins::new(Clock::simulated(SystemTime::UNIX_EPOCH))
+        Logins::new(
+            Clock::simulated(SystemTime::UNIX_EPOCH),
+            Duration::from_hours(1),
+        )
     }
 
     fn standing(name: &str) -> Standing {
-        Standing::of(Way::Ldap, Arc::from(name))
+        Standing::of(Way::Basic, Arc::from(name))
     }
 
     /// What a client sends back.
@@ -261,6 +276,21 @@ mod tests {
         assert!(logins.shown(None, &sent(&used)).is_some());
         tokio::time::advance(Duration::from_secs(20)).await;
         assert!(logins.shown(None, &sent(&used)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_a_directorys_password_ends_earlier_however_it_is_used() {
+        let logins = logins();
+        for way in [Way::Ldap, Way::Pam] {
+            let standing = Standing::of(way, Arc::from("ann"));
+            let ticket = logins.open(None, &standing).unwrap();
+            for _ in 0..59 {
+                tokio::time::advance(Duration::from_mins(1)).await;
+                assert!(logins.shown(None, &sent(&ticket)).is_some());
+            }
+            tokio::time::advance(Duration::from_mins(1)).await;
+            assert!(logins.shown(None, &sent(&ticket)).is_none(), "{way:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

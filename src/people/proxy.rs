@@ -1,9 +1,13 @@
 //! A proxy's word for who asks: a header that counts from one peer only.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+use hyper::HeaderMap;
 
 use super::admission::Asking;
 use super::directory::is_name;
+use super::throttle::Peer;
 
 use crate::config;
 
@@ -47,9 +51,20 @@ impl Proxy {
         let text = text.map_err(|_not_text| NoWord::Malformed)?;
         match text {
             "" | NOBODY => Ok(None),
+            name if is_name(name) && self.0.lower_case => Ok(Some(Arc::from(name.to_lowercase()))),
             name if is_name(name) => Ok(Some(Arc::from(name))),
             _ => Err(NoWord::Malformed),
         }
+    }
+
+    /// Which visitor of the proxy's asks, where it tells: what stands at the end of its header it
+    /// added itself, what stands before came with the request.
+    pub(super) fn visitor(&self, headers: &HeaderMap) -> Option<Peer> {
+        let header = self.0.visitor_header.as_deref()?;
+        let last = headers.get_all(header).iter().next_back();
+        let text = last.and_then(|value| value.to_str().ok());
+        let text = text.and_then(|text| text.rsplit(',').next()).map(str::trim);
+        Some(Peer::behind_proxy(text.and_then(address)))
     }
 
     /// A process of another user may connect to an address of this host, and so may one that was
@@ -61,21 +76,33 @@ impl Proxy {
     }
 }
 
+/// An address, perhaps with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|at| at.ip());
+    text.parse().ok().or_else(with_port)
+}
+
 #[cfg(test)]
 mod tests {
+    use hyper::Method;
     use hyper::header::HeaderValue;
-    use hyper::{HeaderMap, Method};
 
     use super::*;
     use crate::caller::CallerKey;
 
     fn proxy() -> Proxy {
-        Proxy::new(config::ProxyHeader {
+        Proxy::new(of_proxy())
+    }
+
+    fn of_proxy() -> config::ProxyHeader {
+        config::ProxyHeader {
             name: "x-remote-user".to_owned(),
             listener: Arc::from("proxy"),
             uids: vec![33],
             subjects: vec!["CN=proxy".to_owned()],
-        })
+            lower_case: false,
+            visitor_header: None,
+        }
     }
 
     fn headers(values: &[&[u8]]) -> HeaderMap {
@@ -111,6 +138,46 @@ mod tests {
             ..unix(None, &headers)
         };
         assert_eq!(proxy().name(&by_subject), Ok(Some(Arc::from("jane"))));
+    }
+
+    #[test]
+    fn where_case_is_nothing_names_are_in_lower_case() {
+        let proxy = Proxy::new(config::ProxyHeader {
+            lower_case: true,
+            ..of_proxy()
+        });
+        for typed in ["Jane", "JANE", "jane"] {
+            let headers = headers(&[typed.as_bytes()]);
+            let said = proxy.name(&unix(Some(33), &headers));
+            assert_eq!(said, Ok(Some(Arc::from("jane"))), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_visitor_is_who_the_proxy_added_at_the_end() {
+        let telling = Proxy::new(config::ProxyHeader {
+            visitor_header: Some("x-forwarded-for".to_owned()),
+            ..of_proxy()
+        });
+        let visitor = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("x-forwarded-for", HeaderValue::from_static(value));
+            }
+            assert_eq!(proxy().visitor(&headers), None);
+            telling.visitor(&headers).unwrap()
+        };
+        let at = |text: &str| Peer::behind_proxy(text.parse().ok());
+        let seven = at("192.0.2.7");
+        assert_eq!(visitor(&["192.0.2.7"]), seven);
+        assert_eq!(visitor(&["::ffff:192.0.2.7"]), seven);
+        assert_eq!(visitor(&["10.0.0.1, 192.0.2.7"]), seven);
+        assert_eq!(visitor(&["10.0.0.1", "10.0.0.2,192.0.2.7:4000"]), seven);
+        assert_eq!(visitor(&["[2001:db8::1]:4000"]), at("2001:db8::2"));
+        assert_ne!(visitor(&["2001:db8:0:1::1"]), at("2001:db8::1"));
+        for untold in [&[][..], &["192.0.2.7, unknown"], &[""]] {
+            assert_eq!(visitor(untold), Peer::behind_proxy(None), "{untold:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub enum Peer {
     Caller(CallerKey),
     /// Somebody on this host who is not, at this address.
     Address(IpAddr),
+    /// A visitor of the trusted proxy, by the address that it tells; all of whom it tells none are
+    /// one.
+    Visitor(Option<IpAddr>),
 }
 
 impl Peer {
@@ -46,6 +49,17 @@ impl Peer {
             (CallerKey::Nobody, Some(address)) => Self::Address(address),
             (key, _) => Self::Caller(key.clone()),
         }
+    }
+
+    /// A visitor of the trusted proxy's: one has any number of addresses in an IPv6 network.
+    pub(super) fn behind_proxy(address: Option<IpAddr>) -> Self {
+        Self::Visitor(address.map(|address| match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let network = u128::from(v6) & !u128::from(u64::MAX);
+                IpAddr::V6(Ipv6Addr::from(network))
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        }))
     }
 }
 

@@ -125,7 +125,7 @@ const MOUNT: Shape = Shape::new(
                 now("proxy-header"),
                 now("peer"),
             ])),
-            "what proves a name, in the order in which it is tried; `peer`: the kernel says who is connected",
+            "what proves a name, in the order in which it is tried; `peer`: the kernel says who is connected, which is refused on the listener of `people.proxy-header`: everybody behind the proxy would be the user that it runs as",
         )
         .default("what `[people]` names, and `token`; `peer` on a machine mount"),
         Key::new(

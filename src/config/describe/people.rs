@@ -36,6 +36,12 @@ pub(super) const PEOPLE: Shape = Shape::new(
             Kind::Table(&PROXY_HEADER),
             "a proxy that says who asks; from anybody else its header is refused",
         ),
+        Key::new(
+            "cookie-lifetime",
+            Kind::Time,
+            "how long the cookie of a password counts that LDAP or PAM took, at most 8h: until then a password that was changed there still counts",
+        )
+        .default("\"30m\""),
     ],
 );
 
@@ -126,6 +132,17 @@ const PROXY_HEADER: Shape = Shape::new(
             "subject",
             Kind::Many(&Kind::Text),
             "the subjects of the certificates that it shows where the listener asks for one",
+        ),
+        Key::new(
+            "lower-case",
+            Kind::Flag,
+            "whether the proxy takes names for one that differ in case only: they are one name here, in lower case. Where LDAP or the system's users know a name, their spelling counts anyway",
+        )
+        .default("false"),
+        Key::new(
+            "visitor-header",
+            Kind::Text,
+            "the header to whose end the proxy adds its visitor's address, as `X-Forwarded-For`. Wrong passwords that come through the proxy are then counted for each visitor as well as for each name",
         ),
     ],
 );

@@ -179,7 +179,8 @@ administrators = ["admin", "@rolecall-admins"]
 ldap = { url = "ldap://ldap.example", base-users = "ou=people", base-groups = "ou=groups", bind-dn = "cn=us", bind-password = "env:SECRET", user-attribute = "sAMAccountName", group-attribute = "name", ca-file = "/etc/ldap.pem" }
 pam = { service = "rolecall" }
 oidc = { issuer = "https://issuer.example", name-claim = "email", groups-claim = "groups" }
-proxy-header = { name = "X-User", listener = "metadata", uid = ["www-data", 7] }
+proxy-header = { name = "X-User", listener = "metadata", uid = ["www-data", 7], lower-case = true, visitor-header = "X-Forwarded-For" }
+cookie-lifetime = "2h"
 
 [authority]
 signature-age = "5m"

@@ -50,14 +50,37 @@ fn what_is_not_said_of_a_directory_is_usual() {
 
 #[test]
 fn a_proxy_is_known_by_users_of_this_host() {
-    let found = people("proxy-header = { listener = 'proxy', uid = ['www-data', 7] }");
+    let found = people(
+        "proxy-header = { listener = 'proxy', uid = ['www-data', 7], lower-case = true, \
+         visitor-header = 'X-Forwarded-For' }",
+    );
     let expected = ProxyHeader {
         name: "x-remote-user".to_owned(),
         listener: Arc::from("proxy"),
         uids: vec![33, 7],
         subjects: Vec::new(),
+        lower_case: true,
+        visitor_header: Some("x-forwarded-for".to_owned()),
     };
     assert_eq!(found.proxy_header, Some(expected));
+}
+
+#[test]
+fn a_proxy_is_known_by_the_subject_of_its_certificate() {
+    let tls = "[[listener]]\nname = 'far'\nbind = '127.0.0.1:1340'\napis = 'accounts'\n\
+               tls = { certificate = '/c', key = 'env:SECRET', client-ca = '/a' }\n";
+    let keys = "proxy-header = { listener = 'far', subject = 'CN=proxy,O=Example' }";
+    let (config, _) = load(&format!("{SMALL}{tls}[people]\n{keys}\n"));
+    let proxy = config.people.proxy_header.unwrap();
+    assert_eq!(proxy.subjects, ["CN=proxy,O=Example"]);
+    assert!(proxy.uids.is_empty() && !proxy.lower_case && proxy.visitor_header.is_none());
+}
+
+#[test]
+fn cookies_of_directories_end_sooner_than_those_of_the_users_file() {
+    let minutes = |text: &str| people(text).cookie_lifetime.as_secs() / 60;
+    assert_eq!(minutes("users-file = '/u'"), 30);
+    assert_eq!(minutes("users-file = '/u'\ncookie-lifetime = '2h'"), 120);
 }
 
 #[test]
@@ -157,6 +180,12 @@ fn what_would_prove_nothing_or_too_much_is_refused() {
                 "an attribute's name is",
             ),
             ("pam = {}", "`service` is missing"),
+            ("cookie-lifetime = '9h'", "for 8h at most"),
+            ("cookie-lifetime = '10s'", "for a minute at least"),
+            (
+                "proxy-header = { listener = 'proxy', uid = 33, visitor-header = 'Cookie' }",
+                "this header means something else",
+            ),
             ("pam = { service = '../x' }", "a file in `/etc/pam.d`"),
             (
                 "oidc = { issuer = 'https://b' }",

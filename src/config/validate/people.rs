@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::header::HeaderName;
 
@@ -12,6 +13,10 @@ use crate::config::{Administrator, Bind, Config, Ldap, Oidc, People, ProxyHeader
 
 /// What a proxy calls its header where nobody says otherwise.
 const HEADER: &str = "x-remote-user";
+
+/// Within which a cookie ends.
+const SHORTEST_COOKIE: Duration = Duration::from_mins(1);
+const LONGEST_COOKIE: Duration = Duration::from_hours(8);
 
 /// Headers that mean something else, or that clients send themselves.
 const TAKEN: [&str; 8] = [
@@ -49,7 +54,19 @@ pub(super) fn people(root: &Reader<'_>) -> People {
         proxy_header: reader
             .table("proxy-header")
             .and_then(|table| proxy_header(&table)),
+        cookie_lifetime: cookie_lifetime(&reader),
     }
+}
+
+fn cookie_lifetime(reader: &Reader<'_>) -> Duration {
+    let Some(spot) = reader.duration("cookie-lifetime") else {
+        return People::default().cookie_lifetime;
+    };
+    if spot.value > LONGEST_COOKIE || spot.value < SHORTEST_COOKIE {
+        let message = "a cookie counts for a minute at least, and for 8h at most";
+        reader.problems().error(&spot.at, message);
+    }
+    spot.value
 }
 
 /// What it names elsewhere must be there.
@@ -210,6 +227,10 @@ fn proxy_header(reader: &Reader<'_>) -> Option<ProxyHeader> {
         )
         .collect();
     let uids: Option<Vec<u32>> = uids.into_iter().collect();
+    let visitor_header = match reader.own("visitor-header") {
+        None => Some(None),
+        Some(_) => reader.parsed("visitor-header", header).map(Some),
+    };
     let subjects = reader.texts("subject");
     if reader.own("uid").is_none() && reader.own("subject").is_none() {
         reader
@@ -222,6 +243,8 @@ fn proxy_header(reader: &Reader<'_>) -> Option<ProxyHeader> {
         listener: Arc::from(reader.text("listener")?.value),
         uids: uids?,
         subjects: subjects.iter().map(|spot| spot.value.to_owned()).collect(),
+        lower_case: reader.flag("lower-case").unwrap_or(false),
+        visitor_header: visitor_header?,
     })
 }
 

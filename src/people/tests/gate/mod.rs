@@ -123,6 +123,8 @@ impl Scene {
                 listener: Arc::from("proxy"),
                 uids: vec![33],
                 subjects: Vec::new(),
+                lower_case: false,
+                visitor_header: Some("x-forwarded-for".to_owned()),
             }),
             ..config::People::default()
         };

@@ -58,3 +58,22 @@ async fn however_a_name_was_typed_it_is_one_principal() {
     let other = scene.gate.prove(&mount(&ALL), from_proxy(&said)).await;
     assert_eq!(&*person(other.unwrap()).name, "Peter");
 }
+
+#[tokio::test]
+async fn visitors_of_the_proxy_are_counted_one_by_one() {
+    let scene = Scene::new();
+    let guess = async |name: &str, password: &str, chain: &str| {
+        let chain = header(HeaderName::from_static("x-forwarded-for"), chain);
+        let shown = both(&basic(name, password), &chain);
+        let asking = from_proxy(&shown);
+        scene.gate.prove(&mount(&[Way::Basic]), asking).await.err()
+    };
+    let mut last = None;
+    for number in 0..31 {
+        // What came with the request makes nobody another.
+        let chain = format!("10.0.0.{number}, 192.0.2.7");
+        last = guess(&format!("user{number}"), "a guess", &chain).await;
+    }
+    assert!(matches!(last, Some(Unproven::Throttled(_))), "{last:?}");
+    assert_eq!(guess("ann", "ann's", "192.0.2.8").await, None);
+}
