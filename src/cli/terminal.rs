@@ -54,7 +54,12 @@ impl Silent {
 /// would stop it waits until then.
 fn shown_at_the_end(terminal: File, before: Termios) -> io::Result<()> {
     let mut ends = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         ends.add(signal);
     }
     let mut stops = ends;

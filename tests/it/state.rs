@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rolecall::authority::StateKey;
@@ -14,6 +14,7 @@ use rolecall::store::{AccountDraft, Objects, Store};
 use rolecall::types::{AccessKeyId, Partition};
 use secrecy::SecretString;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::support::process::{Daemon, rolecall};
 

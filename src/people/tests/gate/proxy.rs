@@ -1,6 +1,10 @@
 //! Names that a proxy says.
 
-use super::{ALL, Scene, basic, both, from_proxy, groups, mount, person, remote_user};
+use std::sync::Arc;
+
+use hyper::header::HeaderName;
+
+use super::{ALL, Scene, basic, both, from_proxy, groups, header, mount, person, remote_user};
 use crate::grants::Way;
 use crate::people::Unproven;
 
