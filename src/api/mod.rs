@@ -36,6 +36,7 @@ use crate::http::{
     Connection, Guard, Handler, LoopMark, Refused, Request, Response, StatusCode, text,
 };
 use crate::people::Codes;
+use crate::people::Issuers;
 use crate::sessions::Slot;
 use crate::store::Store;
 use crate::telemetry::metrics::{Metrics, OpenConnection};
@@ -78,6 +79,8 @@ pub struct Deps {
     pub in_force: InForce,
     /// What is made through APIs.
     pub store: Store,
+    /// Whose web identities are believed.
+    pub issuers: Arc<Issuers>,
     /// Issues sessions and opens what it issued.
     pub authority: Arc<Authority>,
     /// How signatures and Keystone's tokens count.

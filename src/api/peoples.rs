@@ -80,6 +80,14 @@ impl Prover<'_> {
         self.gate.signature(access_key_id, peer)
     }
 
+    /// What vending knows of whoever showed a web identity in this request.
+    pub fn bearer(&self) -> Visit {
+        let connected = &self.guest.connection;
+        let caller = self.deps.vending.bearer(&connected.caller, self.for_many);
+        let listener = Arc::clone(&connected.listener);
+        Visit::new(listener, Arc::new(caller), Select::First)
+    }
+
     /// What vending knows of this person on this connection.
     pub fn visit(&self, person: &Arc<Person>) -> Arc<Visit> {
         self.guest.people.visit(self.deps, person, self.guest)

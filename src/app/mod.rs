@@ -126,6 +126,7 @@ impl Daemon {
             own: LoopMark::new(LOOP_HEADER, Arc::clone(self.engine.mark())),
             in_force: self.in_force.clone(),
             store: self.store.clone(),
+            issuers: Arc::clone(&self.issuers),
             authority: Arc::clone(&self.authority),
             rules: Arc::new(self.config.load().authority.clone()),
             codes: Arc::clone(&self.codes),

@@ -223,6 +223,18 @@ impl Desk {
         self.person(person, Some(connected))
     }
 
+    /// Somebody who showed a web identity in a request over this caller's connection: nothing else
+    /// counts but where it comes from, which behind a proxy (`for_many`) is not known either.
+    pub fn of_token(&self, connected: &Caller, for_many: bool) -> Caller {
+        let peer = connected.peer().filter(|_| !for_many);
+        let over = connected.all_evidence().to_string().into_boxed_str();
+        let counted = connected.key();
+        let evidence = Evidence::Token { counted, over };
+        let caller = self.caller(evidence, peer, connected.reach());
+        place(&caller, Arc::new(Whereabouts::UNKNOWN));
+        caller
+    }
+
     fn person(&self, person: Arc<Person>, connected: Option<&Caller>) -> Caller {
         let is_proxy = person.way == Way::ProxyHeader;
         let peer = connected.filter(|_| !is_proxy).and_then(Caller::peer);
@@ -331,6 +343,7 @@ impl Desk {
             | Evidence::User(_)
             | Evidence::Container(_)
             | Evidence::Person { .. }
+            | Evidence::Token { .. }
             | Evidence::None(_) => Some(Arc::new(Whereabouts::UNKNOWN)),
         };
         if let Some(found) = found {
@@ -365,6 +378,7 @@ impl Desk {
             | Evidence::User(_)
             | Evidence::Container(_)
             | Evidence::Person { .. }
+            | Evidence::Token { .. }
             | Evidence::None(_) => None,
         };
         caller.exe.get_or_init(|| Known::from(exe));

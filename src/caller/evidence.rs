@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use super::principal::CallerKey;
 use super::process::PeerProcess;
 use super::process_id::ProcessId;
 use crate::grants::{ContainerId, Person};
@@ -64,6 +65,14 @@ pub enum Evidence {
         /// The evidence of the connection that it came over.
         over: Box<str>,
     },
+    /// Somebody showed a token in a request of which nothing else counts: what it says, the request
+    /// brings.
+    Token {
+        /// With whom it is counted: who is connected.
+        counted: CallerKey,
+        /// The evidence of the connection that it came over.
+        over: Box<str>,
+    },
     /// There is none.
     None(Doubt),
 }
@@ -105,6 +114,7 @@ impl Evidence {
             Self::User(_) => "user",
             Self::Container(_) => "container",
             Self::Person { .. } => "person",
+            Self::Token { .. } => "token",
             Self::None(_) => "none",
         }
     }
@@ -119,6 +129,7 @@ impl Evidence {
             Self::ContainerAddress { .. }
             | Self::Container(_)
             | Self::Person { .. }
+            | Self::Token { .. }
             | Self::None(_) => None,
         }
     }
@@ -178,6 +189,7 @@ impl fmt::Display for Evidence {
                     write!(f, " over {over}")
                 }
             }
+            Self::Token { over, .. } => write!(f, " over {over}"),
             Self::None(doubt) => write!(f, ": {doubt}"),
         }
     }

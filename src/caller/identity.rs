@@ -56,6 +56,7 @@ impl Caller {
     ) -> Self {
         let name = match (&evidence, evidence.uid()) {
             (Evidence::Person { person, .. }, _) => person.name.to_string(),
+            (Evidence::Token { .. }, _) => "by token".to_owned(),
             (_, Some(uid)) => format!("uid {uid}"),
             (_, None) => not_identified(),
         };
@@ -90,6 +91,7 @@ impl Caller {
                 | Evidence::User(_)
                 | Evidence::Container(_)
                 | Evidence::Person { .. }
+                | Evidence::Token { .. }
                 | Evidence::None(_) => membership.clone().map(|user| user.gid),
             },
             groups: membership.map(|user| user.groups),
@@ -125,6 +127,7 @@ impl Caller {
             | Evidence::Process { .. }
             | Evidence::User(_)
             | Evidence::Container(_)
+            | Evidence::Token { .. }
             | Evidence::None(_) => None,
         }
     }
@@ -180,6 +183,7 @@ impl Caller {
             | Evidence::User(_)
             | Evidence::Container(_)
             | Evidence::Person { .. }
+            | Evidence::Token { .. }
             | Evidence::None(_) => None,
         }
     }
@@ -190,6 +194,7 @@ impl Caller {
         match &self.evidence {
             Evidence::ContainerAddress { id, .. } => return CallerKey::Container(id.clone()),
             Evidence::Person { person, .. } => return CallerKey::Person(Arc::clone(&person.name)),
+            Evidence::Token { counted, .. } => return counted.clone(),
             Evidence::SockDiag { .. }
             | Evidence::PeerCredentials { .. }
             | Evidence::Process { .. }

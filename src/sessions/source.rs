@@ -211,6 +211,12 @@ impl Wish {
         }
     }
 
+    /// Whose token it was, where the caller named its session itself: others may choose the same
+    /// name.
+    pub fn named_by_token(&self) -> Option<&Arc<WebIdentity>> {
+        self.identity.as_ref().filter(|_| self.assumption.is_some())
+    }
+
     /// For what a grant gives to a caller of these names, as it is.
     pub fn granted(granted: &Granted, names: Names) -> Self {
         let grant = granted.grant();

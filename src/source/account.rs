@@ -11,7 +11,7 @@ use super::exchange::Outlets;
 use super::sts::{Endpoint, Signer};
 use crate::config::{Account, BaseCredentials, Dialect, RoleKind};
 use crate::grants::WebIdentity;
-use crate::sessions::{KeyDigest, NoRequest, Request, SessionKey, Upstream};
+use crate::sessions::{KeyDigest, NoRequest, Request, SessionKey, Upstream, Wish};
 use crate::types::{AccountAlias, Region, RoleRef};
 
 /// A configuration that cannot be turned into requests.
@@ -129,7 +129,13 @@ impl StsAccount {
     }
 
     /// The key of a session: everything that changes the call's meaning, and no alias.
-    pub(super) fn key(&self, call: &Call, signer: &Signer, base: Option<&Request>) -> SessionKey {
+    pub(super) fn key(
+        &self,
+        call: &Call,
+        signer: &Signer,
+        wish: &Wish,
+        base: Option<&Request>,
+    ) -> SessionKey {
         let account = &self.account;
         let id = account.id.as_ref().map(|id| id.as_str().as_bytes());
         let endpoint = account.endpoint.as_deref().map(str::as_bytes);
@@ -147,12 +153,16 @@ impl StsAccount {
             Signer::Token(token) => token.digest(key),
             Signer::Caller(identity) => principal(key, identity),
         };
+        let key = match wish.named_by_token() {
+            Some(identity) => principal(key, identity),
+            None => key,
+        };
         call.digest(key).finish()
     }
 }
 
 /// Whose token it is: renewed ones are the same principal's.
-fn principal(key: KeyDigest, identity: &WebIdentity) -> KeyDigest {
+pub(super) fn principal(key: KeyDigest, identity: &WebIdentity) -> KeyDigest {
     let key = key
         .field("token-issuer", identity.issuer.as_bytes())
         .field("token-subject", identity.subject.as_bytes());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::account::principal;
 use super::plans::{role_of, tags_of};
 use crate::authority::{Authority, IssueRequest, SessionOf};
 use crate::config::{Account, BaseCredentials, Config, Role};
@@ -126,7 +127,7 @@ pub fn local_request(
         mfa: asked.is_some_and(|asked| asked.mfa),
     };
     Request {
-        key: key(account, role, &issue),
+        key: key(account, role, &issue, wish),
         role: role.reference.clone(),
         role_arn: Some(role.arn.clone()),
         session_name: Some(Arc::from(session_name.as_str())),
@@ -146,7 +147,7 @@ pub fn local_request(
 
 /// The account's alias and the role's name stand in the session token, so they are part of the
 /// key here, unlike elsewhere.
-fn key(account: &Account, role: &Role, issue: &IssueRequest) -> SessionKey {
+fn key(account: &Account, role: &Role, issue: &IssueRequest, wish: &Wish) -> SessionKey {
     let optional = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
     let mut digest = KeyDigest::default()
         .field("kind", b"local")
@@ -163,6 +164,9 @@ fn key(account: &Account, role: &Role, issue: &IssueRequest) -> SessionKey {
             optional(&issue.source_identity).as_deref(),
         )
         .optional("policy", optional(&issue.policy).as_deref());
+    if let Some(identity) = wish.named_by_token() {
+        digest = principal(digest, identity);
+    }
     for (name, value) in &issue.tags {
         digest = digest
             .field("tag", name.as_bytes())

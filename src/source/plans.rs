@@ -172,7 +172,7 @@ impl Plans {
         };
         let call = Arc::new(Call::new(role, account.dialect, &account.base, wish));
         let signer = plan.signer(&call, wish.identity.as_ref())?;
-        let key = plan.key(&call, &signer, base.as_deref());
+        let key = plan.key(&call, &signer, wish, base.as_deref());
         let in_use = (key, role.reference.clone());
         if let Some(same) = recall(&self.in_use, &in_use) {
             return Ok(same);

@@ -50,6 +50,12 @@ impl Vending {
         self.desk.of_person(Arc::clone(person), connected)
     }
 
+    /// Somebody who showed a web identity over this caller's connection, which for others than itself
+    /// speaks where it is a proxy's.
+    pub fn bearer(&self, connected: &Caller, for_many: bool) -> Caller {
+        self.desk.of_token(connected, for_many)
+    }
+
     /// Every role that is this caller's.
     pub async fn roles(&self, visit: &Visit, want: &Want) -> Result<Roles, Refusal> {
         let policy = self.policy.load_full();

@@ -44,6 +44,7 @@ mod seats;
 mod signatures;
 mod state;
 mod stored;
+mod sts_web;
 mod survival;
 mod upstream;
 mod upstream_base;

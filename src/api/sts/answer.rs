@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -24,6 +26,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 #[derive(Debug)]
 pub(super) enum Answer {
     Assumed(Assumed),
+    /// The same for who showed a token.
+    Federation {
+        assumed: Assumed,
+        shown_for: ShownFor,
+    },
     Identity(CallerIdentity),
     Federated {
         credentials: Bytes,
@@ -43,6 +50,17 @@ pub(super) struct Assumed {
     /// How much of the room for policies and tags the request takes, where it has any.
     pub(super) packed: Option<usize>,
     pub(super) source_identity: Option<String>,
+}
+
+/// Whom a token that was shown stands for.
+#[derive(Debug)]
+pub(super) struct ShownFor {
+    /// As its issuer calls it.
+    pub(super) subject: Arc<str>,
+    /// For whom the token is.
+    pub(super) audience: Option<Arc<str>>,
+    /// The issuer, or as the caller calls it.
+    pub(super) provider: Arc<str>,
 }
 
 /// Elements under way.
@@ -102,21 +120,14 @@ impl Answer {
 
     fn write(&self, xml: &mut Xml) {
         match self {
-            Self::Assumed(Assumed {
-                credentials,
-                user,
-                packed,
-                source_identity,
-            }) => {
-                block(xml, credentials);
-                xml.open("AssumedRoleUser");
-                xml.element("AssumedRoleId", &user.user_id);
-                xml.element("Arn", &user.arn);
-                xml.close("AssumedRoleUser");
-                packed_size(xml, *packed);
-                if let Some(identity) = source_identity {
-                    xml.element("SourceIdentity", identity);
+            Self::Assumed(assumed) => assumed.write(xml),
+            Self::Federation { assumed, shown_for } => {
+                assumed.write(xml);
+                xml.element("SubjectFromWebIdentityToken", &shown_for.subject);
+                if let Some(audience) = &shown_for.audience {
+                    xml.element("Audience", audience);
                 }
+                xml.element("Provider", &shown_for.provider);
             }
             Self::Identity(CallerIdentity {
                 account,
@@ -140,6 +151,20 @@ impl Answer {
                 packed_size(xml, *packed);
             }
             Self::SessionToken { credentials } => block(xml, credentials),
+        }
+    }
+}
+
+impl Assumed {
+    fn write(&self, xml: &mut Xml) {
+        block(xml, &self.credentials);
+        xml.open("AssumedRoleUser");
+        xml.element("AssumedRoleId", &self.user.user_id);
+        xml.element("Arn", &self.user.arn);
+        xml.close("AssumedRoleUser");
+        packed_size(xml, self.packed);
+        if let Some(identity) = &self.source_identity {
+            xml.element("SourceIdentity", identity);
         }
     }
 }

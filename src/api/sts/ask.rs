@@ -108,7 +108,6 @@ pub(super) struct AssumeRole {
 }
 
 /// `AssumeRoleWithWebIdentity`.
-#[expect(dead_code, reason = "no issuer is asked yet")]
 #[derive(Debug)]
 pub(super) struct AssumeRoleWithWebIdentity {
     pub(super) role: RoleArn,

@@ -46,6 +46,12 @@ pub(super) enum Fault {
     AccessDenied(Cow<'static, str>),
     /// The token is not believed.
     InvalidIdentityToken(Cow<'static, str>),
+    /// The token's time is over.
+    ExpiredIdentityToken,
+    /// Its issuer says that it does not count.
+    IdpRejected,
+    /// Its issuer does not answer.
+    IdpCommunication,
     /// Too many requests.
     Throttling,
     /// Something here, or upstream, does not work.
@@ -111,6 +117,9 @@ impl Fault {
             Self::ExpiredToken => (FORBIDDEN, "ExpiredToken"),
             Self::AccessDenied(_) => (FORBIDDEN, "AccessDenied"),
             Self::InvalidIdentityToken(_) => (BAD, "InvalidIdentityToken"),
+            Self::ExpiredIdentityToken => (BAD, "ExpiredTokenException"),
+            Self::IdpRejected => (FORBIDDEN, "IDPRejectedClaim"),
+            Self::IdpCommunication => (BAD, "IDPCommunicationError"),
             Self::Throttling => (BAD, "Throttling"),
             Self::InternalFailure => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
             Self::ServiceUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
@@ -152,6 +161,16 @@ impl Fault {
             Self::OtherService => "Credential should be scoped to correct service: 'sts'. ".into(),
             Self::ExpiredToken => "The security token included in the request is expired".into(),
             Self::AccessDenied(why) | Self::InvalidIdentityToken(why) => Cow::Borrowed(why),
+            Self::ExpiredIdentityToken => {
+                "Token expired: current date/time must be before the expiration date/time".into()
+            }
+            Self::IdpRejected => {
+                "The identity provider reported that authentication failed.".into()
+            }
+            Self::IdpCommunication => {
+                "The identity provider could not be reached to verify the incoming identity token."
+                    .into()
+            }
             Self::Throttling => "Rate exceeded".into(),
             Self::InternalFailure => "The request processing has failed because of an unknown \
                                       error, exception or failure."

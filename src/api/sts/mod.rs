@@ -107,7 +107,7 @@ async fn perform(
     parameters: &Parameters<'_>,
 ) -> Result<Answer, Fault> {
     if action == Action::AssumeRoleWithWebIdentity {
-        return web::assume(&AssumeRoleWithWebIdentity::read(parameters)?);
+        return web::assume(prover, AssumeRoleWithWebIdentity::read(parameters)?).await;
     }
     let signer = Signer::of(prover, request)?;
     match action {
