@@ -9,8 +9,8 @@ use super::configuration::{self, count};
 use super::failure::{Exit, Failure};
 use super::live;
 use super::output::{print, print_json};
-use crate::app;
-use crate::config::{Config, LoadError, Origin, Problem, Purpose, Surroundings};
+use crate::app::{self, StartError};
+use crate::config::{Config, LoadError, Origin, Problem, Purpose, Severity, Surroundings};
 
 /// Validate the configuration: every mistake, with its file, line and a hint
 ///
@@ -53,9 +53,16 @@ impl Options {
         let surroundings = Surroundings::process(Purpose::Check);
         match Config::load(self.config.as_deref(), &surroundings) {
             Ok((config, problems)) => {
-                let usable = certificates(&config);
-                print_json(&Report::of(usable.is_ok(), &problems))?;
-                usable
+                let unusable = app::check_certificates(&config).err();
+                let unusable = unusable.map(|error| of_certificate(&config, &error));
+                let is_usable = unusable.is_none();
+                let all: Vec<Problem> = problems.into_iter().chain(unusable).collect();
+                print_json(&Report::of(is_usable, &all))?;
+                if is_usable {
+                    Ok(())
+                } else {
+                    Err(Failure::silent(Exit::Configuration))
+                }
             }
             Err(LoadError::Invalid(refused)) => {
                 print_json(&Report::of(false, &refused.problems))?;
@@ -71,6 +78,31 @@ fn certificates(config: &Config) -> Result<(), Failure> {
     app::check_certificates(config).map_err(|error| {
         Failure::new(Exit::Configuration, "a certificate cannot be used").because(&error)
     })
+}
+
+/// The same as a problem of the configuration.
+fn of_certificate(config: &Config, error: &StartError) -> Problem {
+    let mut message = "a certificate cannot be used".to_owned();
+    let mut key = "listener".to_owned();
+    if let StartError::Tls { listener, .. } = error {
+        let mut names = config.listeners.iter().map(|one| &*one.name);
+        if let Some(index) = names.position(|name| name == listener) {
+            key = format!("listener#{}.tls", index + 1);
+        }
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(because) = cause {
+        message = format!("{message}: {because}");
+        cause = because.source();
+    }
+    Problem {
+        severity: Severity::Error,
+        message,
+        position: None,
+        key,
+        other: None,
+        hint: None,
+    }
 }
 
 fn summary(config: &Config) -> String {

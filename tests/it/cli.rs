@@ -201,6 +201,35 @@ fn all_mistakes_are_told_with_their_places() {
 }
 
 #[test]
+fn a_certificate_that_is_none_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["tls.pem", "tls.key"] {
+        fs::write(at(name), "none\n").unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text = format!(
+        "[[listener]]\nname = \"one\"\nbind = \"127.0.0.1:0\"\napis = \"imds\"\n\
+         [[listener]]\nname = \"two\"\nbind = \"127.0.0.1:0\"\napis = \"accounts\"\n\
+         tls = {{ certificate = {:?}, key = \"file:{}\" }}\n",
+        at("tls.pem"),
+        at("tls.key").display()
+    );
+    fs::write(at("rolecall.toml"), text).unwrap();
+    let file = at("rolecall.toml");
+    let told = run(&["check", "--json", "--config", file.to_str().unwrap()]);
+    assert_eq!(code(&told), 78, "{}", err(&told));
+    let report: serde_json::Value = serde_json::from_str(out(&told)).unwrap();
+    assert_eq!(report["valid"], false);
+    let problems = report["problems"].as_array().unwrap();
+    let error = problems.iter().find(|one| one["severity"] == "error");
+    let error = error.unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(error["key"], "listener#2.tls");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("tls.pem"), "{message}");
+}
+
+#[test]
 fn a_file_that_others_could_have_written_exits_77() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rolecall.toml");

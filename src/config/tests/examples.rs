@@ -19,7 +19,10 @@ pub(super) fn example(text: &str) -> (Config, Vec<Problem>) {
         fs::write(root.path().join("etc/rolecall").join(file), "").unwrap();
     }
     fs::create_dir(root.path().join("credentials")).unwrap();
-    fs::write(root.path().join("credentials/ceph-secret"), "secret\n").unwrap();
+    for secret in ["ceph-secret", "tls-key", "ldap-password"] {
+        let file = root.path().join("credentials").join(secret);
+        fs::write(file, "secret\n").unwrap();
+    }
     let mut surroundings = Surroundings::empty(root.path());
     surroundings.with_variable("CREDENTIALS_DIRECTORY", "/credentials");
     surroundings.with_user("www-data", 33);
@@ -47,6 +50,30 @@ fn every_example_loads_without_a_warning() {
         }
         assert_eq!(problems, [], "{path:?}");
         assert!(!config.listeners.is_empty() && !config.grants.is_empty());
+    }
+}
+
+/// What the guide shows, beside what it takes for granted.
+#[test]
+fn every_snippet_of_the_guide_for_people_loads_without_a_warning() {
+    const GUIDE: &str = include_str!("../../../docs/people.md");
+    let blocks = GUIDE.split("```toml\n").skip(1);
+    let snippets: Vec<&str> = blocks
+        .map(|block| block.split("```").next().unwrap())
+        .collect();
+    assert!(snippets.len() >= 5, "{snippets:?}");
+    for snippet in snippets {
+        let mut text =
+            "[account.prod]\nid = '123456789012'\n[account.prod.role.deploy]\n".to_owned();
+        if !snippet.contains("[[listener]]") {
+            text += "[[listener]]\nname = 'people'\nbind = '127.0.0.1:1339'\napis = 'accounts'\n";
+        }
+        if !snippet.contains("[[grant]]") {
+            text += "[[grant]]\nrole = 'prod/deploy'\nwhen = { principal = 'ann' }\n";
+        }
+        text += snippet;
+        let (_, problems) = example(&text);
+        assert_eq!(problems, [], "{snippet}");
     }
 }
 
