@@ -1,11 +1,10 @@
 //! People who prove their names, and everybody else meanwhile.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
 
 use crate::support::client::{Connection, LIST, imds_get, imds_token, request};
 use crate::support::daemon::TestDaemon;
@@ -42,10 +41,9 @@ directory = "{dir}/state"
 socket = "{dir}/admin.sock"
 "#;
 
-/// Proofs of one peer that are looked at or wait at once.
-const OPEN: usize = 16;
-/// How soon what is not looked at is told so.
-const GLANCE: Duration = Duration::from_millis(50);
+/// More than the proofs of one peer that are looked at or wait at once: sixteen, of a user before its
+/// unit is known and again of that unit.
+const MANY: usize = 48;
 
 /// Names are proved on threads of their own: here the one that serves would stand still as long as
 /// the directory is waited for, and come back when all have been told that it says nothing.
@@ -63,31 +61,20 @@ async fn while_all_proofs_wait_for_a_silent_directory_programs_are_served() {
         let shown = STANDARD.encode(format!("user-{number}:password"));
         format!("Basic {shown}")
     };
-    let ask = async |number: usize| {
+    let mut answers = JoinSet::new();
+    for number in 0..MANY {
         let mut connection = Connection::open(daemon.address("api")).await;
         let proof = proof(number);
         let asked = request("GET", "/account", &[("Authorization", &proof)]);
         connection.send(asked.as_bytes()).await;
-        connection
-    };
-    let mut waiting = Vec::new();
-    for number in 0..OPEN {
-        waiting.push(ask(number).await);
+        answers.spawn(async move { connection.answer().await.unwrap().status });
     }
-    let (asked, _) = tokio::task::spawn_blocking(move || directory.accept())
-        .await
-        .unwrap()
-        .unwrap();
-    // Once all of them wait, no more is looked at.
-    loop {
-        let mut surplus = ask(0).await;
-        match timeout(GLANCE, surplus.answer()).await {
-            Ok(answer) => break assert_eq!(answer.unwrap().status, 429),
-            Err(_waits_too) => waiting.push(surplus),
-        }
-    }
+    // Once as many wait as may, the others are told so.
+    assert_eq!(answers.join_next().await.unwrap().unwrap(), 429);
     assert_eq!(imds_get(metadata, &token, &document).await.status, 200);
-    assert!(waiting.iter().all(Connection::is_silent), "they still wait");
-    drop(asked);
+    while let Some(told) = answers.try_join_next() {
+        assert_eq!(told.unwrap(), 429, "who is looked at waits still");
+    }
+    drop(directory);
     daemon.end().await;
 }
