@@ -14,6 +14,7 @@ mod tests {
         ("secret", &[]),
         ("lookups", &[]),
         ("priority", &[]),
+        ("allocator", &[]),
         ("socket_file", &[]),
         ("grants", &[]),
         ("authority", &[]),
@@ -115,12 +116,13 @@ mod tests {
         ),
     ];
 
-    const LEAVES: [&str; 6] = [
+    const LEAVES: [&str; 7] = [
         "types",
         "clock",
         "secret",
         "lookups",
         "priority",
+        "allocator",
         "socket_file",
     ];
 

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::configuration;
 use super::failure::{Exit, Failure};
+use crate::allocator;
 use crate::app::{self, Bound, Fault, Outside, Reloader};
 use crate::clock::Clock;
 use crate::config::{Config, LoadError, Origin, Problem, Purpose, Surroundings};
@@ -43,6 +44,7 @@ struct Origins {
 
 impl Options {
     pub(super) fn run(self, socket: Option<PathBuf>) -> Result<(), Failure> {
+        allocator::give_back();
         let surroundings = Surroundings::process(Purpose::Serve);
         let variable = |name: &str| surroundings.variable(name);
         // Before the log starts its thread: it takes the variables out of the environment.

@@ -117,6 +117,29 @@ fn a_password_proves_a_name_and_a_cookie_stands_for_it() {
 }
 
 #[test]
+fn the_memory_that_a_password_takes_is_given_back() {
+    let home = with_ann();
+    let users = home.path().join("users");
+    let line = fs::read_to_string(&users).unwrap();
+    let (_, hash) = line.split_once(':').unwrap();
+    let names = ["ann", "bob", "carol", "dave"];
+    fs::write(users, names.map(|name| format!("{name}:{hash}")).concat()).unwrap();
+    let daemon = Daemon::start(&configuration(&home));
+    for name in names {
+        let right = basic(name, SECRET);
+        let (status, answer) = daemon.get("/account", &[("Authorization", &right)]);
+        assert_eq!(status, 200, "{answer}");
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let anonymous = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = anonymous.unwrap().trim().trim_end_matches(" kB");
+    // One proof takes 19 MiB.
+    assert!(kib.parse::<u64>().unwrap() < 10_000, "{kib} KiB");
+}
+
+#[test]
 fn build_servers_show_tokens_that_can_be_revoked() {
     let home = with_ann();
     let daemon = Daemon::start(&configuration(&home));
