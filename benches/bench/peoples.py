@@ -166,8 +166,7 @@ WAYS = {"basic": by_file, "ldap": by_silent_directory, "pam": by_slow_stack}
 
 
 def proofs(bench):
-    """GETs of a held session while more people prove their names than are taken in: by passwords of the users file, by a directory
-    that is silent, and by a slow PAM stack."""
+    """GETs of a held session while more people prove their names than are taken in."""
     bench.sts.reset()
     figures = {}
     for way, prepared in WAYS.items():
