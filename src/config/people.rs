@@ -200,6 +200,14 @@ impl Mount {
 }
 
 impl Api {
+    /// Whether its askers prove their names by what `[people]` says, and not by its own protocol.
+    pub const fn asks_for_names(self) -> bool {
+        match self {
+            Self::Accounts | Self::Connectors | Self::Keystone => true,
+            Self::Imds | Self::Container | Self::Sts | Self::Metrics => false,
+        }
+    }
+
     /// Whether requests prove a name to it.
     pub const fn is_for_people(self) -> bool {
         match self {

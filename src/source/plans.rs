@@ -15,8 +15,8 @@ use super::stored::{self, Stored};
 use super::sts::{Signer, StsSource, identity};
 use crate::config::{Account, BaseCredentials, Config, Role};
 use crate::sessions::{
-    CallerIdentity, Catalogue, ExchangeFuture, FailureKind, FetchError, LongTermKey, NoRequest,
-    Request, SessionKey, Wish,
+    CallerIdentity, Catalogue, Excess, ExchangeFuture, FailureKind, FetchError, LongTermKey,
+    NoRequest, Request, SessionKey, Wish,
 };
 use crate::store::{Connector, Objects};
 use crate::types::{AccountAlias, RoleRef, SessionName};
@@ -171,6 +171,10 @@ impl Plans {
             None
         };
         let call = Arc::new(Call::new(role, account.dialect, &account.base, wish));
+        let asked = wish.assumption.as_ref().and_then(|asked| asked.duration);
+        if asked.is_some_and(|asked| asked > call.duration) {
+            return Err(Excess::ChainedLife.into());
+        }
         let signer = plan.signer(&call, wish.identity.as_ref())?;
         let key = plan.key(&call, &signer, wish, base.as_deref());
         let in_use = (key, role.reference.clone());

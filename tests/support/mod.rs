@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod issuer;
 pub(crate) mod process;
+pub(crate) mod signed;
 pub(crate) mod signer;
 pub(crate) mod sts;
 pub(crate) mod tls;

@@ -25,6 +25,9 @@ const MOST_POLICIES: usize = 10;
 /// How many contexts.
 const MOST_CONTEXTS: usize = 5;
 
+/// What is not there, as it is told.
+const NULL: &str = "null";
+
 /// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -89,7 +92,6 @@ pub(super) struct SecondFactor {
     /// The device.
     pub(super) serial: String,
     /// The code.
-    #[expect(dead_code, reason = "no device is known yet")]
     pub(super) code: String,
 }
 
@@ -305,8 +307,8 @@ impl<'p> Reader<'p> {
             let part = |part| parameters.get(&format!("Tags.member.{member}.{part}"));
             tags.push((part("Key"), part("Value")));
         }
-        let keys: Vec<&str> = tags.iter().filter_map(|(key, _)| *key).collect();
-        if tags.len() > MOST_TAGS || !self.violations.list(&keys, "tags", MOST_TAGS) {
+        let keys: Vec<&str> = tags.iter().map(|(key, _)| key.unwrap_or(NULL)).collect();
+        if !self.violations.list(&keys, "tags", MOST_TAGS) {
             return Ok(Vec::new());
         }
         for (number, (key, value)) in (1..).zip(&tags) {
@@ -352,11 +354,10 @@ impl<'p> Reader<'p> {
             parameters.get(&format!("ProvidedContexts.member.{member}.{part}"))
         };
         let providers: Vec<_> = members.iter().map(|it| part(it, "ProviderArn")).collect();
-        let told: Vec<&str> = providers.iter().copied().flatten().collect();
-        if members.len() > MOST_CONTEXTS
-            || !self
-                .violations
-                .list(&told, "providedContexts", MOST_CONTEXTS)
+        let told: Vec<&str> = providers.iter().map(|arn| arn.unwrap_or(NULL)).collect();
+        if !self
+            .violations
+            .list(&told, "providedContexts", MOST_CONTEXTS)
         {
             return Ok(());
         }

@@ -70,6 +70,11 @@ impl Fault {
          serial number is valid and associated with this user.",
     ));
 
+    /// A code that does not count.
+    pub(super) const WRONG_CODE: Self = Self::AccessDenied(Cow::Borrowed(
+        "MultiFactorAuthentication failed with invalid MFA one time pass code. ",
+    ));
+
     /// What vending refuses; `denied` is what is told of a role that is not the caller's, or that
     /// there is not.
     pub(super) fn of(refusal: Refusal, denied: impl FnOnce() -> String) -> Self {

@@ -15,6 +15,7 @@ mod web;
 
 use super::{Deps, Prover};
 use crate::http::{Method, Query, Refused, Request, Response, not_allowed};
+use crate::people::NoCode;
 use crate::telemetry::metrics::RequestCounters;
 use answer::{Answer, fail};
 use ask::{
@@ -113,12 +114,12 @@ async fn perform(
     match action {
         Action::AssumeRole => {
             let asked = AssumeRole::read(parameters)?;
-            let mfa = second_factor(&signer, asked.second_factor.as_ref())?;
+            let mfa = second_factor(prover, &signer, asked.second_factor.as_ref()).await?;
             assume::assume(prover, &signer, asked, mfa).await
         }
         Action::GetSessionToken => {
             let asked = GetSessionToken::read(parameters)?;
-            let mfa = second_factor(&signer, asked.second_factor.as_ref())?;
+            let mfa = second_factor(prover, &signer, asked.second_factor.as_ref()).await?;
             own::session_token(prover, &signer, &asked, mfa).await
         }
         Action::GetFederationToken => {
@@ -133,13 +134,23 @@ async fn perform(
 }
 
 /// Whether a second factor was shown, now or when the caller's session was made.
-fn second_factor(signer: &Signer, shown: Option<&SecondFactor>) -> Result<bool, Fault> {
-    if let Some(shown) = shown {
-        tracing::info!(serial = shown.serial, "a second factor is nobody's");
-        return Err(Fault::NO_DEVICE);
-    }
-    Ok(match signer {
-        Signer::Key(_) => false,
-        Signer::Session(claims) => claims.mfa,
-    })
+async fn second_factor(
+    prover: &Prover<'_>,
+    signer: &Signer,
+    shown: Option<&SecondFactor>,
+) -> Result<bool, Fault> {
+    let Some(SecondFactor { serial, code }) = shown else {
+        return Ok(signer.showed_mfa());
+    };
+    let user = signer.user().ok_or(Fault::NO_DEVICE)?;
+    let counts = prover.deps.codes.use_one(user, serial, code).await;
+    counts.map_err(|error| {
+        tracing::info!(%user, %serial, %error, "a code of an MFA device was refused");
+        match error {
+            NoCode::NoDevice => Fault::NO_DEVICE,
+            NoCode::Wrong | NoCode::Used | NoCode::Locked(_) => Fault::WRONG_CODE,
+            NoCode::Unavailable(_) => Fault::ServiceUnavailable,
+        }
+    })?;
+    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Who signed a request: the holder of an access key, or of a session that was issued here.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use hyper::header::HOST;
 
@@ -104,26 +104,38 @@ impl Signer {
         }
     }
 
-    /// The name for which it stands before grants, and what proves it.
-    fn name(&self) -> Option<(Way, Arc<str>)> {
+    /// The user for whom it stands; who is only vouched for is nobody's.
+    pub(super) fn user(&self) -> Option<&str> {
         match self {
-            Self::Key(key) => Some((Way::AccessKey, Arc::clone(&key.draft.user))),
+            Self::Key(key) => Some(&key.draft.user),
             Self::Session(claims) => match claims.of {
-                SessionOf::Role(_) | SessionOf::User { .. } => {
-                    let name = claims.principal.as_deref()?;
-                    Some((Way::Session, Arc::from(name)))
-                }
+                SessionOf::Role(_) | SessionOf::User { .. } => claims.principal.as_deref(),
                 SessionOf::Federated { .. } => None,
             },
         }
     }
 
+    /// Whether a second factor was shown when its session was made.
+    pub(super) fn showed_mfa(&self) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::Session(claims) => claims.mfa,
+        }
+    }
+
+    const fn way(&self) -> Way {
+        match self {
+            Self::Key(_) => Way::AccessKey,
+            Self::Session(_) => Way::Session,
+        }
+    }
+
     /// Who it is before grants; nobody where its session stands for none.
     pub(super) async fn person(&self, prover: &Prover<'_>) -> Result<Option<Arc<Person>>, Fault> {
-        let Some((way, name)) = self.name() else {
+        let Some(user) = self.user() else {
             return Ok(None);
         };
-        let person = prover.person(way, &name).await;
+        let person = prover.person(self.way(), &Arc::from(user)).await;
         let person = match person {
             Ok(person) => person,
             Err(Unproven::NotReady | Unproven::Throttled(_)) => {
@@ -235,6 +247,14 @@ fn verified(
             date(now)
         )),
     })?;
+    let mut replays = prover
+        .deps
+        .replays
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let first = replays.first(&verified, now);
+    drop(replays);
+    first.map_err(|replayed| Fault::RequestExpired(format!("{replayed}.")))?;
     // What nobody signed could be anything.
     match verified.payload() {
         Payload::Signed => Ok(verified),

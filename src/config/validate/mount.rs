@@ -91,7 +91,8 @@ fn mounts(table: &Reader<'_>, listener: &Listener, people: &People) -> Vec<Mount
         .collect();
     let ways = people.ways_on(&listener.name);
     // What a refused mount was to serve nobody knows.
-    if written.len() == tables.len() && !left.is_empty() && ways == [Way::Token] {
+    let asks_for_names = left.iter().any(|api| api.asks_for_names());
+    if written.len() == tables.len() && asks_for_names && ways == [Way::Token] {
         let message = "nothing but tokens of `rolecall key token` proves a name here";
         table
             .problems()

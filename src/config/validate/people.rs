@@ -9,7 +9,7 @@ use hyper::header::HeaderName;
 use super::grant::uid_of;
 use super::reader::{Reader, Spot};
 use crate::config::secret_source::Mode;
-use crate::config::{Administrator, Bind, Config, Ldap, Oidc, People, ProxyHeader};
+use crate::config::{Administrator, Api, Bind, Config, Ldap, Oidc, People, ProxyHeader};
 
 /// What a proxy calls its header where nobody says otherwise.
 const HEADER: &str = "x-remote-user";
@@ -89,7 +89,14 @@ pub(super) fn check(root: &Reader<'_>, config: &Config) {
     {
         check_proxy(&table, header, config);
     }
-    if config.people.ways().is_empty() && reader.own("administrators").is_none() {
+    let served = |what: fn(Api) -> bool| {
+        let mut apis = config.listeners.iter().flat_map(|listener| &listener.apis);
+        apis.any(|api| what(*api))
+    };
+    // Callers of STS sign; `[people]` tells their groups.
+    let is_for_signers = served(|api| api == Api::Sts) && !served(Api::asks_for_names);
+    if config.people.ways().is_empty() && reader.own("administrators").is_none() && !is_for_signers
+    {
         let message = "nothing here proves a name: only tokens of `rolecall key token` do";
         root.problems().warning(&reader.at, message);
     }
