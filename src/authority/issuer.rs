@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::keys::{Kept, KeyRing, KeyRingError, NamedKey, StateKey};
+use super::keystone_token::{KeystoneClaims, KeystoneTokenError, SealedKeystoneToken};
 use super::token::{SealedClaims, SealedToken, SessionClaims, SessionOf, TokenError};
 use crate::clock::Clock;
 use crate::secret::{ExposeSecret, Seal, SecretBox, SecretString, random};
@@ -41,6 +42,7 @@ struct Keys {
 struct IssuingKey {
     seal: Seal,
     secrets: hmac::Key,
+    keystone: Seal,
 }
 
 /// What a session is issued for.
@@ -192,6 +194,28 @@ impl Authority {
         }
         Ok(claims)
     }
+
+    /// The KeystoneToken that says this.
+    pub fn seal_keystone(&self, claims: &KeystoneClaims) -> Result<String, IssueError> {
+        let keys = self.keys.load();
+        let token = claims.seal(keys.ring.current.id, &keys.current.keystone);
+        token.ok_or(IssueError::Seal)
+    }
+
+    /// What a KeystoneToken says, if it was made here and its time is not over. Whether what proved
+    /// its name still holds, and whether it was revoked, is known elsewhere.
+    pub fn open_keystone(&self, token: &str) -> Result<KeystoneClaims, KeystoneTokenError> {
+        let keys = self.keys.load();
+        let sealed = SealedKeystoneToken::parse(token).ok_or(KeystoneTokenError::NotOurs)?;
+        let key = keys.named(sealed.key_id);
+        let key = key.ok_or(KeystoneTokenError::NotOurs)?;
+        let claims = sealed.open(&key.keystone);
+        let claims = claims.ok_or(KeystoneTokenError::NotOurs)?;
+        if claims.expires_at <= self.clock.now() {
+            return Err(KeystoneTokenError::Expired);
+        }
+        Ok(claims)
+    }
 }
 
 impl Keys {
@@ -223,16 +247,11 @@ impl Keys {
 impl IssuingKey {
     fn derived(key: &NamedKey) -> Result<Self, KeyRingError> {
         let master = hmac::Key::new(hmac::HMAC_SHA256, key.key.expose_secret());
-        let mut seal_key = Zeroizing::new([0; 32]);
-        fill(
-            &mut *seal_key,
-            hmac::sign(&master, b"rolecall session token seal 1").as_ref(),
-        );
-        let seal_key = SecretBox::new(Box::new(*seal_key));
         let secrets = hmac::sign(&master, b"rolecall session secrets 1");
         Ok(Self {
-            seal: Seal::new(&seal_key).ok().ok_or(KeyRingError::Random)?,
+            seal: seal_for(&master, b"rolecall session token seal 1")?,
             secrets: hmac::Key::new(hmac::HMAC_SHA256, secrets.as_ref()),
+            keystone: seal_for(&master, b"rolecall keystone token seal 1")?,
         })
     }
 
@@ -248,6 +267,14 @@ impl std::fmt::Debug for IssuingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("IssuingKey(..)")
     }
+}
+
+/// The seal of a key of its own for this purpose.
+fn seal_for(master: &hmac::Key, purpose: &[u8]) -> Result<Seal, KeyRingError> {
+    let mut key = Zeroizing::new([0; 32]);
+    fill(&mut *key, hmac::sign(master, purpose).as_ref());
+    let key = SecretBox::new(Box::new(*key));
+    Seal::new(&key).ok().ok_or(KeyRingError::Random)
 }
 
 fn fill(buffer: &mut [u8], bytes: &[u8]) {
