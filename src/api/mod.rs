@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod operations;
 pub mod peoples;
+mod public_url;
 pub mod sts;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,10 +8,12 @@ use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 
 use super::{Deps, Guest, accounts, connectors, keystone, sts};
+use crate::caller::CallerKey;
 use crate::config::{self, Api, Mount};
 use crate::grants::{Person, Select, Way};
 use crate::http::{Guard, Leave, Local, Refused, Request, Response};
-use crate::people::{Asking, Attempt, Gate, Peer, Proven, Unproven};
+use crate::people::{Asking, Attempt, Gate, Peer, Proven, Standing, Unproven};
+use crate::secret::SecretString;
 use crate::vending::Visit;
 
 /// How many people a connection remembers: a proxy's carries requests of many.
@@ -64,6 +66,8 @@ pub struct Prover<'a> {
     gate: &'a Gate,
     /// Whether who is connected speaks for many.
     for_many: bool,
+    /// Whether nobody on the way can read what it is told.
+    secure: bool,
 }
 
 impl Prover<'_> {
@@ -86,6 +90,58 @@ impl Prover<'_> {
         let caller = self.deps.vending.bearer(&connected.caller, self.for_many);
         let listener = Arc::clone(&connected.listener);
         Visit::new(listener, Arc::new(caller), Select::First)
+    }
+
+    /// Counts a wrong signature by this access key that a service was shown, while few are.
+    pub fn guess(&self, access_key_id: &Arc<str>) -> Result<Attempt, Duration> {
+        self.gate.signature(access_key_id, None)
+    }
+
+    /// Whose name and password these are, which the request brought, and what the name stands on.
+    pub async fn login(
+        &self,
+        request: &Request,
+        name: &str,
+        password: &SecretString,
+    ) -> Result<(Arc<Person>, Standing), Unproven> {
+        let connected = &self.guest.connection.caller;
+        self.deps.vending.identify(connected).await;
+        let counted = connected.key();
+        let asking = self.asking(&counted, request);
+        self.gate.login(self.mount, &asking, name, password).await
+    }
+
+    /// Who has this standing today.
+    pub async fn of_standing(&self, standing: &Standing) -> Result<Arc<Person>, Unproven> {
+        self.gate.of_standing(self.mount, standing).await
+    }
+
+    /// Whether anybody who keeps names has this one.
+    pub async fn knows(&self, name: &Arc<str>) -> Result<bool, Unproven> {
+        self.gate.knows(name).await
+    }
+
+    /// The names that are listed anywhere.
+    pub async fn listed(&self) -> Result<Vec<Arc<str>>, Unproven> {
+        self.gate.listed().await
+    }
+
+    /// What the request is known by before it has proved anything.
+    fn asking<'r>(&'r self, counted: &'r CallerKey, request: &'r Request) -> Asking<'r> {
+        let connection = &self.guest.connection;
+        let connected = &connection.caller;
+        let encrypted = connection.encrypted.as_ref();
+        Asking {
+            counted,
+            uid: connected.facts().uid_on_host().yes().copied(),
+            over_unix: connection.local == Local::Unix,
+            subject: encrypted.and_then(|encrypted| encrypted.subject.as_deref()),
+            address: connected.address(),
+            listener: &connection.listener,
+            secure: self.secure,
+            method: request.method(),
+            headers: request.headers(),
+        }
     }
 
     /// What vending knows of this person on this connection.
@@ -172,9 +228,10 @@ impl Peoples {
             mount: &mount.rules,
             gate: &self.gate,
             for_many: self.behind_proxy,
+            secure: self.secure,
         };
         Some(match whose {
-            Whose::Keystone(keystone) => keystone.answer(prover, guarded, below, request),
+            Whose::Keystone(keystone) => keystone.answer(prover, guarded, below, request).await,
             Whose::Sts(sts) => sts.answer(prover, guarded, request).await,
             Whose::Gated(gated) => match guarded {
                 Ok(()) => self.gated(gated, mount, prover, below, request).await,
@@ -205,7 +262,7 @@ impl Peoples {
         request: &Request,
     ) -> Response {
         let Prover { deps, guest, .. } = prover;
-        let mut asker = self.prove(deps, mount, guest, request).await;
+        let mut asker = self.prove(mount, prover, request).await;
         let failed = asker.as_ref().err().and_then(Unproven::retry_after);
         let cookie = asker.as_mut().ok().and_then(|asker| asker.cookie.take());
         let mut response = gated.answer(deps, guest, below, asker, request).await;
@@ -237,29 +294,18 @@ impl Peoples {
 
     async fn prove(
         &self,
-        deps: &Deps,
         mount: &Mounted,
-        guest: &Guest,
+        prover: Prover<'_>,
         request: &Request,
     ) -> Result<Asker, Unproven> {
+        let Prover { deps, guest, .. } = prover;
         let connected = &guest.connection.caller;
         deps.vending.identify(connected).await;
         if mount.rules.machine {
             return machine(guest, request);
         }
-        let encrypted = guest.connection.encrypted.as_ref();
         let counted = connected.key();
-        let asking = Asking {
-            counted: &counted,
-            uid: connected.facts().uid_on_host().yes().copied(),
-            over_unix: guest.connection.local == Local::Unix,
-            subject: encrypted.and_then(|encrypted| encrypted.subject.as_deref()),
-            address: connected.address(),
-            listener: &guest.connection.listener,
-            secure: self.secure,
-            method: request.method(),
-            headers: request.headers(),
-        };
+        let asking = prover.asking(&counted, request);
         let admitted = self.gate.prove(&mount.rules, asking).await?;
         let (person, name, administrator) = match admitted.who {
             Proven::Peer { administrator } => (None, Arc::from(connected.name()), administrator),

@@ -38,6 +38,7 @@ impl Decisions {
                     region: account.region.clone(),
                     registry: Registry::of(account),
                     keystone_roles: account.keystone_roles.clone(),
+                    description: account.description.as_deref().map(Arc::from),
                 };
                 (alias.clone(), facts)
             })

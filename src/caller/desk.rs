@@ -235,6 +235,12 @@ impl Desk {
         caller
     }
 
+    /// Somebody whose name was proved by what another party passed on: where it came from is not
+    /// known.
+    pub fn of_absent(&self, person: Arc<Person>) -> Caller {
+        self.person(person, None)
+    }
+
     fn person(&self, person: Arc<Person>, connected: Option<&Caller>) -> Caller {
         let is_proxy = person.way == Way::ProxyHeader;
         let peer = connected.filter(|_| !is_proxy).and_then(Caller::peer);

@@ -9,9 +9,10 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
+use zeroize::Zeroizing;
 
 use super::admission::{Admitted, Asking, Proven, Unproven};
-use super::directory::{Directory, Member, NotMember};
+use super::directory::{Directory, Member, NotMember, is_name};
 use super::logins::{Logins, Ticket};
 use super::memory::{Mark, Marker};
 use super::oidc::Tokens;
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{self, Administrator, Mount};
 use crate::grants::{Person, Way};
 use crate::lookups::{Bounds, Lookups};
-use crate::secret::SecretString;
+use crate::secret::{ExposeSecret as _, SecretString};
 use crate::store::Store;
 
 /// The challenges of a mount.
@@ -73,6 +74,8 @@ pub struct Gate {
     marker: Marker,
     proved: Lookups<Mark, Result<Arc<Proved>, NotMember>>,
     standing: Lookups<Standing, Result<Arc<Person>, NotMember>>,
+    /// Whether names are known that nobody proved.
+    names: Lookups<Arc<str>, Result<bool, NotMember>>,
 }
 
 /// Somebody whose password was right.
@@ -109,6 +112,7 @@ impl Gate {
             marker: Marker::default(),
             proved: Lookups::new(clock.clone(), BOUNDS),
             standing: Lookups::new(clock.clone(), BOUNDS),
+            names: Lookups::new(clock.clone(), BOUNDS),
             clock,
         }
     }
@@ -116,20 +120,15 @@ impl Gate {
     /// Who a request comes from, by what its mount takes.
     pub async fn prove(&self, mount: &Mount, asking: Asking<'_>) -> Result<Admitted, Unproven> {
         let admitted = self.known(mount, &asking).await?;
-        if mount.require_group.is_empty() {
-            return Ok(admitted);
-        }
         match &admitted.who {
             // Nobody who proved no name is in any group.
-            Proven::Peer { .. } => Err(Unproven::Missing),
-            Proven::Person(person) => {
-                let mut groups = person.groups.iter();
-                if groups.any(|group| mount.require_group.contains(group)) {
-                    return Ok(admitted);
-                }
-                Err(Unproven::NotMember(Arc::clone(&person.name)))
+            Proven::Peer { .. } if !mount.require_group.is_empty() => {
+                return Err(Unproven::Missing);
             }
+            Proven::Peer { .. } => {}
+            Proven::Person(person) => check_groups(mount, person)?,
         }
+        Ok(admitted)
     }
 
     async fn known(&self, mount: &Mount, asking: &Asking<'_>) -> Result<Admitted, Unproven> {
@@ -189,18 +188,7 @@ impl Gate {
         password: &SecretString,
         whole: &[u8],
     ) -> Result<Admitted, Unproven> {
-        let ways = &mount.authenticate;
-        let mark = self.marker.mark_for(ways, asking.uid, whole);
-        let mark = mark.ok_or(Unproven::NotReady)?;
-        let proved = if let Some(remembered) = self.proved.remembered(&mark) {
-            remembered?
-        } else {
-            let attempt = self.throttle.begin(name, self.peer(asking));
-            let attempt = attempt.map_err(Unproven::Throttled)?;
-            let look = self.look(mount, name, password, attempt);
-            let told = self.proved.get(mark, PATIENCE, look).await;
-            told.unwrap_or(Err(NotMember::NotReady))?
-        };
+        let proved = self.proved(mount, asking, (name, password), whole).await?;
         let shown = self.logins.shown(asking.uid, asking.headers);
         if let Some(shown) = shown.filter(|shown| shown.standing == proved.standing) {
             return Ok(Admitted {
@@ -218,6 +206,50 @@ impl Gate {
                 .and_then(|ticket| ticket.header(asking.secure)),
             session: ticket.as_ref().map(|ticket| Arc::clone(&ticket.public)),
         })
+    }
+
+    /// Whose name and password these are; `whole` is what showed them.
+    async fn proved(
+        &self,
+        mount: &Mount,
+        asking: &Asking<'_>,
+        (name, password): (&Arc<str>, &SecretString),
+        whole: &[u8],
+    ) -> Result<Arc<Proved>, Unproven> {
+        let ways = &mount.authenticate;
+        let mark = self.marker.mark_for(ways, asking.uid, whole);
+        let mark = mark.ok_or(Unproven::NotReady)?;
+        if let Some(remembered) = self.proved.remembered(&mark) {
+            return Ok(remembered?);
+        }
+        let attempt = self.throttle.begin(name, self.peer(asking));
+        let attempt = attempt.map_err(Unproven::Throttled)?;
+        let look = self.look(mount, name, password, attempt);
+        let told = self.proved.get(mark, PATIENCE, look).await;
+        Ok(told.unwrap_or(Err(NotMember::NotReady))?)
+    }
+
+    /// Whose name and password these are, which a protocol of its own brought, and what the name
+    /// stands on from now on. Counted and remembered as what `Authorization` shows.
+    pub async fn login(
+        &self,
+        mount: &Mount,
+        asking: &Asking<'_>,
+        name: &str,
+        password: &SecretString,
+    ) -> Result<(Arc<Person>, Standing), Unproven> {
+        self.proxys_word(asking)?;
+        let mut ways = mount.authenticate.iter();
+        if !ways.any(|way| matches!(way, Way::Basic | Way::Pam | Way::Ldap)) || !is_name(name) {
+            return Err(Unproven::Wrong);
+        }
+        let whole = [name.as_bytes(), b"\n", password.expose_secret().as_bytes()];
+        let whole = Zeroizing::new(whole.concat());
+        let proof = (&Arc::from(name), password);
+        let proved = self.proved(mount, asking, proof, &whole).await?;
+        let person = Arc::clone(&proved.person);
+        check_groups(mount, &person)?;
+        Ok((person, proved.standing.clone()))
     }
 
     /// Has a password looked at, and counted.
@@ -377,6 +409,44 @@ impl Gate {
         self.keys.begin(access_key_id, peer)
     }
 
+    /// Who has this standing today, of whom the mount lets in.
+    pub async fn of_standing(
+        &self,
+        mount: &Mount,
+        standing: &Standing,
+    ) -> Result<Arc<Person>, Unproven> {
+        let person = self.standing(standing).await?;
+        check_groups(mount, &person)?;
+        Ok(person)
+    }
+
+    /// Whether anybody who keeps names has this one.
+    pub async fn knows(&self, name: &Arc<str>) -> Result<bool, Unproven> {
+        let mut administrators = self.administrators.iter();
+        if administrators.any(|one| matches!(one, Administrator::Person(known) if known == name)) {
+            return Ok(true);
+        }
+        let (roster, asked) = (Arc::clone(&self.roster), Arc::clone(name));
+        let look = async move {
+            let known = roster.knows(&asked).await;
+            let age = if known.is_ok() { AGE } else { Duration::ZERO };
+            (known, age)
+        };
+        let told = self.names.get(Arc::clone(name), PATIENCE, look).await;
+        Ok(told.unwrap_or(Err(NotMember::NotReady))?)
+    }
+
+    /// The names that the users file lists, and those of administrators.
+    pub async fn listed(&self) -> Result<Vec<Arc<str>>, Unproven> {
+        let mut names = self.roster.listed().await?;
+        let administrators = self.administrators.iter();
+        names.extend(administrators.filter_map(|one| match one {
+            Administrator::Person(name) => Some(Arc::clone(name)),
+            Administrator::Group(_) | Administrator::Uid(_) => None,
+        }));
+        Ok(names)
+    }
+
     /// What a request that proved nothing is told to show.
     pub fn challenges(mount: &Mount) -> impl Iterator<Item = HeaderValue> + use<> {
         let takes = |ways: &[Way]| mount.authenticate.iter().any(|way| ways.contains(way));
@@ -398,6 +468,16 @@ pub fn token_hash(token: &str) -> [u8; 32] {
         *byte = *of;
     }
     bytes
+}
+
+/// Whether the mount is for this person.
+fn check_groups(mount: &Mount, person: &Person) -> Result<(), Unproven> {
+    let mut groups = person.groups.iter();
+    let mut any = || groups.any(|group| mount.require_group.contains(group));
+    if mount.require_group.is_empty() || any() {
+        return Ok(());
+    }
+    Err(Unproven::NotMember(Arc::clone(&person.name)))
 }
 
 fn plain(person: Arc<Person>) -> Admitted {

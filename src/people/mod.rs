@@ -66,6 +66,7 @@ pub use oidc::Tokens;
 pub use pam::{Hanging, Pam};
 pub use password::{NoHash, NoPassword, hashed};
 pub use proxy::{NoWord, Proxy};
+pub use roster::Standing;
 pub use throttle::{Attempt, Peer};
 
 use bearers::Bearers;

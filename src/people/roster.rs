@@ -19,11 +19,13 @@ use crate::secret::SecretString;
 
 /// What a name stands on once it was proved: while this holds, it need not be proved again.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Standing {
-    pub(super) way: Way,
-    pub(super) name: Arc<str>,
+pub struct Standing {
+    /// What proved it.
+    pub way: Way,
+    /// The name.
+    pub name: Arc<str>,
     /// Of the users file's hash: with another password this is another standing.
-    hash: Option<[u8; 32]>,
+    pub hash: Option<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Standing {
@@ -142,6 +144,34 @@ impl Roster {
             refusal.why = NotMember::NotReady;
         }
         Err(refusal)
+    }
+
+    /// Whether a list of names has this one: the users file, or a directory that tells of groups.
+    pub(super) async fn knows(&self, name: &Arc<str>) -> Result<bool, NotMember> {
+        if let Some(users) = self.users.clone() {
+            let asked = Arc::clone(name);
+            let read = tokio::task::spawn_blocking(move || users.now().hash(&asked).is_some());
+            if read.await.map_err(|_panicked| NotMember::NotReady)? {
+                return Ok(true);
+            }
+        }
+        for directory in &self.directories {
+            match directory.member(name).await {
+                Ok(member) if member.name == *name => return Ok(true),
+                Ok(_) | Err(NotMember::Unknown | NotMember::Wrong) => {}
+                Err(NotMember::NotReady) => return Err(NotMember::NotReady),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Everybody whom the users file lists.
+    pub(super) async fn listed(&self) -> Result<Vec<Arc<str>>, NotMember> {
+        let Some(users) = self.users.clone() else {
+            return Ok(Vec::new());
+        };
+        let read = tokio::task::spawn_blocking(move || users.now().names().cloned().collect());
+        read.await.map_err(|_panicked| NotMember::NotReady)
     }
 
     /// Somebody of this standing, with the groups of today.

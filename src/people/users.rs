@@ -55,6 +55,11 @@ impl Users {
         self.by_name.get(name)
     }
 
+    /// Everybody's names, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.by_name.keys()
+    }
+
     /// Somebody's hash, by a number that stands for a name that is not there: such names cost what
     /// those cost that are, in the same proportions.
     pub(super) fn any(&self, number: u64) -> Option<&Arc<Hash>> {
@@ -82,6 +87,10 @@ mod tests {
         for name in ["eve", "eve ", "jim", "tim", "", "# people", "Ann"] {
             assert!(users.hash(name).is_none(), "{name}");
         }
+        assert_eq!(
+            users.names().map(AsRef::as_ref).collect::<Vec<_>>(),
+            ["ann", "bob"]
+        );
         let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [5, 6, 7, 8, 9, 10, 11]);
         let told = format!("{told:?}");

@@ -56,6 +56,11 @@ impl Vending {
         self.desk.of_token(connected, for_many)
     }
 
+    /// Somebody whose proof another party passed on: no connection is its own.
+    pub fn absent(&self, person: &Arc<Person>) -> Caller {
+        self.desk.of_absent(Arc::clone(person))
+    }
+
     /// Every role that is this caller's.
     pub async fn roles(&self, visit: &Visit, want: &Want) -> Result<Roles, Refusal> {
         let policy = self.policy.load_full();

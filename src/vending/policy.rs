@@ -40,6 +40,8 @@ pub struct AccountFacts {
     pub registry: Registry,
     /// What Keystone tells of its roles, instead of their names.
     pub keystone_roles: Option<Arc<[Arc<str>]>>,
+    /// What it is for, in the operator's words.
+    pub description: Option<Arc<str>>,
 }
 
 /// Where an account's container registry is asked about.

@@ -33,6 +33,7 @@ mod hostile;
 mod identities;
 mod imds;
 mod import;
+mod keystone;
 mod log_targets;
 mod pass_through;
 mod people;

@@ -233,7 +233,7 @@ mod tests {
             partition: Some(Partition::new(partition).unwrap()),
             region: None,
             registry,
-            keystone_roles: None,
+            ..AccountFacts::default()
         }
     }
 

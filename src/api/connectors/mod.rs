@@ -25,10 +25,11 @@ pub use route::{COMMON, ROWS, Row, VERSIONS, What};
 use route::{LABELS, NO_ROUTE, NoRoute, Route};
 
 use super::peoples::Asker;
+use super::public_url::PublicUrl;
 use super::{Deps, Guest};
 use crate::config::{self, Mount};
 use crate::grants::Wanted;
-use crate::http::{Local, MAX_BODY, Query, Refused, Request, Response, Segments, StatusCode};
+use crate::http::{MAX_BODY, Query, Refused, Request, Response, Segments, StatusCode};
 use crate::people::Unproven;
 use crate::telemetry::metrics::RequestCounters;
 use crate::vending::{Proof, Refusal, Visit, Want};
@@ -56,9 +57,7 @@ const STATUS: &str = concat!(
 #[derive(Debug)]
 pub struct Connectors {
     rules: Mount,
-    /// Where people's clients find the listener, where the configuration says it.
-    public_url: Option<String>,
-    tls: bool,
+    url: PublicUrl,
     stamps: Arc<Stamps>,
     counters: RequestCounters,
 }
@@ -90,8 +89,7 @@ impl Connectors {
     pub fn new(rules: &Mount, listener: &config::Listener, deps: &Deps) -> Self {
         Self {
             rules: rules.clone(),
-            public_url: listener.public_url.clone(),
-            tls: listener.tls.is_some(),
+            url: PublicUrl::new(rules, listener),
             stamps: Arc::default(),
             counters: deps.metrics.requests(API, LABELS),
         }
@@ -233,16 +231,8 @@ impl Call<'_> {
         Problem::of(refusal, || vending.delay(self.visit(), &self.want(wanted)))
     }
 
-    /// Where people's clients find this mount: never what a request's `Host` says.
+    /// Where people's clients find this mount.
     fn base_url(&self) -> String {
-        let prefix = &self.mount.rules.prefix;
-        if let Some(url) = &self.mount.public_url {
-            return format!("{}{prefix}", url.trim_end_matches('/'));
-        }
-        let scheme = if self.mount.tls { "https" } else { "http" };
-        match self.guest.connection.local {
-            Local::Tcp { address, .. } => format!("{scheme}://{address}{prefix}"),
-            Local::Unix => prefix.clone(),
-        }
+        self.mount.url.of(self.guest.connection.local)
     }
 }

@@ -1,0 +1,287 @@
+//! Signatures that services have verified: whose they are, as a token.
+
+use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::Call;
+use super::answer::{Fault, Reply};
+use super::bearer::Bearer;
+use super::body::Body;
+use super::route::Version;
+use super::subject::{Accounts, Subject};
+use super::token::{New, WithCatalog};
+use crate::authority::signature::{
+    Age, Ec2Credentials, Malformed, Mismatch, S3Credentials, SignedRequest,
+};
+use crate::authority::{SessionOf, TokenProof};
+use crate::grants::Way;
+use crate::people::Unproven;
+use crate::secret::{ExposeSecret as _, SecretString};
+use crate::store::Objects;
+use crate::types::{AccessKeyId, AccountAlias, RoleName, RoleRef};
+
+/// What Heat and others look for.
+const NOT_SUPPLIED: &str = "EC2 signature not supplied.";
+const NOT_FOUND: &str = "EC2 access key not found.";
+const INVALID: &str = "Invalid EC2 signature.";
+const EXPIRED: &str = "Credential is expired";
+const NO_TIMESTAMP: &str = "Credential timestamp is invalid: it has none";
+const IN_FUTURE: &str = "Credential timestamp is invalid: it lies in the future";
+const NO_DATE: &str = "Credential timestamp is invalid: it is no date";
+const NOT_VALID: &str = "User not valid for tenant.";
+
+/// Under which of these names the object stands: documents and clients differ.
+const NAMES: [&str; 3] = ["credentials", "credential", "ec2Credentials"];
+
+/// The same within `auth`.
+const IN_AUTH: [&str; 2] = ["OS-KSEC2:ec2Credentials", "OS-KSEC2-ec2Credentials"];
+
+/// A key that a request may be signed with, with whose it is.
+struct Key {
+    secret: SecretString,
+    name: Arc<str>,
+    project: AccountAlias,
+    proof: TokenProof,
+    holder: Holder,
+    /// When it ends, where it does.
+    until: Option<SystemTime>,
+}
+
+/// Who holds a key.
+enum Holder {
+    /// The person of its name.
+    Person,
+    /// A session, which has this role and nothing else.
+    Session(RoleName),
+    /// Nobody who has anything here.
+    Nobody,
+}
+
+/// What version 2.0's `POST /tokens` brings instead of a name, where it does.
+pub(super) fn in_auth(body: &mut Body) -> Option<Value> {
+    let auth = body.get("auth")?.as_object()?;
+    let mut names = IN_AUTH.iter();
+    names.find_map(|name| auth.get(*name)).cloned()
+}
+
+impl Call<'_> {
+    /// A token for whoever signed the request that a service received.
+    pub(super) async fn ec2_tokens(&self, mut body: Body) -> Result<Reply, Fault> {
+        let credentials = credentials(&mut body)?;
+        self.ec2(&credentials).await
+    }
+
+    /// The same for what stood under one of the names.
+    pub(super) async fn ec2(&self, credentials: &Value) -> Result<Reply, Fault> {
+        let read = Ec2Credentials::deserialize(credentials);
+        let read = read.map_err(|_unreadable| unreadable())?;
+        self.verified(credentials, read.signed()).await
+    }
+
+    /// The same for a request to S3, of which there is the text that was signed.
+    pub(super) async fn s3_tokens(&self, mut body: Body) -> Result<Reply, Fault> {
+        let credentials = credentials(&mut body)?;
+        let read = S3Credentials::deserialize(&credentials);
+        let read = read.map_err(|_unreadable| unreadable())?;
+        let reply = self.verified(&credentials, read.signed()).await?;
+        Ok(reply.without_token())
+    }
+
+    /// A token for whoever signed this. Who has no key is told so before anything is said of what
+    /// was signed.
+    async fn verified(
+        &self,
+        credentials: &Value,
+        signed: Result<SignedRequest, Malformed>,
+    ) -> Result<Reply, Fault> {
+        if matches!(signed, Err(Malformed::NotSupplied)) {
+            return Err(Fault::unauthorized_as(NOT_SUPPLIED));
+        }
+        let deps = self.prover.deps;
+        let objects = deps.store.objects()?;
+        let access = credentials.get("access").and_then(Value::as_str);
+        let access = access.unwrap_or_default();
+        let key = self.key(access, signed.as_ref().ok(), &objects);
+        let key = key.ok_or_else(|| self.refused(access, NOT_FOUND))?;
+        let signed = signed.map_err(|malformed| Fault::from(&malformed))?;
+        let age = Age::of(deps.rules.signature_age);
+        let verified = signed.verify(&key.secret, deps.clock.now(), age);
+        let verified = verified.map_err(|mismatch| self.refused(access, told(mismatch)))?;
+        let first = {
+            let replays = deps.replays.lock();
+            let mut replays = replays.unwrap_or_else(PoisonError::into_inner);
+            replays.first(&verified, deps.clock.now())
+        };
+        first.map_err(|_replayed| self.refused(access, INVALID))?;
+        self.token_for(key).await
+    }
+
+    /// The key of this id: one that was made, or that of the session whose token came with it.
+    fn key(&self, access: &str, signed: Option<&SignedRequest>, objects: &Objects) -> Option<Key> {
+        let id = AccessKeyId::new(access).ok()?;
+        if let Some(key) = objects.keys.get(&id) {
+            return Some(Key {
+                secret: key.draft.secret.clone(),
+                name: Arc::clone(&key.draft.user),
+                project: key.draft.account.clone(),
+                proof: TokenProof::AccessKey(id),
+                holder: Holder::Person,
+                until: None,
+            });
+        }
+        let token = signed?.session_token()?.expose_secret();
+        let session = self.prover.deps.authority.open(token).ok()?;
+        if session.access_key_id != id {
+            return None;
+        }
+        let key = Key {
+            secret: session.secret_access_key,
+            name: Arc::from(session.session_name.as_str()),
+            project: session.of.account().clone(),
+            proof: TokenProof::AccessKey(id),
+            holder: Holder::Nobody,
+            until: Some(session.expires_at),
+        };
+        match session.of {
+            SessionOf::Role(RoleRef { role, .. }) => {
+                // Who was handed a session by a program proved no name: it has the session's own.
+                let own = || format!("{role}/{}", session.session_name);
+                let name = session.principal.unwrap_or_else(own);
+                Some(Key {
+                    name: Arc::from(name),
+                    proof: TokenProof::Session(role.clone()),
+                    holder: Holder::Session(role),
+                    ..key
+                })
+            }
+            SessionOf::User { key: of, .. } => {
+                let long_term = objects.keys.get(&of)?;
+                Some(Key {
+                    name: Arc::clone(&long_term.draft.user),
+                    proof: TokenProof::AccessKey(of),
+                    holder: Holder::Person,
+                    ..key
+                })
+            }
+            // Whom a key vouches for is nobody here.
+            SessionOf::Federated { .. } => Some(key),
+        }
+    }
+
+    /// A signature does not count. Guesses are told to the operator, not each of very many: who makes
+    /// them is behind a service, and must not keep it from asking about the key's holder.
+    fn refused(&self, access: &str, why: &'static str) -> Fault {
+        if let Ok(attempt) = self.prover.guess(&Arc::from(access)) {
+            let key = AccessKeyId::new(access);
+            let key = key.as_ref().map_or("none", AccessKeyId::as_str);
+            tracing::info!(key, why, "a signature that a service received was refused");
+            attempt.failed();
+        }
+        Fault::unauthorized_as(why)
+    }
+
+    /// The token of whoever holds this key.
+    async fn token_for(&self, key: Key) -> Result<Reply, Fault> {
+        let not_valid = || Fault::unauthorized_as(NOT_VALID);
+        let subject = match &key.holder {
+            Holder::Nobody => return Err(not_valid()),
+            Holder::Session(role) => {
+                let project = Accounts::now(self.prover)?.project(&key.project);
+                let project = project.ok_or_else(not_valid)?;
+                let name = Arc::clone(&key.name);
+                Arc::new(Subject::of_session(name, project, role.as_str()))
+            }
+            Holder::Person => {
+                let person = self.prover.person(Way::AccessKey, &key.name).await;
+                let person = person.map_err(|unproven| {
+                    if unproven == Unproven::NotReady {
+                        Fault::unavailable()
+                    } else {
+                        not_valid()
+                    }
+                })?;
+                self.keystone.subjects.of(self.prover, &person).await?
+            }
+        };
+        subject.membership(&key.project).ok_or_else(not_valid)?;
+        self.keystone.names.see(&subject.id, &subject.name);
+        let new = New {
+            name: key.name,
+            proof: key.proof,
+            project: Some(key.project),
+            of: None,
+            until: key.until,
+        };
+        let bearer = Bearer {
+            claims: new.claims(self)?,
+            subject,
+        };
+        let catalog = match self.route.row.version {
+            Version::V2 => WithCatalog::Empty,
+            Version::V3 => WithCatalog::Yes,
+        };
+        self.made(&bearer, catalog)
+    }
+}
+
+/// The object that a body brings.
+fn credentials(body: &mut Body) -> Result<Value, Fault> {
+    if body.is_empty() {
+        return Err(Fault::new(
+            StatusCode::BAD_REQUEST,
+            "request must include a request body",
+        ));
+    }
+    let mut named = NAMES.iter();
+    if let Some(credentials) = named.find_map(|name| body.take(name)) {
+        return Ok(credentials);
+    }
+    let in_auth = in_auth(body);
+    in_auth.ok_or_else(|| Fault::unauthorized_as(NOT_SUPPLIED))
+}
+
+fn unreadable() -> Fault {
+    Fault::bad("Expecting to find texts and objects of texts in credentials.")
+}
+
+const fn told(mismatch: Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::Signature | Mismatch::Body => INVALID,
+        Mismatch::NoTimestamp => NO_TIMESTAMP,
+        Mismatch::Expired { .. } => EXPIRED,
+        Mismatch::NotYet { .. } => IN_FUTURE,
+    }
+}
+
+impl From<&Malformed> for Fault {
+    fn from(malformed: &Malformed) -> Self {
+        match malformed {
+            Malformed::NotSupplied => Self::unauthorized_as(NOT_SUPPLIED),
+            // Keystone itself fails with 500 here.
+            Malformed::Version(_) | Malformed::NoVersion => Self::bad("Unknown signature version."),
+            Malformed::Missing(what @ ("token" | "body_hash")) => {
+                Self::expected(what, "credentials")
+            }
+            Malformed::Timestamp(_) => Self::unauthorized_as(NO_DATE),
+            Malformed::Missing("Timestamp" | "X-Amz-Date") => Self::unauthorized_as(NO_TIMESTAMP),
+            Malformed::Missing(_)
+            | Malformed::Authorization
+            | Malformed::Twice(_)
+            | Malformed::SignedTwice
+            | Malformed::Scope
+            | Malformed::OtherKey
+            | Malformed::OtherDay { .. }
+            | Malformed::Service(_)
+            | Malformed::HostNotSigned
+            | Malformed::HeaderMissing(_)
+            | Malformed::TooManyHeaders
+            | Malformed::Expires
+            | Malformed::BodyHash
+            | Malformed::StringToSign => Self::unauthorized_as(INVALID),
+        }
+    }
+}

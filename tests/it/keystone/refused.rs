@@ -1,0 +1,165 @@
+//! What is refused on every resource alike.
+
+use rolecall::api::keystone::{Needs, ROWS, Row};
+
+use super::{NO_JSON, SERVICE, Served, UNAUTHORIZED, refused};
+
+/// A path of the resource, with somebody's name for each in braces.
+fn path(row: &Row) -> String {
+    let parts = row.path.split('/').map(|part| match part {
+        "{user}" => super::ANN,
+        "{project}" => "local",
+        part if part.starts_with('{') => "x",
+        part => part,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn keystone_asks_for_a_token_wherever_one_is_needed() {
+    let served = Served::start();
+    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+        let answer = served.send(row.method, &path(row), &[], "").await;
+        refused(&answer, 401, UNAUTHORIZED);
+        let wrong = [("X-Auth-Token", "wrong")];
+        let answer = served.send(row.method, &path(row), &wrong, "").await;
+        refused(&answer, 401, UNAUTHORIZED);
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_takes_a_token_of_a_signature_for_nothing_but_its_validation() {
+    let served = Served::start_with(super::CONFIG, super::at_any_date);
+    let (access, secret) = served.key("admin", "local").await;
+    let token = super::signed::token_of(&served, &access, &secret).await;
+    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+        let shown = [
+            ("X-Auth-Token", token.as_str()),
+            ("X-Subject-Token", &token),
+        ];
+        let at = path(row).replace("tokens/x", &format!("tokens/{token}"));
+        let answer = served.send(row.method, &at, &shown, "").await;
+        if format!("{:?}", row.what) == "Validate" {
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        } else {
+            assert_eq!(answer.status, 403, "{} {at}: {}", row.method, answer.body);
+        }
+    }
+    let identity = serde_json::json!({ "methods": ["token"], "token": { "id": token } });
+    let answer = served
+        .login(&serde_json::json!({ "auth": { "identity": identity } }))
+        .await;
+    assert_eq!(answer.status, 403, "{}", answer.body);
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_lets_services_do_little() {
+    let served = Served::start();
+    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+        let shown = [("X-Auth-Token", SERVICE)];
+        let answer = served.send(row.method, &path(row), &shown, "").await;
+        let may = matches!(
+            format!("{:?}", row.what).as_str(),
+            "Validate" | "Ec2Tokens" | "S3Tokens" | "ShowKey"
+        );
+        assert_eq!(
+            answer.status == 403,
+            !may,
+            "{} {}: {}",
+            row.method,
+            row.path,
+            answer.body
+        );
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_resources_have_no_other_methods() {
+    let served = Served::start();
+    for row in ROWS {
+        let mut methods = ROWS.iter().filter(|other| other.path == row.path);
+        let has_get = methods.clone().any(|other| other.method == "GET");
+        for method in ["PUT", "PATCH", "OPTIONS"] {
+            let answer = served.send(method, &path(row), &[], "").await;
+            let body = r#"{"message": "The method is not allowed for the requested URL."}"#;
+            answer.assert_is(405, body);
+            let allow = answer.header("allow");
+            assert!(allow.contains(row.method), "{allow}");
+            assert_eq!(allow.contains("HEAD"), has_get, "{allow}");
+        }
+        assert!(methods.next().is_some());
+    }
+    for path in ["/v2.0/nope", "/v3/auth", "/v3/%2e%2e/users"] {
+        let answer = served
+            .send("GET", path, &[("X-Auth-Token", SERVICE)], "")
+            .await;
+        refused(&answer, 404, "The resource could not be found.");
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_bodies_are_json_of_which_nothing_is_there_twice() {
+    let served = Served::start();
+    let fault = "The server could not comply with the request since it is either malformed or \
+                 otherwise incorrect. The client is assumed to be in error.";
+    let admin = served.token("admin", "local").await;
+    for row in ROWS.iter().filter(|row| row.method == "POST") {
+        let shown = |kind| [("X-Auth-Token", admin.as_str()), ("Content-Type", kind)];
+        for text in ["{", "[]", "7", "{\"a\":1,\"a\":2}", "{}{}", "\u{feff}{}"] {
+            let answer = served
+                .send("POST", &path(row), &shown("application/json"), text)
+                .await;
+            refused(&answer, 400, NO_JSON);
+        }
+        let answer = served
+            .send("POST", &path(row), &shown("text/xml"), "{}")
+            .await;
+        let status = if row.path.ends_with("OS-EC2") {
+            415
+        } else {
+            400
+        };
+        let why = "Expecting to find application/json in Content-Type header.";
+        refused(&answer, status, &format!("{why} {fault}"));
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_reads_no_endless_body() {
+    let served = Served::start();
+    for row in ROWS.iter().filter(|row| row.method == "POST") {
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 114689\r\n\r\n",
+            path(row)
+        );
+        let at = served.daemon.address("api");
+        let mut connection = crate::support::client::Connection::open(at).await;
+        connection.send(head.as_bytes()).await;
+        connection.send(&vec![b' '; 70_000]).await;
+        let answer = connection.answer().await.unwrap();
+        assert_eq!(answer.status, 413, "{}", row.path);
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_is_not_served_to_pages_and_through_proxies() {
+    let served = Served::start();
+    for header in [
+        ("Origin", "https://evil.example"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("Host", "evil.example"),
+    ] {
+        for row in ROWS {
+            let answer = served.send(row.method, &path(row), &[header], "").await;
+            let message = "You are not authorized to perform the requested action.";
+            refused(&answer, 403, message);
+        }
+    }
+    served.end().await;
+}
