@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{AskReload, Daemon};
 use crate::api::admin::wire::Socket;
-use crate::api::admin::{Admin, Control, Door, ReloadFuture};
+use crate::api::admin::{Admin, Control, Door, ReloadFuture, Signing};
 use crate::clock::BootTime;
 use crate::config::{Api, Config, Origin};
 use crate::grants::Select;
@@ -31,7 +31,11 @@ pub(super) fn admin(daemon: &Arc<Daemon>, reload: AskReload) -> Arc<Admin> {
     Arc::new(Admin::new(
         Arc::clone(&daemon.vending),
         daemon.authorization.clone(),
-        daemon.store.clone(),
+        Signing {
+            store: daemon.store.clone(),
+            authority: Arc::clone(&daemon.authority),
+            rules: Arc::new(daemon.config.load().authority.clone()),
+        },
         daemon.clock.clone(),
         Box::new(running),
         Arc::clone(&daemon.metrics),

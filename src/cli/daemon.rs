@@ -85,6 +85,16 @@ impl Daemon {
         parse(&self.bytes(Method::POST, path, Bytes::from(body), limit)?)
     }
 
+    /// Shows something that is no JSON.
+    pub(super) fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<T, Failure> {
+        parse(&self.bytes(Method::POST, path, Bytes::from(body), limit)?)
+    }
+
     /// The audit events that this path names, one a line, and the number to go on from.
     pub(super) fn events(&self, path: &str) -> Result<(Bytes, u64), Failure> {
         self.runtime.block_on(async {

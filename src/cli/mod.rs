@@ -148,7 +148,7 @@ impl Cli {
             Command::Audit(options) => options.run(socket),
             Command::Key(options) => options.run(socket),
             Command::Password(options) => options.run(),
-            Command::Verify(options) => options.run(),
+            Command::Verify(options) => options.run(socket),
             Command::Doctor(options) => options.run(socket),
             Command::Healthcheck(options) => options.run(socket),
             Command::Import(options) => options.run(),

@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::Reserved;
 use crate::authority::totp::{NoRandomness, Seed};
+use crate::secret::random;
 use crate::types::{AccessKeyId, AccountAlias, ExternalId, MfaSerial, Partition, RoleArn, RoleRef};
 
 /// Grows with each write of an object: what a conditional write is held against.
@@ -190,6 +192,25 @@ pub struct MfaDeviceDraft {
     pub seed: Seed,
     /// Whose it is.
     pub user: Arc<str>,
+}
+
+impl AccessKeyDraft {
+    /// A fresh key as Keystone writes them: 32 hex digits, and as many of the secret.
+    pub fn generate(user: Arc<str>, account: AccountAlias) -> Result<Self, NoRandomness> {
+        let hex = || {
+            random::<16>()
+                .map(|bytes| Zeroizing::new(format!("{:032x}", u128::from_be_bytes(bytes))))
+        };
+        let id = hex().ok().and_then(|text| AccessKeyId::new(&text).ok());
+        let secret = hex().map_err(|_no_entropy| NoRandomness)?;
+        Ok(Self {
+            id: id.ok_or(NoRandomness)?,
+            secret: SecretString::from(secret.as_str()),
+            user,
+            account,
+            label: Arc::default(),
+        })
+    }
 }
 
 impl MfaDeviceDraft {

@@ -34,6 +34,7 @@ mod identities;
 mod imds;
 mod import;
 mod keystone;
+mod keys;
 mod log_targets;
 mod pass_through;
 mod people;

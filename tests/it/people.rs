@@ -143,7 +143,10 @@ fn the_memory_that_a_password_takes_is_given_back() {
 fn build_servers_show_tokens_that_can_be_revoked() {
     let home = with_ann();
     let daemon = Daemon::start(&configuration(&home));
-    assert_eq!(daemon.says(&["key", "list"]), "there are no tokens\n");
+    assert_eq!(
+        daemon.says(&["key", "list"]),
+        "there are no access keys and no tokens\n"
+    );
     let made = daemon.says(&["key", "token", "--user", "ann", "--expires", "30d"]);
     let token = made.trim_end();
     assert!(token.starts_with("rolecall_"), "{token}");
@@ -163,7 +166,7 @@ fn build_servers_show_tokens_that_can_be_revoked() {
     assert!(daemon.says(&["key", "list"]).contains(id));
     assert_eq!(
         daemon.says(&["key", "delete", id]),
-        format!("{id} revoked\n")
+        format!("{id} deleted\n")
     );
     assert_eq!(daemon.get("/account", &shown).0, 401);
     let code = |arguments: &[&str]| daemon.run(arguments).status.code();

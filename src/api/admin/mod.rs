@@ -8,9 +8,11 @@ mod answer;
 mod control;
 mod exchange;
 mod explain;
+mod keys;
 mod route;
 mod token;
 mod tokens;
+mod verify;
 mod view;
 pub mod wire;
 
@@ -28,14 +30,17 @@ pub use answer::NEXT;
 pub use control::{Control, Door, ReloadFuture};
 pub use exchange::Server;
 pub use explain::{NoDoor, Question, explained};
-pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
+pub use route::{LABELS, NO_ROUTE, NoRoute, Route, Stored};
+pub use verify::{Asked, NotSigned, When as SignatureWhen, signed, verdict};
 
 use super::container::AuthorizationTokens;
 use super::{Guest, date};
+use crate::authority::Authority;
 use crate::caller::{Caller, PerCaller};
 use crate::clock::Clock;
+use crate::config;
 use crate::grants::{Known, Place, Select, Wanted};
-use crate::http::{Connection, Guard, Handler, Request, Response};
+use crate::http::{Connection, Guard, Handler, MAX_BODY, Request, Response};
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::Selector;
 use crate::store::Store;
@@ -45,6 +50,9 @@ use crate::types::RoleRef;
 use crate::vending::{Handout, Proof, Refusal, Vending, Want};
 use answer::{Answers, Failure};
 use view::{Own, Viewer};
+
+/// No question is longer.
+pub const LARGEST_QUESTION: usize = MAX_BODY;
 
 /// The protocol's name, in audit and metrics.
 const API: &str = "admin";
@@ -65,6 +73,8 @@ pub struct Admin {
     vending: Arc<Vending>,
     tokens: AuthorizationTokens,
     store: Store,
+    authority: Arc<Authority>,
+    rules: Arc<config::Authority>,
     clock: Clock,
     control: Box<dyn Control>,
     guard: Guard,
@@ -75,12 +85,23 @@ pub struct Admin {
     audit_waits: PerCaller<Semaphore>,
 }
 
+/// What is known of keys and sessions that sign.
+#[derive(Debug)]
+pub struct Signing {
+    /// What is made through APIs.
+    pub store: Store,
+    /// Opens the sessions that it issued.
+    pub authority: Arc<Authority>,
+    /// How signatures count.
+    pub rules: Arc<config::Authority>,
+}
+
 impl Admin {
     /// The admin API of a daemon.
     pub fn new(
         vending: Arc<Vending>,
         tokens: AuthorizationTokens,
-        store: Store,
+        signing: Signing,
         clock: Clock,
         control: Box<dyn Control>,
         metrics: Arc<Metrics>,
@@ -88,7 +109,9 @@ impl Admin {
         Self {
             vending,
             tokens,
-            store,
+            store: signing.store,
+            authority: signing.authority,
+            rules: signing.rules,
             clock,
             control,
             guard: Guard::default(),
@@ -148,17 +171,10 @@ impl Admin {
                 let told = self.explain(guest, &viewer, &question).await?;
                 Ok(self.answers.value(&told))
             }
-            Route::Tokens => {
-                only_administrators(&viewer, "see tokens")?;
-                Ok(self.answers.value(&self.bearer_tokens()?))
-            }
-            Route::MakeToken => {
-                only_administrators(&viewer, "make tokens")?;
-                Ok(self.answers.value(&self.make_token(&parse(body)?).await?))
-            }
-            Route::RevokeToken => {
-                only_administrators(&viewer, "revoke tokens")?;
-                Ok(self.answers.value(&self.revoke_token(&parse(body)?).await?))
+            Route::Stored(what) => self.stored(&viewer, what, body).await,
+            Route::Verify(asked) => {
+                only_administrators(&viewer, "have signatures explained")?;
+                Ok(self.answers.value(&self.verify(asked, body)?))
             }
             Route::Audit { after, wait } => {
                 if wait {
@@ -167,6 +183,27 @@ impl Admin {
                 Ok(self.audit(&viewer, after))
             }
         }
+    }
+
+    async fn stored(
+        &self,
+        viewer: &Viewer,
+        what: Stored,
+        body: &[u8],
+    ) -> Result<Response, Failure> {
+        only_administrators(viewer, "see, make or delete keys")?;
+        Ok(match what {
+            Stored::Tokens => self.answers.value(&self.bearer_tokens()?),
+            Stored::MakeToken => self.answers.value(&self.make_token(&parse(body)?).await?),
+            Stored::Keys => self.answers.value(&self.access_keys()?),
+            Stored::MakeKey => self.answers.value(&self.make_key(&parse(body)?).await?),
+            Stored::Delete => self.answers.value(&self.delete_key(&parse(body)?).await?),
+            Stored::Devices => self.answers.value(&self.devices()?),
+            Stored::Enrol => self.answers.value(&self.enrol(&parse(body)?).await?),
+            Stored::Remove => self
+                .answers
+                .value(&self.remove_device(&parse(body)?).await?),
+        })
     }
 
     /// Administrators are only known on the host itself: uid 0 of a container is somebody else.

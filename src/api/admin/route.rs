@@ -1,10 +1,13 @@
 //! The paths of the admin socket.
 
+use std::str::FromStr;
+
 use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::exchange::Server;
 use super::explain::Question;
+use super::verify::Asked;
 use crate::grants::Wanted;
 use crate::types::RoleRef;
 use crate::vending::Subject;
@@ -30,12 +33,8 @@ pub enum Route {
     Forget,
     /// `POST /v1/reload`
     Reload,
-    /// `GET /v1/tokens`
-    Tokens,
-    /// `POST /v1/tokens/create`
-    MakeToken,
-    /// `POST /v1/tokens/delete`
-    RevokeToken,
+    /// What shows or changes what is stored for people.
+    Stored(Stored),
     /// `GET /v1/audit[?after=SEQUENCE[&wait=1]]`
     Audit {
         /// Only events after this one.
@@ -43,8 +42,31 @@ pub enum Route {
         /// Whether to wait for one.
         wait: bool,
     },
+    /// `POST /v1/verify[?at=SECONDS][&age=SECONDS]`
+    Verify(Asked),
     /// `GET /v1/explain[?pid=N|uid=N|container=ID|principal=NAME][&role=…][&listener=NAME]`
     Explain(Question),
+}
+
+/// A question about tokens, access keys and MFA devices, or an order to make or delete one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// `GET /v1/tokens`
+    Tokens,
+    /// `POST /v1/tokens/create`
+    MakeToken,
+    /// `GET /v1/keys`
+    Keys,
+    /// `POST /v1/keys/create`
+    MakeKey,
+    /// `POST /v1/keys/delete`: an access key or a token
+    Delete,
+    /// `GET /v1/mfa`
+    Devices,
+    /// `POST /v1/mfa/enrol`
+    Enrol,
+    /// `POST /v1/mfa/remove`
+    Remove,
 }
 
 /// A request for which there is no route.
@@ -73,11 +95,17 @@ pub const LABELS: &[&str] = &[
     "registry",
     "tokens",
     "make-token",
-    "revoke-token",
+    "keys",
+    "make-key",
+    "delete-key",
+    "mfa",
+    "enrol-mfa",
+    "remove-mfa",
+    "verify",
     "none",
 ];
 /// The label of requests that have no route.
-pub const NO_ROUTE: usize = 14;
+pub const NO_ROUTE: usize = 20;
 
 impl Route {
     /// Parses a request's method and target.
@@ -93,9 +121,15 @@ impl Route {
             "/v1/refresh" => (Self::Refresh, Method::POST),
             "/v1/forget" => (Self::Forget, Method::POST),
             "/v1/reload" => (Self::Reload, Method::POST),
-            "/v1/tokens" => (Self::Tokens, Method::GET),
-            "/v1/tokens/create" => (Self::MakeToken, Method::POST),
-            "/v1/tokens/delete" => (Self::RevokeToken, Method::POST),
+            "/v1/tokens" => (Self::Stored(Stored::Tokens), Method::GET),
+            "/v1/tokens/create" => (Self::Stored(Stored::MakeToken), Method::POST),
+            "/v1/keys" => (Self::Stored(Stored::Keys), Method::GET),
+            "/v1/keys/create" => (Self::Stored(Stored::MakeKey), Method::POST),
+            "/v1/keys/delete" => (Self::Stored(Stored::Delete), Method::POST),
+            "/v1/mfa" => (Self::Stored(Stored::Devices), Method::GET),
+            "/v1/mfa/enrol" => (Self::Stored(Stored::Enrol), Method::POST),
+            "/v1/mfa/remove" => (Self::Stored(Stored::Remove), Method::POST),
+            "/v1/verify" => (Self::Verify(query.signature()?), Method::POST),
             "/v1/audit" => (query.audit()?, Method::GET),
             "/v1/explain" => (Self::Explain(query.question()?), Method::GET),
             _ => return Err(NoRoute::NotFound),
@@ -123,9 +157,15 @@ impl Route {
             Self::Explain(_) => 8,
             Self::Console(_) => 9,
             Self::Registry(..) => 10,
-            Self::Tokens => 11,
-            Self::MakeToken => 12,
-            Self::RevokeToken => 13,
+            Self::Stored(Stored::Tokens) => 11,
+            Self::Stored(Stored::MakeToken) => 12,
+            Self::Stored(Stored::Keys) => 13,
+            Self::Stored(Stored::MakeKey) => 14,
+            Self::Stored(Stored::Delete) => 15,
+            Self::Stored(Stored::Devices) => 16,
+            Self::Stored(Stored::Enrol) => 17,
+            Self::Stored(Stored::Remove) => 18,
+            Self::Verify(_) => 19,
         }
     }
 }
@@ -156,10 +196,19 @@ impl Query<'_> {
         Server::parse(&server).ok_or_else(wrong)
     }
 
-    fn number(&self, name: &str) -> Result<Option<u32>, NoRoute> {
-        let number = self.value(name)?.map(|text| text.parse());
-        let number = number.transpose();
-        number.map_err(|_no_number| NoRoute::Query(format!("`{name}` is a number")))
+    fn signature(&self) -> Result<Asked, NoRoute> {
+        Ok(Asked {
+            at: self.number("at")?,
+            age: self.number("age")?,
+        })
+    }
+
+    fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, NoRoute> {
+        let Some(text) = self.value(name)? else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().map(Some);
+        number.ok_or_else(|| NoRoute::Query(format!("`{name}` is a number")))
     }
 
     fn question(&self) -> Result<Question, NoRoute> {
@@ -291,6 +340,8 @@ mod tests {
             ("/v1/console", "console"),
             ("/v1/registry?server=a.example", "registry"),
             ("/v1/tokens", "tokens"),
+            ("/v1/keys", "keys"),
+            ("/v1/mfa", "mfa"),
         ] {
             let route = parse(&Method::GET, target).unwrap();
             assert_eq!(LABELS[route.label()], label);
@@ -298,7 +349,11 @@ mod tests {
         for (target, label) in [
             ("/v1/reload", "reload"),
             ("/v1/tokens/create", "make-token"),
-            ("/v1/tokens/delete", "revoke-token"),
+            ("/v1/keys/create", "make-key"),
+            ("/v1/keys/delete", "delete-key"),
+            ("/v1/mfa/enrol", "enrol-mfa"),
+            ("/v1/mfa/remove", "remove-mfa"),
+            ("/v1/verify", "verify"),
         ] {
             let route = parse(&Method::POST, target).unwrap();
             assert_eq!(LABELS[route.label()], label);

@@ -363,11 +363,163 @@ pub struct BearerToken {
     pub expires: u64,
 }
 
-/// Body and answer of `/v1/tokens/delete`.
+/// Body of `/v1/keys/create`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevokeToken {
+pub struct NewKey {
+    /// Who signs with it stands for this name.
+    pub user: String,
+    /// For which account it is made: the only one otherwise.
+    pub account: Option<String>,
+}
+
+/// Answer of `/v1/keys/create`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MadeKey {
     /// Its id.
+    pub access: String,
+    /// The key.
+    pub secret: Secret,
+    /// For whom it stands.
+    pub user: String,
+    /// For which account it was made.
+    pub account: String,
+}
+
+/// Answer of `/v1/keys`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeys {
+    /// All of them.
+    pub keys: Vec<KnownKey>,
+}
+
+/// One access key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKey {
+    /// Its id.
+    pub access: String,
+    /// For whom it stands.
+    pub user: String,
+    /// For which account it was made.
+    pub account: String,
+    /// When it was made, in seconds since 1970.
+    pub made: u64,
+}
+
+/// Body and answer of `/v1/keys/delete`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteKey {
+    /// The id of an access key or of a token.
     pub id: String,
+}
+
+/// Body of `/v1/mfa/enrol`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewDevice {
+    /// Whose it is.
+    pub user: String,
+    /// What it is to be known by: an ARN of the account's otherwise.
+    pub serial: Option<String>,
+    /// The account in that ARN: the only one otherwise.
+    pub account: Option<String>,
+}
+
+/// Answer of `/v1/mfa/enrol`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MadeDevice {
+    /// What it is known by.
+    pub serial: String,
+    /// Whose it is.
+    pub user: String,
+    /// What its codes are made of, in base32.
+    pub secret: Secret,
+    /// The same as a URI that applications read.
+    pub uri: Secret,
+}
+
+/// Answer of `/v1/mfa`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Devices {
+    /// All of them.
+    pub devices: Vec<KnownDevice>,
+}
+
+/// One MFA device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownDevice {
+    /// What it is known by.
+    pub serial: String,
+    /// Whose it is.
+    pub user: String,
+    /// When it was enrolled, in seconds since 1970.
+    pub made: u64,
+}
+
+/// Body of `/v1/mfa/remove`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveDevice {
+    /// Whose it is.
+    pub user: String,
+    /// What it is known by: the user's only one otherwise.
+    pub serial: Option<String>,
+}
+
+/// Answer of `/v1/mfa/remove`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedDevice {
+    /// What it was known by.
+    pub serial: String,
+}
+
+/// Answer of `/v1/verify`, and what `rolecall verify` prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The access key id that the request names.
+    pub access_key_id: String,
+    /// Whose key it is, where the daemon knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+    /// By which version it is signed, in words.
+    pub signed_by: String,
+    /// For which service and region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<String>,
+    /// How many seconds ago that is; negative where it is to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_seconds_ago: Option<i64>,
+    /// Whether a session token came with it.
+    pub session_token: bool,
+    /// How its body counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Whether the signature is right and in time.
+    pub right: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<String>,
+    /// What the client has likely done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likely: Option<String>,
+    /// The canonical request of version 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canonical_request: Option<String>,
+    /// The string to sign.
+    pub string_to_sign: String,
+}
+
+/// Whose an access key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// For whom it stands, where somebody proved a name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its account.
+    pub account: String,
+    /// Of which session it is: `role/name`, or a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 /// A secret on its way over the admin socket: the one place where secrets are serialised as fields.
