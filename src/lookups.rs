@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::{BootTime, Clock};
@@ -33,7 +34,8 @@ struct Shared<K, V> {
 }
 
 struct Table<K, V> {
-    known: HashMap<K, Held<V>>,
+    /// Its hashes are cheap rather than strong: it is asked at each connection, and bounded.
+    known: HashMap<K, Held<V>, RandomState>,
     open: HashMap<K, watch::Receiver<Option<V>>>,
 }
 
@@ -62,7 +64,7 @@ where
             bounds,
             turns: Semaphore::new(bounds.at_once),
             table: Mutex::new(Table {
-                known: HashMap::new(),
+                known: HashMap::default(),
                 open: HashMap::new(),
             }),
         }))

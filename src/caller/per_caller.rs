@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use super::CallerKey;
 
 /// So many callers are kept before those are looked for whom nobody uses.
@@ -15,7 +17,7 @@ const FEW: usize = 1024;
 pub struct PerCaller<T, K = CallerKey>(Mutex<Callers<T, K>>);
 
 struct Callers<T, K> {
-    of: HashMap<K, Arc<T>>,
+    of: HashMap<K, Arc<T>, RandomState>,
     /// With so many those are let go whom nobody uses: seldom enough to cost nothing for each.
     full: usize,
 }
@@ -23,7 +25,7 @@ struct Callers<T, K> {
 impl<T, K> Default for PerCaller<T, K> {
     fn default() -> Self {
         Self(Mutex::new(Callers {
-            of: HashMap::new(),
+            of: HashMap::default(),
             full: FEW,
         }))
     }
