@@ -22,7 +22,7 @@ pub mod sts;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::HOST;
 
 pub use client::{Client, Patience, Temper};
 pub use document::date;
@@ -32,9 +32,9 @@ use crate::authority::Authority;
 use crate::authority::signature::Replays;
 use crate::clock::Clock;
 use crate::config;
-use crate::grants::{Known, Select};
+use crate::grants::Select;
 use crate::http::{
-    Connection, Guard, Handler, LoopMark, Refused, Request, Response, StatusCode, text,
+    Answer, Connection, Guard, Handler, LoopMark, Refused, Request, Response, StatusCode, text,
 };
 use crate::people::Codes;
 use crate::people::Issuers;
@@ -133,15 +133,16 @@ pub struct Guest {
     imds: imds::Memory,
     /// Who proved a name over it.
     people: peoples::Memory,
-    /// The `Host` that passed the guard first: a connection's requests have the same one.
-    host: OnceLock<HeaderValue>,
+    /// The `Host` that passed the guard first: a connection's requests have the same one. A copy: the
+    /// header would keep all that came in with it.
+    host: OnceLock<Box<[u8]>>,
     _counted: OpenConnection,
 }
 
 impl Guest {
     /// A connection of this listener, counted for as long as it is open.
     pub(crate) fn new(connection: Connection, select: Select, metrics: &Metrics) -> Self {
-        let identified = connection.caller.facts().uid != Known::No;
+        let identified = connection.caller.has_uid();
         let listener = Arc::clone(&connection.listener);
         Self {
             visit: Visit::new(listener, Arc::clone(&connection.caller), select),
@@ -191,13 +192,30 @@ impl Handler for Mounted {
         Guest::new(connection, self.select, &self.deps.metrics)
     }
 
-    async fn handle(&self, guest: &Guest, request: &Request) -> Response {
+    fn handle<'a>(&'a self, guest: &'a Guest, request: &'a Request) -> Answer<'a> {
         let guarded = self.check(guest, request);
         if let (Ok(()), Some(imds)) = (guarded, &self.imds)
             && let Some(response) = imds.at_once(&self.deps, guest, request)
         {
-            return response;
+            return Answer::AtOnce(response);
         }
+        Answer::later(self.answer(guest, guarded, request))
+    }
+
+    fn refuse_long(&self, _guest: &Guest, head: &Request) -> Response {
+        let peoples = self.peoples.as_ref();
+        let refused = peoples.and_then(|peoples| peoples.refuse_long(&self.deps, head));
+        refused.unwrap_or_else(|| text(StatusCode::PAYLOAD_TOO_LARGE, ""))
+    }
+}
+
+impl Mounted {
+    async fn answer(
+        &self,
+        guest: &Guest,
+        guarded: Result<(), Refused>,
+        request: &Request,
+    ) -> Response {
         let path = request.uri().path();
         if let Some(metrics) = &self.metrics
             && metrics::Exposition::owns(path)
@@ -221,23 +239,14 @@ impl Handler for Mounted {
         }
     }
 
-    fn refuse_long(&self, _guest: &Guest, head: &Request) -> Response {
-        let peoples = self.peoples.as_ref();
-        let refused = peoples.and_then(|peoples| peoples.refuse_long(&self.deps, head));
-        refused.unwrap_or_else(|| text(StatusCode::PAYLOAD_TOO_LARGE, ""))
-    }
-}
-
-impl Mounted {
     fn check(&self, guest: &Guest, request: &Request) -> Result<(), Refused> {
-        let checked = self
-            .guard
-            .check(&guest.connection, request, guest.host.get());
+        let known = guest.host.get().map(AsRef::as_ref);
+        let checked = self.guard.check(&guest.connection, request, known);
         if checked.is_ok()
-            && guest.host.get().is_none()
+            && known.is_none()
             && let Some(host) = request.headers().get(HOST)
         {
-            guest.host.get_or_init(|| host.clone());
+            guest.host.get_or_init(|| host.as_bytes().into());
         }
         checked
     }

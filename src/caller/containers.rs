@@ -132,11 +132,11 @@ impl Desk {
 
     /// What the place tells by itself, or else the unit.
     pub(super) async fn look_up_container(&self, caller: &Caller) {
-        if caller.container.get() != Known::NotYet {
+        self.look_up_place(caller).await;
+        if caller.container() != Known::NotYet {
             return;
         }
         let interest = caller.container.interest();
-        self.look_up_place(caller).await;
         let Some(found) = caller.whereabouts.get() else {
             return;
         };

@@ -23,7 +23,8 @@ pub struct Caller {
     reach: Reach,
     hostname: Arc<str>,
     name: OnceLock<Box<str>>,
-    name_before: Box<str>,
+    /// Its name before it has been looked up where it runs.
+    name_before: OnceLock<Box<str>>,
     pub(super) whereabouts: OnceLock<Arc<Whereabouts>>,
     pub(super) container: Told,
     pub(super) user: OnceLock<Known<Arc<str>>>,
@@ -36,10 +37,22 @@ pub struct Caller {
     pub(super) counted_as: Option<u32>,
 }
 
+/// What beside its facts tells a caller from others: by what its sessions are named, and as whom it
+/// is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Particulars {
+    pub(super) reach: Reach,
+    pub(super) user: Option<Known<Arc<str>>>,
+    pub(super) owner: Option<Known<Arc<str>>>,
+    /// The uid that its own is a subordinate one of, or its own.
+    pub counted_as: Option<u32>,
+}
+
 /// Where a caller connects from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
     /// From this host: its own addresses, a unix socket, or a container on it.
+    #[default]
     Here,
     /// From anywhere else.
     Elsewhere,
@@ -54,19 +67,13 @@ impl Caller {
         hostname: Arc<str>,
         interest: &Arc<AtomicU64>,
     ) -> Self {
-        let name = match (&evidence, evidence.uid()) {
-            (Evidence::Person { person, .. }, _) => person.name.to_string(),
-            (Evidence::Token { .. }, _) => "by token".to_owned(),
-            (_, Some(uid)) => format!("uid {uid}"),
-            (_, None) => not_identified(),
-        };
         Self {
             evidence,
             peer,
             reach,
             hostname,
             name: OnceLock::new(),
-            name_before: name.into_boxed_str(),
+            name_before: OnceLock::new(),
             whereabouts: OnceLock::new(),
             container: Told::new(interest),
             user: OnceLock::new(),
@@ -96,13 +103,28 @@ impl Caller {
             },
             groups: membership.map(|user| user.groups),
             place: self.place(),
-            container: self.container.get(),
+            container: self.container(),
             exe: known(&self.exe),
             address: self.address(),
             host: known(&self.host),
             person: self.person().cloned(),
             ..Facts::default()
         }
+    }
+
+    /// What beside its facts tells it from others, as far as it has been looked up.
+    pub fn particulars(&self) -> Particulars {
+        Particulars {
+            reach: self.reach,
+            user: self.user.get().cloned(),
+            owner: self.owner.get().cloned(),
+            counted_as: self.counted_as,
+        }
+    }
+
+    /// Whether there is evidence of its user, as far as it has been looked up.
+    pub fn has_uid(&self) -> bool {
+        self.uid() != Known::No
     }
 
     /// Over TCP a uid counts only once it is known that no forwarder's socket has it.
@@ -129,6 +151,15 @@ impl Caller {
             | Evidence::Container(_)
             | Evidence::Token { .. }
             | Evidence::None(_) => None,
+        }
+    }
+
+    /// What is told of its container: of who runs outside any, nothing.
+    pub(super) fn container(&self) -> Known<Arc<ContainerFacts>> {
+        let place = self.whereabouts.get().and_then(|found| found.place.yes());
+        match place.map(AsRef::as_ref) {
+            Some(Place::Host(_)) => Known::No,
+            Some(Place::Container(_)) | None => self.container.get(),
         }
     }
 
@@ -216,9 +247,19 @@ impl Caller {
     /// as far as it has been looked up.
     pub fn name(&self) -> &str {
         match self.whereabouts.get() {
-            None => &self.name_before,
+            None => self.name_before.get_or_init(|| self.unplaced_name()),
             Some(found) => self.name.get_or_init(|| self.placed_name(found)),
         }
+    }
+
+    fn unplaced_name(&self) -> Box<str> {
+        let name = match (&self.evidence, self.evidence.uid()) {
+            (Evidence::Person { person, .. }, _) => person.name.to_string(),
+            (Evidence::Token { .. }, _) => "by token".to_owned(),
+            (_, Some(uid)) => format!("uid {uid}"),
+            (_, None) => not_identified(),
+        };
+        name.into_boxed_str()
     }
 
     fn placed_name(&self, found: &Whereabouts) -> Box<str> {

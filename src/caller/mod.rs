@@ -30,7 +30,7 @@ mod tests;
 
 pub use desk::{Desk, DeskError, NoContainer};
 pub use evidence::{Doubt, Evidence};
-pub use identity::{AllEvidence, Caller, Reach};
+pub use identity::{AllEvidence, Caller, Particulars, Reach};
 pub use per_caller::PerCaller;
 pub use principal::{CallerKey, Principal};
 pub use process::PeerProcess;

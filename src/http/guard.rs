@@ -92,6 +92,14 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// What a request's headers tell of who sent it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent<'a> {
+    host: Option<&'a HeaderValue>,
+    by_proxy: bool,
+    by_browser: bool,
+}
+
 impl Guard {
     /// Accepts these further `Host` names, and refuses requests with this mark: what redirects
     /// them speaks for somebody else, as a proxy does.
@@ -122,7 +130,7 @@ impl Guard {
         &self,
         connection: &Connection,
         request: &Request,
-        known: Option<&HeaderValue>,
+        known: Option<&[u8]>,
     ) -> Result<(), Refused> {
         let (local, encrypted) = (&connection.local, connection.encrypted.is_some());
         self.check_parts(local, encrypted, Parts::of(request), known)
@@ -145,21 +153,16 @@ impl Guard {
         local: &Local,
         encrypted: bool,
         parts: Parts<'_>,
-        known: Option<&HeaderValue>,
+        known: Option<&[u8]>,
     ) -> Result<(), Refused> {
-        let mut host = None;
-        for (name, value) in parts.headers {
-            if *name == HOST {
-                if host.replace(value).is_some() {
-                    return Err(Refused::Malformed);
-                }
-            } else if self.own.as_ref().is_some_and(|own| own.is(name, value)) {
-                return Err(Refused::Forwarded);
-            } else {
-                refuse_by_name(name)?;
-            }
+        let sent = self.look_through(parts.headers)?;
+        if sent.by_proxy {
+            return Err(Refused::Forwarded);
         }
-        self.check_target(local, encrypted, parts, host, known)
+        if sent.by_browser {
+            return Err(Refused::Browser);
+        }
+        self.check_target(local, encrypted, parts, sent.host, known)
     }
 
     fn check_people_parts(
@@ -169,29 +172,16 @@ impl Guard {
         parts: Parts<'_>,
         leave: Leave,
     ) -> Result<(), Refused> {
-        let mut host = None;
-        let mut by_browser = false;
-        for (name, value) in parts.headers {
-            if *name == HOST {
-                if host.replace(value).is_some() {
-                    return Err(Refused::Malformed);
-                }
-            } else if self.own.as_ref().is_some_and(|own| own.is(name, value)) {
-                return Err(Refused::Forwarded);
-            } else {
-                match refuse_by_name(name) {
-                    Err(Refused::Forwarded) if leave.forwarded => {}
-                    Err(Refused::Browser) => by_browser = true,
-                    passes_or_not => passes_or_not?,
-                }
-            }
+        let sent = self.look_through(parts.headers)?;
+        if sent.by_proxy && !leave.forwarded {
+            return Err(Refused::Forwarded);
         }
-        self.check_target(local, encrypted, parts, host, None)?;
-        if !by_browser {
+        self.check_target(local, encrypted, parts, sent.host, None)?;
+        if !sent.by_browser {
             return Ok(());
         }
         // Over a unix socket too: the browser is at its other end, behind a proxy.
-        let host = host.and_then(|host| host.to_str().ok());
+        let host = sent.host.and_then(|host| host.to_str().ok());
         let host = host.ok_or(Refused::Malformed)?;
         let name = without_port(host).ok_or(Refused::Malformed)?;
         if matches!(local, Local::Unix) && !self.is_named(name) {
@@ -209,13 +199,38 @@ impl Guard {
         }
     }
 
+    /// What the headers tell of who sent them. A second `Host` and our own mark pass nowhere.
+    fn look_through<'a>(&self, headers: &'a HeaderMap) -> Result<Sent<'a>, Refused> {
+        let mut sent = Sent::default();
+        for (header, value) in headers {
+            let name = header.as_str();
+            // Their first letters sort out what programs send.
+            match name.as_bytes().first() {
+                Some(b'h') if *header == HOST => {
+                    if sent.host.replace(value).is_some() {
+                        return Err(Refused::Malformed);
+                    }
+                }
+                _ if self.own.as_ref().is_some_and(|own| own.is(header, value)) => {
+                    return Err(Refused::Forwarded);
+                }
+                Some(b'c' | b'f' | b'p' | b't' | b'v' | b'x') => {
+                    sent.by_proxy |= is_of_proxy(name);
+                }
+                Some(b'o' | b'r' | b's') => sent.by_browser |= is_of_browser(name),
+                Some(_) | None => {}
+            }
+        }
+        Ok(sent)
+    }
+
     fn check_target(
         &self,
         local: &Local,
         encrypted: bool,
         parts: Parts<'_>,
         host: Option<&HeaderValue>,
-        known: Option<&HeaderValue>,
+        known: Option<&[u8]>,
     ) -> Result<(), Refused> {
         let Parts { uri, version, .. } = parts;
         if !uri.path().starts_with('/') {
@@ -235,7 +250,7 @@ impl Guard {
         if let Some(authority) = uri.authority() {
             self.check_host(local, authority.as_str())?;
         }
-        if host.is_some() && host == known {
+        if known.is_some() && host.map(HeaderValue::as_bytes) == known {
             return Ok(());
         }
         match host.map(HeaderValue::to_str) {
@@ -277,20 +292,9 @@ impl Guard {
     }
 }
 
-/// Headers that only proxies and browsers add. Their first letters sort out what programs send.
-fn refuse_by_name(name: &HeaderName) -> Result<(), Refused> {
-    let name = name.as_str();
-    match name.as_bytes().first() {
-        Some(b'c' | b'f' | b'p' | b't' | b'v' | b'x') if is_of_proxy(name) => {
-            Err(Refused::Forwarded)
-        }
-        Some(b'o' | b'r' | b's')
-            if matches!(name, "origin" | "referer") || name.starts_with("sec-fetch-") =>
-        {
-            Err(Refused::Browser)
-        }
-        _ => Ok(()),
-    }
+/// Headers that only browsers add.
+fn is_of_browser(name: &str) -> bool {
+    matches!(name, "origin" | "referer") || name.starts_with("sec-fetch-")
 }
 
 /// What proxies call those whom they speak for.

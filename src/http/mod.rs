@@ -7,8 +7,10 @@ mod path;
 mod query;
 mod response;
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -72,15 +74,35 @@ pub trait Handler: Send + Sync + 'static {
     fn visit(&self, connection: Connection) -> Self::Visit;
 
     /// Answers one request. Refuses by itself what its guard refuses.
-    fn handle(
-        &self,
-        visit: &Self::Visit,
-        request: &Request,
-    ) -> impl Future<Output = Response> + Send;
+    fn handle<'a>(&'a self, visit: &'a Self::Visit, request: &'a Request) -> Answer<'a>;
 
     /// Refuses a request whose body is longer than is read.
     fn refuse_long(&self, _visit: &Self::Visit, _head: &Request) -> Response {
         text(StatusCode::PAYLOAD_TOO_LARGE, "")
+    }
+}
+
+/// How a request is answered.
+pub enum Answer<'a> {
+    /// It need not wait for anything.
+    AtOnce(Response),
+    /// It may have to wait. In a box, so that those that need not carry none of it.
+    Later(Pin<Box<dyn Future<Output = Response> + Send + 'a>>),
+}
+
+impl<'a> Answer<'a> {
+    /// What this makes of the request in its own time.
+    pub fn later(answering: impl Future<Output = Response> + Send + 'a) -> Self {
+        Self::Later(Box::pin(answering))
+    }
+}
+
+impl fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtOnce(_) => "AtOnce(..)",
+            Self::Later(_) => "Later(..)",
+        })
     }
 }
 

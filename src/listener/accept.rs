@@ -287,7 +287,8 @@ impl<H: Handler> Listener<H> {
             parking: self.seats.parking,
         };
         match own.seat(of_all) {
-            Ok(seat) => drop(shared.connections.spawn(served.serve(seat))),
+            // In a box: what a connection needs is more than its task should carry about.
+            Ok(seat) => drop(shared.connections.spawn(Box::pin(served.serve(seat)))),
             Err(of_all) => {
                 drop(of_all);
                 served.park(&own);

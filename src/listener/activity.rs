@@ -3,8 +3,9 @@
 //!
 //! A timer for each request would cost more than the request.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -54,6 +55,8 @@ pub(super) struct Activity {
     /// Whether anything was told since the connection last listened.
     news: AtomicBool,
     told: Notify,
+    /// Where it stands among all.
+    index: AtomicUsize,
 }
 
 /// What a connection is told.
@@ -127,11 +130,60 @@ impl Activity {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     ticks: Arc<AtomicU32>,
-    connections: Mutex<Vec<Weak<Activity>>>,
+    connections: Arc<All>,
+}
+
+/// Those that are open, in no order.
+#[derive(Debug, Default)]
+struct All(Mutex<Vec<Arc<Activity>>>);
+
+/// One connection among those that are watched, until it is dropped.
+#[derive(Debug)]
+pub(super) struct OnWatch {
+    activity: Arc<Activity>,
+    all: Arc<All>,
+}
+
+impl Deref for OnWatch {
+    type Target = Arc<Activity>;
+
+    fn deref(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+}
+
+impl Drop for OnWatch {
+    fn drop(&mut self) {
+        self.all.remove(&self.activity);
+    }
+}
+
+impl All {
+    fn add(&self, activity: &Arc<Activity>) {
+        let mut all = self.lock();
+        activity.index.store(all.len(), Ordering::Relaxed);
+        all.push(Arc::clone(activity));
+    }
+
+    /// The last one takes its place.
+    fn remove(&self, activity: &Activity) {
+        let mut all = self.lock();
+        let index = activity.index.load(Ordering::Relaxed);
+        if index < all.len() {
+            drop(all.swap_remove(index));
+        }
+        if let Some(moved) = all.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Activity>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Watch {
-    pub(super) fn connection(&self) -> Arc<Activity> {
+    pub(super) fn connection(&self) -> OnWatch {
         let activity = Arc::new(Activity {
             phase: AtomicU8::new(Phase::Head.number()),
             since: AtomicU32::new(self.ticks.load(Ordering::Relaxed)),
@@ -139,13 +191,13 @@ impl Watch {
             ending: AtomicBool::new(false),
             news: AtomicBool::new(false),
             told: Notify::new(),
+            index: AtomicUsize::new(0),
         });
-        let mut connections = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        connections.push(Arc::downgrade(&activity));
-        activity
+        self.connections.add(&activity);
+        OnWatch {
+            activity,
+            all: Arc::clone(&self.connections),
+        }
     }
 
     /// Looks at every connection, each second, for ever.
@@ -160,28 +212,16 @@ impl Watch {
 
     /// Tells every connection that the daemon ends.
     pub(super) fn end(&self) {
-        let connections = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for activity in connections.iter().filter_map(Weak::upgrade) {
+        for activity in self.connections.lock().iter() {
             activity.end();
         }
     }
 
     fn look(&self, limits: &Limits) {
         let now = self.ticks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let mut connections = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        connections.retain(|connection| match connection.upgrade() {
-            Some(activity) => {
-                activity.check(now, limits);
-                true
-            }
-            None => false,
-        });
+        for activity in self.connections.lock().iter() {
+            activity.check(now, limits);
+        }
     }
 }
 
@@ -237,5 +277,23 @@ mod tests {
             (one.told().await, other.told().await),
             (Told::Ending, Told::Ending)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_have_ended_are_kept_nowhere_and_the_others_are_still_told() {
+        let watch = Watch::default();
+        let mut open: Vec<_> = (0..100).map(|_| watch.connection()).collect();
+        let mut number = 0;
+        open.retain(|_| {
+            number += 1;
+            number % 3 == 0
+        });
+        open.push(watch.connection());
+        assert_eq!(watch.connections.lock().len(), open.len());
+        watch.end();
+        for connection in open.drain(..) {
+            assert_eq!(connection.told().await, Told::Ending);
+        }
+        assert!(watch.connections.lock().is_empty());
     }
 }

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::activity::{Activity, Phase, Told};
 use super::limits::Parking;
 use super::turns::Turns;
-use crate::http::{BodyError, Handler, Request, Response, read_body, text};
+use crate::http::{Answer, BodyError, Handler, Request, Response, read_body, text};
 
 /// The longest head: metadata requests have a few hundred bytes, and tokens up to a few thousand.
 const MAX_HEAD: usize = 16 * 1024;
@@ -47,11 +47,8 @@ impl<H: Handler> Service<'_, H> {
                 activity.enter(Phase::Busy);
                 self.answer(&request.map(|_no_body| Bytes::new())).await
             } else {
-                let (head, body) = request.into_parts();
-                match whole(body, activity).await {
-                    Ok(body) => self.answer(&Request::from_parts(head, body)).await,
-                    Err(BodyError) => self.refuse_long(&Request::from_parts(head, Bytes::new())),
-                }
+                // In a box: most requests have no body, and no need of room for one.
+                Box::pin(self.answer_whole(request)).await
             };
             activity.enter(Phase::Idle);
             Ok::<_, Infallible>(response)
@@ -80,6 +77,15 @@ impl<H: Handler> Service<'_, H> {
         }
     }
 
+    /// Answers a request once its body is there.
+    async fn answer_whole(&self, request: hyper::Request<Incoming>) -> Response {
+        let (head, body) = request.into_parts();
+        match whole(body, self.activity).await {
+            Ok(body) => self.answer(&Request::from_parts(head, body)).await,
+            Err(BodyError) => self.refuse_long(&Request::from_parts(head, Bytes::new())),
+        }
+    }
+
     /// Answers a request when its caller has a turn for it.
     async fn answer(&self, request: &Request) -> Response {
         let turn = match self.turns.take() {
@@ -89,7 +95,10 @@ impl<H: Handler> Service<'_, H> {
                 None => return no_turn(),
             },
         };
-        let response = self.handler.handle(self.visit, request).await;
+        let response = match self.handler.handle(self.visit, request) {
+            Answer::AtOnce(response) => response,
+            Answer::Later(answering) => answering.await,
+        };
         drop(turn);
         response
     }

@@ -16,7 +16,7 @@ use super::connection::Service;
 use super::limits::{CallerLimits, Limits, Parking, Seats};
 use super::turns::Rounds;
 use crate::caller::CallerKey;
-use crate::http::{Connection, Handler, Request, Response};
+use crate::http::{Answer, Connection, Handler, Request, Response};
 
 const GET: &[u8] = b"GET /now HTTP/1.1\r\nHost: h\r\n\r\n";
 const WAIT: &[u8] = b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -35,16 +35,23 @@ impl Handler for Notes {
         unreachable!("the tests make their own")
     }
 
-    async fn handle(&self, uid: &u32, request: &Request) -> Response {
+    fn handle<'a>(&'a self, uid: &'a u32, request: &'a Request) -> Answer<'a> {
         if request.uri().path() == "/later" {
-            self.go_on.notified().await;
+            return Answer::later(async {
+                self.go_on.notified().await;
+                self.answer(*uid)
+            });
         }
-        self.answers.lock().unwrap().push(*uid);
-        Response::new(Full::new(Bytes::from_static(b"done")))
+        Answer::AtOnce(self.answer(*uid))
     }
 }
 
 impl Notes {
+    fn answer(&self, uid: u32) -> Response {
+        self.answers.lock().unwrap().push(uid);
+        Response::new(Full::new(Bytes::from_static(b"done")))
+    }
+
     fn answered(&self) -> usize {
         self.answers.lock().unwrap().len()
     }

@@ -40,7 +40,7 @@ use crate::caller::{Caller, PerCaller};
 use crate::clock::Clock;
 use crate::config;
 use crate::grants::{Known, Place, Select, Wanted};
-use crate::http::{Connection, Guard, Handler, MAX_BODY, Request, Response};
+use crate::http::{Answer, Connection, Guard, Handler, MAX_BODY, Request, Response};
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::Selector;
 use crate::store::Store;
@@ -327,7 +327,13 @@ impl Handler for Admin {
         Guest::new(connection, Select::First, &self.metrics)
     }
 
-    async fn handle(&self, guest: &Guest, request: &Request) -> Response {
+    fn handle<'a>(&'a self, guest: &'a Guest, request: &'a Request) -> Answer<'a> {
+        Answer::later(self.reply(guest, request))
+    }
+}
+
+impl Admin {
+    async fn reply(&self, guest: &Guest, request: &Request) -> Response {
         let guarded = self.guard.check(&guest.connection, request, None);
         let route = Route::parse(request.method(), request.uri());
         let label = route.as_ref().map_or(NO_ROUTE, Route::label);

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::clock::Clock;
-use crate::http::{Request, Response};
+use crate::http::{Answer, Request, Response};
 use crate::listener::limits::CallerLimits;
 
 /// Notes for each connection whether it was known by then where its caller runs.
@@ -20,8 +20,8 @@ impl Handler for Placed {
         self.0.send(connection.caller.is_placed()).unwrap();
     }
 
-    async fn handle(&self, (): &(), _: &Request) -> Response {
-        Response::new(Full::new(Bytes::new()))
+    fn handle<'a>(&'a self, (): &'a (), _: &'a Request) -> Answer<'a> {
+        Answer::AtOnce(Response::new(Full::new(Bytes::new())))
     }
 }
 
