@@ -87,6 +87,7 @@ async fn background(
     let others = stop.run_until_cancelled(async {
         tokio::join!(
             daemon.vending.audit().run(),
+            daemon.vending.run(),
             shared.watch(),
             rotate(&imds, &daemon.clock),
             systemd::feed_watchdog(),

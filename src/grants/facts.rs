@@ -309,7 +309,7 @@ pub struct Provided {
 }
 
 /// All that grants may ask of one caller on one listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The uid that the kernel vouches for.
     pub uid: Known<u32>,

@@ -16,6 +16,7 @@ mod people;
 mod policy;
 mod provided;
 mod refusal;
+mod shared;
 mod stored;
 mod visit;
 
@@ -42,6 +43,7 @@ use crate::grants::{
 use crate::sessions::{Allowance, Assumption, Prefetch, Request, Session, Sessions, Wish};
 use crate::telemetry::audit::{Audit, Denial, LineKey, Share};
 use crate::types::{RoleArn, RoleRef};
+use shared::{Basis, Shared};
 use visit::{Asked, Decided};
 
 /// How often a decision may ask for one more fact before it is a denial: each is asked for once.
@@ -53,6 +55,9 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 /// How long what grant sources said, if only that there is nothing, counts on a kept connection.
 const SOURCE_AGE: Duration = Duration::from_mins(1);
 
+/// How often it is asked which decisions are still of use.
+const FORGETTING: Duration = Duration::from_mins(1);
+
 /// How long the token request gives name services to say what the caller will ask for.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -62,6 +67,7 @@ pub struct Vending {
     policy: ArcSwap<Policy>,
     sessions: Sessions,
     allowances: PerCaller<Allowance>,
+    shared: Shared<Decided>,
     flights_per_caller: usize,
     desk: Arc<Desk>,
     audit: Arc<Audit>,
@@ -166,6 +172,7 @@ impl Vending {
             policy: ArcSwap::from_pointee(policy),
             sessions,
             allowances: PerCaller::default(),
+            shared: Shared::default(),
             flights_per_caller,
             desk,
             audit,
@@ -176,6 +183,7 @@ impl Vending {
     /// Follows a new policy from now on; what was decided under the old one is decided again.
     pub fn follow(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
+        self.shared.clear();
     }
 
     /// The same policy beside what is made through APIs now.
@@ -184,6 +192,15 @@ impl Vending {
             stored: Arc::clone(stored),
             ..Policy::clone(policy)
         });
+        self.shared.clear();
+    }
+
+    /// Forgets what nobody uses, for ever.
+    pub async fn run(&self) -> ! {
+        loop {
+            tokio::time::sleep(FORGETTING).await;
+            self.shared.forget_unused();
+        }
     }
 
     /// The policy in force.
@@ -226,8 +243,8 @@ impl Vending {
         Handout { session, decided }
     }
 
-    /// What [`Self::ask`] would hand out, where it was decided on this connection before and a
-    /// session is held.
+    /// What [`Self::ask`] would hand out, where it was decided before, on this connection or on
+    /// another of the same caller, and a session is held.
     pub fn at_once(
         &self,
         visit: &Visit,
@@ -241,7 +258,9 @@ impl Vending {
             identity: None,
             assumption: None,
         };
-        let decided = visit.recall(&self.policy.load(), &asked, &self.clock)?;
+        let policy = self.policy.load();
+        let decided = self.recall(visit, &policy, &asked);
+        let decided = decided.or_else(|| self.recall_shared(visit, &policy, &asked))?;
         let session = decided.lease().held_at(now)?;
         // The first hand-out of a session opens its line in the audit trail: that is `ask`'s.
         decided
@@ -347,7 +366,7 @@ impl Vending {
         visit: &Visit,
         want: &Want,
     ) -> Result<(Arc<Decided>, Duration), Refusal> {
-        if let Some(decided) = self.recall(visit, &self.policy.load(), want) {
+        if let Some(decided) = self.recall(visit, &self.policy.load(), &Asked::of(want)) {
             return Ok((decided, Duration::ZERO));
         }
         let begun = Instant::now();
@@ -360,8 +379,11 @@ impl Vending {
     async fn decide(&self, visit: &Visit, want: &Want) -> Result<Arc<Decided>, Refusal> {
         loop {
             let policy = self.policy.load_full();
-            if let Some(decided) = self.recall(visit, &policy, want) {
-                return Ok(decided);
+            let asked = Asked::of(want);
+            let known = self.recall(visit, &policy, &asked);
+            let known = known.or_else(|| self.recall_shared(visit, &policy, &asked));
+            if let Some(known) = known {
+                return Ok(known);
             }
             let decided = self.decide_under(&policy, visit, want).await?;
             // A reload during a look-up: what the old policy says no longer holds, and its session
@@ -370,9 +392,37 @@ impl Vending {
                 continue;
             }
             let decided = Arc::new(self.lease(policy, visit, want, decided));
-            visit.remember(want, &decided);
+            visit.remember(&asked, Arc::clone(&decided));
+            // What was looked up meanwhile is part of what it rests on.
+            if let Some(basis) = Basis::of(visit, &asked).filter(|_| decided.is_lasting()) {
+                self.shared.remember(visit.caller().key(), basis, &decided);
+            }
             return Ok(decided);
         }
+    }
+
+    fn recall(
+        &self,
+        visit: &Visit,
+        policy: &Arc<Policy>,
+        asked: &Asked<'_>,
+    ) -> Option<Arc<Decided>> {
+        visit.recall(policy, asked, &self.clock)
+    }
+
+    /// What was decided on this basis on another connection, which this one remembers from now on.
+    fn recall_shared(
+        &self,
+        visit: &Visit,
+        policy: &Arc<Policy>,
+        asked: &Asked<'_>,
+    ) -> Option<Arc<Decided>> {
+        let basis = Basis::of(visit, asked)?;
+        let in_force = |decided: &Decided| decided.is_under(policy);
+        let caller = visit.caller().key();
+        let decided = self.shared.recall(&caller, &basis, in_force)?;
+        visit.remember(asked, Arc::clone(&decided));
+        Some(decided)
     }
 
     /// Looks up what the decision needs, and decides.
@@ -441,10 +491,6 @@ impl Vending {
         Err(Refusal::NotReady)
     }
 
-    fn recall(&self, visit: &Visit, policy: &Arc<Policy>, want: &Want) -> Option<Arc<Decided>> {
-        visit.recall(policy, &Asked::of(want), &self.clock)
-    }
-
     /// What placeholders stand for.
     async fn names(&self, visit: &Visit, want: &Want) -> Names {
         let names = match want.proof {
@@ -483,7 +529,7 @@ impl Vending {
             let left = identity.expires_at.duration_since(self.clock.now());
             now.plus(left.unwrap_or_default())
         });
-        let asked = provided.yes().map(|_| now.plus(SOURCE_AGE));
+        let asked = (*provided != Known::NotYet).then(|| now.plus(SOURCE_AGE));
         token.into_iter().chain(asked).min()
     }
 

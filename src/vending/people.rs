@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::stored::Own;
+use super::visit::Asked;
 use super::{Handout, MAX_FACTS, Policy, Refusal, Vending, Visit, Want};
 use crate::caller::Caller;
 use crate::grants::{Fact, Facts, Known, Person, every};
@@ -189,7 +190,7 @@ impl Vending {
 
     /// Why it is that this was refused as not ready just now.
     pub fn delay(&self, visit: &Visit, want: &Want) -> Delay {
-        match self.recall(visit, &self.policy.load(), want) {
+        match self.recall(visit, &self.policy.load(), &Asked::of(want)) {
             None => Delay::Evidence,
             Some(decided) => match decided.lease().failure() {
                 None => Delay::Flight,

@@ -120,12 +120,16 @@ impl Visit {
         self.select
     }
 
+    /// What grants may ask of this caller.
+    pub(super) fn own_facts(&self) -> Facts {
+        self.caller.facts().on(Arc::clone(&self.listener))
+    }
+
     /// What grants may ask of this caller and this request.
     pub(super) fn facts(&self, want: &Want) -> Facts {
         let facts = Facts {
-            listener: Some(Arc::clone(&self.listener)),
             identity: want.identity.clone(),
-            ..self.caller.facts()
+            ..self.own_facts()
         };
         let facts = match want.assumption.as_deref() {
             Some(asked) => with_assumption(facts, asked),
@@ -160,23 +164,20 @@ impl Visit {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decisions = memory.decisions.iter();
         let known = decisions.find(|known| {
-            known.asked.is(asked)
-                && Arc::ptr_eq(&known.decided.policy, policy)
-                && known.decided.holds(clock)
+            known.asked.is(asked) && known.decided.is_under(policy) && known.decided.holds(clock)
         });
         known.map(|known| Arc::clone(&known.decided))
     }
 
-    pub(super) fn remember(&self, want: &Want, decided: &Arc<Decided>) {
+    pub(super) fn remember(&self, asked: &Asked<'_>, decided: Arc<Decided>) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = Asked::of(want);
-        memory.decisions.retain(|known| !known.asked.is(&asked));
+        memory.decisions.retain(|known| !known.asked.is(asked));
         if memory.decisions.len() >= REMEMBERED {
             memory.decisions.remove(0);
         }
         memory.decisions.push(Remembered {
-            asked: Kept::of(&asked),
-            decided: Arc::clone(decided),
+            asked: Kept::of(asked),
+            decided,
         });
     }
 
@@ -265,6 +266,16 @@ impl Decided {
 
     pub(super) const fn reason(&self) -> &Arc<str> {
         self.granted.reason()
+    }
+
+    /// Whether it holds for as long as its policy, and what is known of the caller.
+    pub(super) const fn is_lasting(&self) -> bool {
+        self.until.is_none()
+    }
+
+    /// Whether it was made under this policy.
+    pub(super) fn is_under(&self, policy: &Arc<Policy>) -> bool {
+        Arc::ptr_eq(&self.policy, policy)
     }
 
     fn holds(&self, clock: &Clock) -> bool {
