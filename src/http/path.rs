@@ -30,7 +30,12 @@ impl<'a> Segments<'a> {
     /// Splits and decodes the path of a request target.
     pub fn parse(path: &'a str) -> Result<Self, PathError> {
         let mut segments = Vec::with_capacity(MAX_SEGMENTS);
-        for raw in path.split('/').filter(|raw| !raw.is_empty()) {
+        let mut rest = path;
+        while let Some((raw, after)) = next(rest) {
+            rest = after;
+            if raw.is_empty() {
+                continue;
+            }
             if segments.len() == MAX_SEGMENTS {
                 return Err(PathError::TooLong);
             }
@@ -60,7 +65,23 @@ impl<'a> Segments<'a> {
     }
 }
 
+/// What comes before the next slash, and after it. Segments are short: a search that is made for long
+/// texts costs more.
+fn next(rest: &str) -> Option<(&str, &str)> {
+    match rest.bytes().position(|byte| byte == b'/') {
+        Some(slash) => Some((rest.get(..slash)?, rest.get(slash + 1..)?)),
+        None => (!rest.is_empty()).then_some((rest, "")),
+    }
+}
+
 fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
+    // Nearly all are words, of which nothing else need be asked.
+    if raw
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    {
+        return Ok(Cow::Borrowed(raw));
+    }
     let decoded = if raw.contains('%') {
         percent_decode_str(raw)
             .decode_utf8()

@@ -25,7 +25,7 @@ impl CachedHeaders {
         Self(headers)
     }
 
-    /// With this header too: there is room for it.
+    /// With this header too, or with this value of it.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.insert(name, value);
@@ -34,9 +34,14 @@ impl CachedHeaders {
 
     /// An answer with these headers.
     pub fn answer(&self, status: StatusCode, body: Bytes) -> Response {
+        self.clone().into_answer(status, body)
+    }
+
+    /// The only answer with these headers.
+    pub fn into_answer(self, status: StatusCode, body: Bytes) -> Response {
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
-        *response.headers_mut() = self.0.clone();
+        *response.headers_mut() = self.0;
         response
     }
 }

@@ -19,6 +19,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
 pub use memory::Memory;
+use memory::telling;
 pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 pub use token::{InvalidToken, MAX_TTL, MIN_TTL, TOKEN_LEN, Tokens};
 
@@ -42,6 +43,9 @@ pub(super) use document::flat as flat_document;
 /// The protocol's name, in audit and metrics.
 const API: &str = "imds";
 
+/// What stands before a role's name where its document is, as SDKs write it.
+const DOCUMENTS: &str = "/latest/meta-data/iam/security-credentials/";
+
 /// The metadata service of one listener.
 #[derive(Debug)]
 pub struct Imds {
@@ -50,6 +54,8 @@ pub struct Imds {
     v1: bool,
     minio_js: bool,
     headers: CachedHeaders,
+    /// The same with a token's remaining life, whatever that is.
+    telling: CachedHeaders,
     counters: RequestCounters,
 }
 
@@ -69,25 +75,29 @@ impl Imds {
         since: SystemTime,
         metrics: &Metrics,
     ) -> Self {
+        let headers = CachedHeaders::new("text/plain", Some("EC2ws"));
         Self {
             tokens,
             leaves: Leaves::new(listener.instance.clone(), since),
             v1: listener.imdsv1,
             minio_js: listener.minio_js_alias,
-            headers: CachedHeaders::new("text/plain", Some("EC2ws")),
+            telling: headers.clone().with(TOKEN_TTL, HeaderValue::from(0)),
+            headers,
             counters: metrics.requests(API, LABELS),
         }
     }
 
-    /// Answers what this connection was answered before, if the same token still lives and a
-    /// session is held: the document again, as SDKs ask for it.
+    /// Answers with a document as SDKs ask for it, if it needs no more than what is remembered: of
+    /// this connection, or of others of the same caller.
     pub fn at_once(&self, deps: &Deps, guest: &Guest, request: &Request) -> Option<Response> {
         if *request.method() != Method::GET {
             return None;
         }
-        let token = first_of(request.headers(), &TOKEN)?;
-        let memory = &guest.imds;
-        let (role, end) = memory.recall(request.uri().path(), token.as_bytes())?;
+        let token = first_of(request.headers(), &TOKEN)?.as_bytes();
+        let (memory, path) = (&guest.imds, request.uri().path());
+        let recalled = memory.recall(path, token);
+        let again = recalled.is_some();
+        let (role, end) = recalled.or_else(|| self.first(guest, path, token))?;
         let now = deps.clock.boot();
         if now >= end {
             return None;
@@ -95,9 +105,27 @@ impl Imds {
         let vending = &deps.vending;
         let handout = vending.at_once(&guest.visit, &role, Proof::Shown, now)?;
         let left = end.since(now).as_secs();
-        let response = memory.answer(left, &self.headers, self.document(&handout));
+        let document = self.document(&handout);
+        let response = if again {
+            memory.answer(left, &self.telling, document)
+        } else {
+            memory.remember(path, token, role, end);
+            telling(&self.telling, left).into_answer(StatusCode::OK, document)
+        };
         self.counters.count(Route::Document("").label(), 200);
         Some(response)
+    }
+
+    /// The role whose document is at this path, as SDKs write it, and the end of this token of the
+    /// caller.
+    fn first(&self, guest: &Guest, path: &str, token: &[u8]) -> Option<(Wanted, BootTime)> {
+        let caller = guest.visit.caller();
+        if !caller.is_placed() {
+            return None;
+        }
+        let name = RoleName::new(path.strip_prefix(DOCUMENTS)?).ok()?;
+        let end = self.tokens.open(caller.principal().as_ref(), token).ok()?;
+        Some((Wanted::ChosenName(name), end))
     }
 
     /// Answers one request.

@@ -23,6 +23,9 @@ const SEALED_LEN: usize = SEALED_OVERHEAD + 8;
 /// Their length in base64 without padding.
 pub const TOKEN_LEN: usize = (SEALED_LEN * 4).div_ceil(3);
 
+/// Room for what a token is bound to, for most callers.
+const MOST_CONTEXT: usize = 256;
+
 /// The token is not one of this caller's that still lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ImdsToken is unknown, expired or another caller's")]
@@ -87,7 +90,8 @@ impl Tokens {
     }
 
     fn context(&self, principal: Option<&Principal>) -> Vec<u8> {
-        let mut context = b"rolecall ImdsToken 1\0".to_vec();
+        let mut context = Vec::with_capacity(MOST_CONTEXT);
+        context.extend_from_slice(b"rolecall ImdsToken 1\0");
         context.extend_from_slice(self.boot_id.as_bytes());
         context.push(0);
         if let Some(principal) = principal {
