@@ -303,6 +303,13 @@ fn percent_decoded(text: &str, form: bool) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
+/// A text as the value of a header.
+pub(super) fn one_spaced(text: &str) -> String {
+    let mut spaced = Vec::new();
+    collapsed(text.as_bytes(), &mut spaced);
+    String::from_utf8_lossy(&spaced).into_owned()
+}
+
 /// A text as a query has it.
 pub(super) fn encoded(text: &str) -> String {
     let mut encoded = Vec::new();

@@ -82,11 +82,20 @@ impl SignedRequest {
 
     fn without_token(&self, text: &str) -> String {
         let token = self.session_token.as_ref().map(SecretString::expose_secret);
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
+        let Some(token) = token.filter(|token| !token.trim().is_empty()) else {
             return text.to_owned();
         };
-        let encoded = canonical::encoded(token);
-        text.replace(token, HIDDEN).replace(&encoded, HIDDEN)
+        // As it stands in a string of version 1, in a header, in a query.
+        let spellings = [
+            token.to_owned(),
+            canonical::one_spaced(token),
+            canonical::encoded(token),
+        ];
+        let mut hidden = text.to_owned();
+        for spelling in spellings {
+            hidden = hidden.replace(&spelling, HIDDEN);
+        }
+        hidden
     }
 
     /// What alone would make the signature right, tried with this secret.

@@ -396,9 +396,9 @@ fn the_session_token_is_known_before_the_key() {
             .session_token()
             .map(|token| token.expose_secret().to_owned())
     };
-    let lines = "X-Amz-Security-Token: a token/+=\n";
+    let lines = "X-Amz-Security-Token: a  token/+=\n";
     let text = header_signed("host;x-amz-date;x-amz-security-token", lines, "");
-    assert_eq!(token(&text).unwrap(), "a token/+=");
+    assert_eq!(token(&text).unwrap(), "a  token/+=");
     verified(&text).unwrap();
     let explained = sent(&text).unwrap().unwrap().explain(None);
     let canonical = explained.canonical_request.unwrap();
