@@ -10,13 +10,16 @@
     reason = "it prints what it measured"
 )]
 
+#[path = "served/people.rs"]
+mod people;
 mod served;
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use served::{Addresses, Failure, HASH, ROUNDS, during, least, of_person};
+use people::{HASH, of_person};
+use served::{Addresses, Failure, ROUNDS, during, least};
 
 const ROLES: usize = 1000;
 const LISTS: u32 = 500;

@@ -11,6 +11,8 @@
     reason = "it prints what it measured"
 )]
 
+#[path = "served/people.rs"]
+mod people;
 mod served;
 
 use std::fmt::Write as _;
@@ -24,7 +26,8 @@ use rolecall::store::{ConnectorDraft, ConnectorKind, Reserved, Store};
 use rolecall::types::{AccountAlias, RoleArn};
 use tokio::time::Instant;
 
-use served::{Addresses, Client, Failure, HASH, ROUNDS, during, least, of_person};
+use people::{HASH, of_person};
+use served::{Addresses, Client, Failure, ROUNDS, during, least};
 
 const CONNECTORS: usize = 100_000;
 const TEAMS: usize = 1000;

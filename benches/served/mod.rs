@@ -12,8 +12,6 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use nix::time::{ClockId, clock_gettime};
 use prometheus_client::metrics::counter::Counter;
 use rolecall::app::{self, Outside, Reloader};
@@ -27,9 +25,6 @@ use tokio::sync::mpsc;
 
 /// How often each cost is taken: what the machine does beside only adds to it, so the least counts.
 pub(super) const ROUNDS: usize = 5;
-
-/// Of the password `password`, at bcrypt's lowest cost: it is remembered after the first request.
-pub(super) const HASH: &str = "$2b$04$abcdefghijklmnopqrstuughE8Ev8uGFaUgY2cNEySvxngrb/Jzdm";
 
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -114,12 +109,6 @@ fn serve(
     })
 }
 
-/// A request of somebody whose password is `password`.
-pub(super) fn of_person(name: &str, path: &str) -> String {
-    let proof = STANDARD.encode(format!("{name}:password"));
-    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic {proof}\r\n\r\n")
-}
-
 /// One kept connection.
 pub(super) struct Client {
     stream: TcpStream,
@@ -172,12 +161,22 @@ impl Client {
     /// Nanoseconds of CPU that one of so many requests costs the daemon.
     pub(super) fn cost(&mut self, request: &str, times: u32) -> Result<u64, Failure> {
         self.ask(request)?;
+        self.cost_of(std::iter::repeat_n(request, usize::try_from(times)?))
+    }
+
+    /// The same of one of these.
+    pub(super) fn cost_of<'r>(
+        &mut self,
+        requests: impl Iterator<Item = &'r str>,
+    ) -> Result<u64, Failure> {
+        let mut times = 0;
         let begun = others_time()?;
-        for _ in 0..times {
+        for request in requests {
             self.ask(request)?;
+            times += 1;
         }
         let spent = others_time()?.saturating_sub(begun);
-        Ok(u64::try_from((spent / times).as_nanos())?)
+        Ok(u64::try_from((spent / times.max(1)).as_nanos())?)
     }
 }
 

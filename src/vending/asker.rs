@@ -95,15 +95,15 @@ pub(super) fn hand_out(
 ) -> Arc<AuditLine> {
     let name = name(visit, want);
     let access_key_id = &session.credentials.access_key_id;
-    let key = LineKey::hand_out(Arc::clone(&name), decided.role(), access_key_id);
+    let key = LineKey::hand_out(Arc::clone(&name), Some(decided.role()), access_key_id);
     audit.hand_out(key, || {
         let (grant, request) = (decided.grant(), decided.request());
         HandOut {
             party: party(visit, want, name),
             listener: visit.listener(),
             api: want.api,
-            role: decided.role().clone(),
-            grant: grant.id,
+            role: Some(decided.role().clone()),
+            grant: Some(grant.id),
             reason: Arc::clone(decided.reason()),
             session_name: request.session_name.clone(),
             source_identity: request.source_identity.clone(),

@@ -12,6 +12,7 @@ mod arns;
 mod asker;
 mod declared;
 mod explain;
+mod own;
 mod people;
 mod policy;
 mod provided;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 
 pub use declared::{Declared, DeclaredAccount, DeclaredRole};
 pub use explain::{Explanation, NoCaller, Subject};
+pub use own::OwnSession;
 pub use people::{Delay, Roles, Unexchanged};
 pub use policy::{AccountFacts, Policy, Registry};
 pub use refusal::Refusal;

@@ -159,6 +159,21 @@ async fn a_users_session_is_the_users_own_and_ends_with_the_key() {
         "{body}"
     );
     let said = claims(&scene, &answer);
+    let events = scene.daemon.daemon.vending.audit().events_after(0);
+    let [given] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    let told = format!("{given:?}");
+    for part in [
+        "kind: HandOut",
+        "name: \"ann\"",
+        "api: \"sts\"",
+        "role: None",
+        "reason: \"GetSessionToken\"",
+        element(body, "AccessKeyId"),
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
     let life = said.expires_at.duration_since(said.issued_at).unwrap();
     assert_eq!(life, Duration::from_hours(12));
     assert!(matches!(said.of, SessionOf::User { .. }), "{:?}", said.of);

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::API;
 use super::answer::{Answer, issued};
 use super::ask::{GetFederationToken, GetSessionToken};
 use super::fault::Fault;
@@ -14,9 +15,14 @@ use super::packed::packed;
 use super::signer::Signer;
 use crate::api::Prover;
 use crate::authority::{IssueRequest, Issued, SessionOf};
+use crate::grants::Person;
 use crate::sessions::CallerIdentity;
 use crate::store::AccessKey;
 use crate::types::SessionName;
+use crate::vending::OwnSession;
+
+const SESSION_TOKEN: &str = "GetSessionToken";
+const FEDERATION_TOKEN: &str = "GetFederationToken";
 
 /// The life that is given where none is asked for.
 const LIFE: Duration = Duration::from_hours(12);
@@ -28,7 +34,7 @@ pub(super) async fn session_token(
     asked: &GetSessionToken,
     mfa: bool,
 ) -> Result<Answer, Fault> {
-    let key = long_term(prover, signer, "GetSessionToken").await?;
+    let (key, person) = long_term(prover, signer, SESSION_TOKEN).await?;
     let request = IssueRequest {
         principal: Some(key.draft.user.to_string()),
         of: SessionOf::User {
@@ -40,7 +46,7 @@ pub(super) async fn session_token(
         mfa,
         ..plain(key)
     };
-    let session = issue(prover, key, &request)?;
+    let session = issue(prover, &person, SESSION_TOKEN, &request)?;
     Ok(Answer::SessionToken {
         credentials: issued(&session),
     })
@@ -52,7 +58,7 @@ pub(super) async fn federation_token(
     signer: &Signer,
     asked: GetFederationToken,
 ) -> Result<Answer, Fault> {
-    let key = long_term(prover, signer, "GetFederationToken").await?;
+    let (key, person) = long_term(prover, signer, FEDERATION_TOKEN).await?;
     let packed = packed(&asked.policies, &asked.tags)?;
     let account = prover.deps.vending.policy().account(&key.draft.account);
     let user =
@@ -64,7 +70,7 @@ pub(super) async fn federation_token(
         policy: asked.policies.policy,
         ..plain(key)
     };
-    let session = issue(prover, key, &request)?;
+    let session = issue(prover, &person, FEDERATION_TOKEN, &request)?;
     Ok(Answer::Federated {
         credentials: issued(&session),
         user,
@@ -72,18 +78,18 @@ pub(super) async fn federation_token(
     })
 }
 
-/// The key that signed; sessions get no sessions of users.
+/// The key that signed, and whose it is; sessions get no sessions of users.
 async fn long_term<'s>(
     prover: &Prover<'_>,
     signer: &'s Signer,
     operation: &str,
-) -> Result<&'s Arc<AccessKey>, Fault> {
+) -> Result<(&'s AccessKey, Arc<Person>), Fault> {
     let Signer::Key(key) = signer else {
         let why = format!("Cannot call {operation} with session credentials");
         return Err(Fault::AccessDenied(Cow::Owned(why)));
     };
     let person = signer.person(prover).await?;
-    person.map(|_| key).ok_or(Fault::DENIED)
+    Ok((key, person.ok_or(Fault::DENIED)?))
 }
 
 fn plain(key: &AccessKey) -> IssueRequest {
@@ -104,14 +110,23 @@ fn plain(key: &AccessKey) -> IssueRequest {
     }
 }
 
-fn issue(prover: &Prover<'_>, key: &AccessKey, request: &IssueRequest) -> Result<Issued, Fault> {
+fn issue(
+    prover: &Prover<'_>,
+    person: &Arc<Person>,
+    operation: &'static str,
+    request: &IssueRequest,
+) -> Result<Issued, Fault> {
     let issued = prover.deps.authority.issue(request).map_err(|error| {
         tracing::warn!(%error, "a user's session cannot be issued");
         Fault::InternalFailure
     })?;
-    let user = &key.draft.user;
-    let (account, name) = (&key.draft.account, &request.session_name);
-    let access_key_id = &issued.access_key_id;
-    tracing::info!(%user, %account, %name, %access_key_id, "a user's session was issued");
+    let given = OwnSession {
+        api: API,
+        reason: operation,
+        name: &request.session_name,
+        access_key_id: &issued.access_key_id,
+        expires_at: issued.expires_at,
+    };
+    prover.deps.vending.gave_own(&prover.visit(person), &given);
     Ok(issued)
 }

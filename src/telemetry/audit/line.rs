@@ -21,10 +21,10 @@ pub struct HandOut {
     pub listener: Arc<str>,
     /// In which protocol.
     pub api: &'static str,
-    /// Which role's keys.
-    pub role: RoleRef,
-    /// By which grant.
-    pub grant: GrantId,
+    /// Which role's keys; a user's own session has none.
+    pub role: Option<RoleRef>,
+    /// By which grant, where it was one.
+    pub grant: Option<GrantId>,
     /// The grant's reason.
     pub reason: Arc<str>,
     /// The role session name that upstream knows.
@@ -69,14 +69,14 @@ pub struct LineKey(Same);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Same {
-    HandOut(Arc<str>, RoleRef, AccessKeyId),
+    HandOut(Arc<str>, Option<RoleRef>, AccessKeyId),
     Denial(Arc<str>, &'static str, &'static str, Option<Arc<str>>),
 }
 
 impl LineKey {
     /// All hand-outs of this key of this role to the caller of this name.
-    pub fn hand_out(caller: Arc<str>, role: &RoleRef, key: &AccessKeyId) -> Self {
-        Self(Same::HandOut(caller, role.clone(), key.clone()))
+    pub fn hand_out(caller: Arc<str>, role: Option<&RoleRef>, key: &AccessKeyId) -> Self {
+        Self(Same::HandOut(caller, role.cloned(), key.clone()))
     }
 
     /// All denials of this role to the caller of this name, over this API for this reason.
@@ -121,8 +121,8 @@ impl From<HandOut> for Subject {
             party: of.party,
             listener: of.listener,
             api: of.api,
-            role: Some(Arc::from(of.role.to_string())),
-            grant: Some(of.grant),
+            role: of.role.map(|role| Arc::from(role.to_string())),
+            grant: of.grant,
             reason: bounded(of.reason, LONGEST_REASON),
             session_name: of.session_name,
             source_identity: of.source_identity,

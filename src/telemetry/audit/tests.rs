@@ -32,13 +32,13 @@ fn party(caller: &str) -> Party {
 fn hand_out(audit: &Audit, caller: &str, key: &str) -> Arc<AuditLine> {
     let role = RoleRef::parse("prod/web").unwrap();
     let access_key_id = AccessKeyId::new(key).unwrap();
-    let line = LineKey::hand_out(Arc::from(caller), &role, &access_key_id);
+    let line = LineKey::hand_out(Arc::from(caller), Some(&role), &access_key_id);
     audit.hand_out(line, || HandOut {
         party: party(caller),
         listener: Arc::from("metadata"),
         api: "imds",
-        role: role.clone(),
-        grant: GrantId::Grant(1),
+        role: Some(role.clone()),
+        grant: Some(GrantId::Grant(1)),
         reason: Arc::from("the web server"),
         session_name: Some(Arc::from("nginx.service")),
         source_identity: Some(Arc::from("nginx")),
