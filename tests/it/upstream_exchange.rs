@@ -549,7 +549,7 @@ async fn where_not_even_its_issue_tells_who_a_session_is_the_call_does() {
     let assumed = "arn:aws:sts::123456789012:assumed-role/web/ann";
     let federated = "arn:aws:sts::123456789012:federated-user/ann";
     for (kind, arn, user) in [
-        (RoleKind::AssumeRole, assumed, "web:ann"),
+        (RoleKind::AssumeRole, assumed, "AROAXU22MAGWJIOYVLAZO:ann"),
         (RoleKind::FederationToken, federated, "123456789012:ann"),
         (RoleKind::SessionToken, "", "ASIASCRIPTEDSTS00001"),
     ] {
