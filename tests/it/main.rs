@@ -43,6 +43,7 @@ mod reload;
 mod runtime;
 mod sandbox;
 mod seats;
+mod second_factors;
 mod signatures;
 mod state;
 mod stored;
