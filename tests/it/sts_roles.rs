@@ -1,10 +1,15 @@
 //! Which role a caller of STS gets, and what it may ask of it.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rolecall::authority::{Authority, KeyRing, SessionClaims};
 use rolecall::clock::Clock;
+use rolecall::config::{Purpose, Surroundings, parse_text};
 use rolecall::listener::Passed;
+use rolecall::source::Environment;
+use rolecall::store::{AccountDraft, ConnectorDraft, ConnectorKind};
+use rolecall::types::{AccessKeyId, Partition, RoleArn};
 
 use super::sts::{Scene, not_authorized};
 use crate::support::client::Answer;
@@ -491,4 +496,52 @@ async fn a_chain_behind_a_role_bounds_what_may_be_asked_of_it() {
         .assume_arn(&ann, app, &[("DurationSeconds", "3600")])
         .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_connectors_role_is_its_members_and_nobody_elses() {
+    let sts = ScriptedSts::generous().await;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("groups"), "devs: ann\n").unwrap();
+    let text = format!(
+        "{}[people]\ngroups-file = \"{{dir}}/groups\"\n",
+        super::sts::STS
+    );
+    let text = text.replace("{dir}", directory.path().to_str().unwrap());
+    let surroundings = Surroundings::process(Purpose::Serve);
+    let (config, _) = parse_text("rolecall.toml", &text, &surroundings).unwrap();
+    let environment = Environment::from_iter([("AWS_ENDPOINT_URL_STS".to_owned(), sts.url())]);
+    let scene = Scene::of(TestDaemon::start_among(directory, config, environment));
+    let store = &scene.daemon.daemon.store;
+    let account = AccountDraft {
+        name: Arc::from("Team"),
+        access_key_id: AccessKeyId::new("AKIATEAM").unwrap(),
+        secret_access_key: "canary-team".into(),
+        partition: Partition::new("aws").unwrap(),
+    };
+    let account = store.create_account(account).await.unwrap();
+    let arn = "arn:aws:iam::123456789012:role/path/deploy";
+    let connector = ConnectorDraft {
+        name: Arc::from("Deploy"),
+        account: account.alias.clone(),
+        kind: ConnectorKind::AssumeRole {
+            arn: RoleArn::new(arn).unwrap(),
+            external_id: None,
+        },
+        system: false,
+        groups: vec![Arc::from("devs")],
+        policy: None,
+        policy_arns: Vec::new(),
+        max_duration: None,
+    };
+    let connector = store.create_connector(connector).await.unwrap();
+    let (ann, eve) = (scene.key("ann").await, scene.key("eve").await);
+    let answer = scene.assume_arn(&ann, arn, &[]).await;
+    answer.assert_element("AccessKeyId", "ASIASCRIPTEDSTS00001");
+    answer.assert_element("Arn", "arn:aws:sts::123456789012:assumed-role/deploy/it");
+    assert_eq!(sts.received()[0].field("RoleArn"), arn);
+    let eves = "arn:aws:iam::000000000000:user/eve";
+    assert_denied(&scene.assume_arn(&eve, arn, &[]).await, eves, arn);
+    store.delete_connector(connector.id, None).await.unwrap();
+    assert_denied(&scene.assume_arn(&ann, arn, &[]).await, ANN, arn);
 }
