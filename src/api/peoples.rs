@@ -248,7 +248,8 @@ impl Peoples {
         match whose {
             Whose::Gated(Gated::Accounts(_)) => Some(accounts::refuse_long()),
             Whose::Gated(Gated::Connectors(connectors)) => Some(connectors.refuse_long(deps)),
-            Whose::Keystone(_) | Whose::Sts(_) => None,
+            Whose::Keystone(keystone) => Some(keystone.refuse_long()),
+            Whose::Sts(_) => None,
         }
     }
 

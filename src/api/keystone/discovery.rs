@@ -1,5 +1,8 @@
 //! What clients ask before they know anything: versions, extensions, and where services are.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -20,7 +23,39 @@ const SERVICE: &str = "keystone";
 /// The faces of an endpoint.
 const INTERFACES: [&str; 3] = ["public", "internal", "admin"];
 
+/// Where services are, as tokens tell it: written once for where the mount is found.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    base: String,
+    pub(super) v2: String,
+    pub(super) v3: String,
+}
+
+/// The catalog that was written last.
+#[derive(Debug, Default)]
+pub(super) struct Catalogs(ArcSwapOption<Catalog>);
+
+impl Catalogs {
+    fn of(&self, base: String) -> Arc<Catalog> {
+        let last = self.0.load_full().filter(|last| last.base == base);
+        last.unwrap_or_else(|| {
+            let catalog = Arc::new(Catalog {
+                v2: catalog_v2(&base),
+                v3: catalog_v3(&base),
+                base,
+            });
+            self.0.store(Some(Arc::clone(&catalog)));
+            catalog
+        })
+    }
+}
+
 impl Call<'_> {
+    /// Where services are for who asks.
+    pub(super) fn catalogs(&self) -> Arc<Catalog> {
+        self.keystone.catalogs.of(self.url())
+    }
+
     /// Which versions there are: all that one may go on with.
     pub(super) fn versions(&self) -> Reply {
         let base = self.url();
@@ -49,12 +84,10 @@ impl Call<'_> {
     }
 
     pub(super) fn own_catalog(&self) -> Reply {
-        let base = self.url();
-        let catalog = catalog_v3(&base);
-        let own = json!(format!("{base}/v3/auth/catalog"));
-        Reply::text(format!(
-            r#"{{"catalog":{catalog},"links":{{"self":{own}}}}}"#
-        ))
+        let catalog = self.catalogs();
+        let (v3, own) = (&catalog.v3, self.link(&["auth", "catalog"]));
+        let own = json!(own);
+        Reply::text(format!(r#"{{"catalog":{v3},"links":{{"self":{own}}}}}"#))
     }
 
     /// The services of the catalog: this one.
@@ -203,8 +236,7 @@ fn endpoint(interface: &str) -> String {
     id_of(&format!("{SERVICE} {interface}"))
 }
 
-/// The catalog of a token of version 2.0.
-pub(super) fn catalog_v2(base: &str) -> String {
+fn catalog_v2(base: &str) -> String {
     let url = format!("{base}/v2.0");
     let only = json!({
         "id": endpoint("v2.0"),
@@ -222,8 +254,7 @@ pub(super) fn catalog_v2(base: &str) -> String {
     json!([service]).to_string()
 }
 
-/// The catalog of a token of version 3.
-pub(super) fn catalog_v3(base: &str) -> String {
+fn catalog_v3(base: &str) -> String {
     let endpoints = INTERFACES.map(|interface| {
         json!({
             "id": endpoint(interface),

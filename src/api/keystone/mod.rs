@@ -20,6 +20,7 @@ mod token;
 use answer::{Fault, Reply};
 use bearer::Shown;
 use body::Body;
+use discovery::Catalogs;
 use names::Names;
 pub use route::{COMMON, Needs, ROWS, Row, Version, WITH_TOKEN, What};
 use route::{LABELS, NO_ROUTE, NoRoute, Route};
@@ -28,7 +29,7 @@ use subject::Subjects;
 use super::public_url::PublicUrl;
 use super::{Deps, Prover};
 use crate::config::{self, Mount};
-use crate::http::{Method, Refused, Request, Response, Segments};
+use crate::http::{Method, Refused, Request, Response, Segments, StatusCode};
 use crate::telemetry::metrics::RequestCounters;
 
 /// The protocol's name, in audit and metrics.
@@ -45,6 +46,7 @@ pub struct Keystone {
     url: PublicUrl,
     subjects: Subjects,
     names: Names,
+    catalogs: Catalogs,
     counters: RequestCounters,
 }
 
@@ -71,6 +73,7 @@ impl Keystone {
             url: PublicUrl::new(rules, listener),
             subjects: Subjects::default(),
             names: Names::default(),
+            catalogs: Catalogs::default(),
             counters: deps.metrics.requests(API, LABELS),
         }
     }
@@ -104,6 +107,14 @@ impl Keystone {
             Err(fault) => fault.into_response(|| self.url(prover)),
         };
         self.counters.count(label, response.status().as_u16());
+        response
+    }
+
+    /// A request that was not read.
+    pub(super) fn refuse_long(&self) -> Response {
+        let fault = Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "Request is too large.");
+        let response = fault.into_response(String::new);
+        self.counters.count(NO_ROUTE, response.status().as_u16());
         response
     }
 

@@ -9,10 +9,10 @@ use hyper::StatusCode;
 use hyper::header::HeaderName;
 use uuid::Uuid;
 
+use super::Call;
 use super::answer::{Fault, Reply, X_SUBJECT_TOKEN};
 use super::bearer::{Bearer, Refused};
 use super::route::Version;
-use super::{Call, discovery};
 use crate::api::date;
 use crate::authority::{KeystoneClaims, TokenProof};
 use crate::http::Query;
@@ -94,7 +94,7 @@ impl Call<'_> {
         );
         text.extend([&written.tenant, "},", &written.user, ",\"serviceCatalog\":"]);
         if catalog == WithCatalog::Yes && claims.project.is_some() {
-            text.push_str(&discovery::catalog_v2(&self.url()));
+            text.push_str(&self.catalogs().v2);
         } else {
             text.push_str("[]");
         }
@@ -114,7 +114,7 @@ impl Call<'_> {
         text.push_str(&bearer.written().v3);
         if catalog != WithCatalog::No && claims.project.is_some() {
             text.push_str(",\"catalog\":");
-            text.push_str(&discovery::catalog_v3(&self.url()));
+            text.push_str(&self.catalogs().v3);
         }
         text.push_str("}}");
         text

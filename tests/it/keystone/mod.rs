@@ -15,6 +15,7 @@ use rolecall::config::Config;
 use rolecall::listener::Passed;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::client::{Answer, Connection, request};
 use crate::support::daemon::TestDaemon;
@@ -118,6 +119,14 @@ impl Served {
         Self { daemon }
     }
 
+    /// The same configuration, in the directory of a daemon that has ended.
+    fn again(directory: TempDir) -> Self {
+        let passed = Passed::default();
+        let daemon =
+            TestDaemon::start_altered(directory, CONFIG, Clock::System, passed, with_service);
+        Self { daemon }
+    }
+
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let length = body.len().to_string();
         let mut all = vec![("Content-Length", length.as_str())];
@@ -208,6 +217,7 @@ fn refused(answer: &Answer, status: u16, message: &str) {
         403 => "Forbidden",
         404 => "Not Found",
         409 => "Conflict",
+        413 => "Payload Too Large",
         415 => "Unsupported Media Type",
         429 => "Too Many Requests",
         _ => "Service Unavailable",

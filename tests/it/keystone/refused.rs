@@ -133,17 +133,36 @@ async fn keystone_bodies_are_json_of_which_nothing_is_there_twice() {
 async fn keystone_reads_no_endless_body() {
     let served = Served::start();
     for row in ROWS.iter().filter(|row| row.method == "POST") {
-        let head = format!(
-            "POST {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 114689\r\n\r\n",
-            path(row)
-        );
-        let at = served.daemon.address("api");
-        let mut connection = crate::support::client::Connection::open(at).await;
-        connection.send(head.as_bytes()).await;
-        connection.send(&vec![b' '; 70_000]).await;
-        let answer = connection.answer().await.unwrap();
-        assert_eq!(answer.status, 413, "{}", row.path);
+        let long = " ".repeat(70_000);
+        let answer = served.send("POST", &path(row), &[], &long).await;
+        refused(&answer, 413, "Request is too large.");
     }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_says_so_while_the_store_cannot_be_read() {
+    let served = Served::start();
+    let token = served.token("ann", "local").await;
+    let (_, directory) = served.daemon.end().await;
+    let store = directory.path().join("state/store.db");
+    std::fs::write(&store, "this is no database, nor will it be one").unwrap();
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&store, owner_only).unwrap();
+    let served = Served::again(directory);
+    let message = "The service is not available now. Try again.";
+    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+        let shown = [("X-Auth-Token", token.as_str())];
+        let answer = served.send(row.method, &path(row), &shown, "").await;
+        refused(&answer, 503, message);
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    let answer = served
+        .login(&super::by_password("ann", "annpw", None))
+        .await;
+    refused(&answer, 503, message);
+    let path = "/v2.0/users/x/credentials/OS-EC2/AKEXAMPLE";
+    refused(&served.get(SERVICE, path).await, 503, message);
     served.end().await;
 }
 

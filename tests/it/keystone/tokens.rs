@@ -4,11 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     ADMIN, ANN, CONFIG, DEMO, MEMBER, SERVICE, Served, UNAUTHORIZED, by_password, refused,
-    with_service,
 };
 use crate::support::client::Answer;
 
-fn text(value: &Value) -> String {
+fn text_of(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
@@ -126,7 +125,7 @@ async fn keystone_takes_names_of_any_script_and_ids() {
     assert_eq!(made.status, 201, "{}", made.body);
     let user = &made.json()["token"]["user"];
     assert_eq!(user["name"], "зоя");
-    let id = text(&user["id"]);
+    let id = text_of(&user["id"]);
     let password = json!({ "user": { "id": id, "password": "зояpw" } });
     let body = json!({ "auth": { "identity": { "methods": ["password"], "password": password }, "scope": { "project": { "id": "local" } } } });
     let again = served.login(&body).await;
@@ -390,14 +389,7 @@ async fn keystone_tokens_survive_a_restart_and_their_revocation_does() {
         .await
         .assert_is(204, "");
     let (_, directory) = served.daemon.end().await;
-    let daemon = crate::support::daemon::TestDaemon::start_altered(
-        directory,
-        CONFIG,
-        rolecall::clock::Clock::System,
-        rolecall::listener::Passed::default(),
-        with_service,
-    );
-    let served = Served { daemon };
+    let served = Served::again(directory);
     // The store is opened beside what is served.
     let mut changes = served.daemon.daemon.store.changes();
     drop(changes.wait_for(Result::is_ok).await.unwrap());
@@ -440,5 +432,27 @@ async fn keystone_takes_no_token_of_another_daemon() {
     let twice = [("X-Auth-Token", &*token), ("X-Auth-Token", &*token)];
     let answer = served.send("GET", "/v3/auth/projects", &twice, "").await;
     refused(&answer, 401, UNAUTHORIZED);
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_calls_roles_as_the_operator_says() {
+    let text = CONFIG.replace(
+        "[account.local.role.demo]",
+        "keystone-roles = [\"operator\", \"reader\"]\n[account.local.role.demo]",
+    );
+    let served = Served::start_with(&text, super::with_service);
+    let made = served
+        .login(&by_password("ann", "annpw", Some("local")))
+        .await;
+    let made = made.json();
+    let roles = made["token"]["roles"].as_array().unwrap().iter();
+    let names: Vec<_> = roles.map(|role| text_of(&role["name"])).collect();
+    assert_eq!(names, ["operator", "reader"]);
+    let admin = served.token("admin", "local").await;
+    let all = served.get(&admin, "/v3/roles").await.json();
+    let all = all["roles"].as_array().unwrap().iter();
+    let names: Vec<_> = all.map(|role| text_of(&role["name"])).collect();
+    assert_eq!(names, ["demo", "member", "operator", "reader", "web"]);
     served.end().await;
 }
