@@ -66,17 +66,17 @@ struct Proven {
 
 impl Call<'_> {
     /// A token for a proof.
-    pub(super) async fn login(&self, mut body: Body) -> Result<Reply, Fault> {
+    pub(super) async fn login(&self, body: &Body) -> Result<Reply, Fault> {
         let version = self.route.row.version;
         if version == Version::V2
-            && let Some(credentials) = signed::in_auth(&mut body)
+            && let Some(credentials) = signed::in_auth(body)
         {
             let rules = &self.prover.deps.rules;
             let open = rules.ec2tokens_without_token && self.shown.is_nothing();
             if !open {
                 self.shown.check(Needs::Service, What::Ec2Tokens)?;
             }
-            return self.ec2(&credentials).await;
+            return self.ec2(credentials).await;
         }
         let auth = body.object("auth")?;
         let (proof, scope) = match version {

@@ -11,7 +11,7 @@ use super::Call;
 use super::answer::{Fault, Reply};
 use super::bearer::Bearer;
 use super::body::Body;
-use super::route::Version;
+use super::route::{Route, Version, What};
 use super::subject::{Accounts, Subject};
 use super::token::{New, WithCatalog};
 use crate::authority::signature::{
@@ -61,11 +61,17 @@ enum Holder {
     Nobody,
 }
 
-/// What version 2.0's `POST /tokens` brings instead of a name, where it does.
-pub(super) fn in_auth(body: &mut Body) -> Option<Value> {
+/// Whether version 2.0's `POST /tokens` is asked as `ec2tokens` is.
+pub(super) fn is_in_auth(route: &Route<'_>, body: &Body) -> bool {
+    let row = route.row;
+    row.what == What::Login && row.version == Version::V2 && in_auth(body).is_some()
+}
+
+/// What stands under `auth` instead of a name and its password, where it does.
+pub(super) fn in_auth(body: &Body) -> Option<&Value> {
     let auth = body.get("auth")?.as_object()?;
     let mut names = IN_AUTH.iter();
-    names.find_map(|name| auth.get(*name)).cloned()
+    names.find_map(|name| auth.get(*name))
 }
 
 impl Call<'_> {
@@ -240,7 +246,7 @@ fn credentials(body: &mut Body) -> Result<Value, Fault> {
     if let Some(credentials) = named.find_map(|name| body.take(name)) {
         return Ok(credentials);
     }
-    let in_auth = in_auth(body);
+    let in_auth = in_auth(body).cloned();
     in_auth.ok_or_else(|| Fault::unauthorized_as(NOT_SUPPLIED))
 }
 

@@ -237,6 +237,19 @@ async fn keystone_tells_what_a_login_lacks() {
 }
 
 #[tokio::test]
+async fn keystone_logs_in_whoever_still_shows_a_token_that_has_ended() {
+    let served = Served::start();
+    let body = by_password("ann", "annpw", Some("local"));
+    let made = served.post("ended", "/v3/auth/tokens", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let credentials = json!({ "username": "ann", "password": "annpw" });
+    let body = json!({ "auth": { "passwordCredentials": credentials } });
+    let made = served.post("ended", "/v2.0/tokens", &body).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    served.end().await;
+}
+
+#[tokio::test]
 async fn keystone_slows_those_who_guess_passwords() {
     let served = Served::start();
     let mut last = None;
