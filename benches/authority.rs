@@ -137,8 +137,14 @@ fn make_key(state: &Path) -> Result<(), Failure> {
         ..rolecall::store::Reserved::default()
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(store.create_key(draft))?;
-    Ok(())
+    runtime.block_on(async {
+        store.create_key(draft).await?;
+        let mut changes = store.changes();
+        drop(store);
+        // Its thread lets go of the file before it is gone.
+        while changes.changed().await.is_ok() {}
+        Ok(())
+    })
 }
 
 /// One role for this user and for the key's; sessions are issued as fast as they are asked for.

@@ -34,10 +34,9 @@ pub(super) async fn assume(
     mfa: bool,
 ) -> Result<Answer, Fault> {
     let vending = &prover.deps.vending;
-    let caller = signer.identity(&vending.policy());
     let role = asked.role.clone();
     let denied = |what| {
-        let arn = &caller.arn;
+        let arn = signer.identity(&vending.policy()).arn;
         format!("User: {arn} is not authorized to perform: {what} on resource: {role}")
     };
     let inherited = Inherited::of(signer);
