@@ -10,7 +10,8 @@ import select
 import subprocess
 import time
 
-from parts import ANSWER_SECONDS, START_SECONDS, Server
+from parts import ANSWER_SECONDS
+from server import START_SECONDS, Server
 
 # No name outside this machine is looked up, and nothing is fetched that no check asked for.
 FLAGS = (

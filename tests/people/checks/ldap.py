@@ -4,7 +4,8 @@ import signal
 import subprocess
 from contextlib import ExitStack
 
-from parts import Daemon, Server, answers, certificates, expect, free_port, write_private
+from parts import Daemon, certificates, expect, write_private
+from server import Server, answers, free_port
 
 SCHEMAS = "".join(f"include /etc/ldap/schema/{name}.schema\n" for name in ("core", "cosine", "inetorgperson", "nis"))
 DAEMON = ("cn=rolecall,dc=example", "the daemon's")

@@ -7,7 +7,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from parts import Daemon, Server, answers, expect, free_port
+from parts import Daemon, expect
+from server import Server, answers, free_port
 
 CLIENT = ("rolecall-cli", "the client's")
 BACK = "http://127.0.0.1:1/back"

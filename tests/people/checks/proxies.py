@@ -4,7 +4,8 @@ their uid, or by their certificate. Both add their usual forwarding headers."""
 import pwd
 import subprocess
 
-from parts import Daemon, Server, answers, certificates, expect, free_port, get, hashed
+from parts import Daemon, certificates, expect, get, hashed
+from server import Server, answers, free_port
 
 USER = "www-data"
 
