@@ -36,23 +36,24 @@ impl Arns {
         self.prefixes.insert(account.alias.clone(), prefix);
     }
 
-    /// The roles that this may be.
-    fn all(&self, arn: &RoleArn) -> BTreeSet<RoleRef> {
-        let mut all = self.roles.get(arn).cloned().unwrap_or_default();
-        let Some((prefix, name)) = arn.as_str().rsplit_once('/') else {
-            return all;
-        };
-        let (accounts, name) = (self.accounts.get(prefix), RoleName::new(name));
-        let (Some(accounts), Ok(name)) = (accounts, name) else {
-            return all;
-        };
-        let derived = accounts.iter().map(|account| RoleRef {
-            account: account.clone(),
-            role: name.clone(),
+    /// The declared roles that this may be.
+    fn declared(&self, arn: &RoleArn) -> BTreeSet<RoleRef> {
+        self.roles.get(arn).cloned().unwrap_or_default()
+    }
+
+    /// The undeclared roles that this may be.
+    fn derived(&self, arn: &RoleArn) -> impl Iterator<Item = RoleRef> {
+        let (prefix, last) = arn.as_str().rsplit_once('/').unwrap_or_default();
+        let named = RoleName::new(last).ok();
+        let within = named.and_then(|name| Some((self.accounts.get(prefix)?, name)));
+        let derived = within.into_iter().flat_map(|(accounts, name)| {
+            accounts.iter().map(move |account| RoleRef {
+                account: account.clone(),
+                role: name.clone(),
+            })
         });
         // A declared role has the ARN that it declares, and no other.
-        all.extend(derived.filter(|role| !self.of.contains_key(role)));
-        all
+        derived.filter(|role| !self.of.contains_key(role))
     }
 
     /// That of a role, declared or not.
@@ -81,8 +82,15 @@ impl Policy {
 
     /// The role of this ARN. Where several accounts have one, it is that of `tenant`.
     fn role_of_arn(&self, arn: &RoleArn, tenant: Option<&AccountAlias>) -> Option<RoleRef> {
-        let mut all = self.declared.arns().all(arn);
+        let mut all = self.declared.arns().declared(arn);
         all.extend(self.stored.of_arn(arn).cloned());
+        // What an account has under this ARN by name is meant before what it could have.
+        let derived = self.declared.arns().derived(arn).filter(|derived| {
+            self.stored.connector(derived).is_none()
+                && !all.iter().any(|named| named.account == derived.account)
+        });
+        let derived: Vec<RoleRef> = derived.collect();
+        all.extend(derived);
         let one = all.first()?;
         if all.iter().any(|role| role.account != one.account) {
             all.retain(|role| Some(&role.account) == tenant);
@@ -140,7 +148,9 @@ mod tests {
     #[test]
     fn an_arn_is_that_of_declared_roles_or_derived_from_the_accounts() {
         let all = |text: &str| {
-            let all = arns().all(&arn(text));
+            let arns = arns();
+            let mut all = arns.declared(&arn(text));
+            all.extend(arns.derived(&arn(text)));
             all.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(all("arn:aws:iam::123456789012:role/team/web"), ["prod/web"]);

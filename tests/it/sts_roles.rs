@@ -9,7 +9,7 @@ use rolecall::config::{Purpose, Surroundings, parse_text};
 use rolecall::listener::Passed;
 use rolecall::source::Environment;
 use rolecall::store::{AccountDraft, ConnectorDraft, ConnectorKind};
-use rolecall::types::{AccessKeyId, Partition, RoleArn};
+use rolecall::types::{AccessKeyId, AccountAlias, Partition, RoleArn};
 
 use super::sts::{Scene, not_authorized};
 use crate::support::client::Answer;
@@ -544,4 +544,49 @@ async fn a_connectors_role_is_its_members_and_nobody_elses() {
     assert_denied(&scene.assume_arn(&eve, arn, &[]).await, eves, arn);
     store.delete_connector(connector.id, None).await.unwrap();
     assert_denied(&scene.assume_arn(&ann, arn, &[]).await, ANN, arn);
+}
+
+#[tokio::test]
+async fn a_connector_is_known_by_its_arn_whatever_it_is_called() {
+    let sts = ScriptedSts::generous().await;
+    let text = format!(
+        r#"{}
+[people]
+groups-file = "{{dir}}/groups"
+[account.open]
+id = "123456789014"
+endpoint = "{}"
+credentials = {{ from = "key", access-key-id = "AKIAOPEN", secret-access-key = "file:{{dir}}/secret" }}
+"#,
+        super::sts::STS,
+        sts.url()
+    );
+    let directory = with_secret();
+    std::fs::write(directory.path().join("groups"), "devs: ann\n").unwrap();
+    let daemon = TestDaemon::start_in(directory, &text, Clock::System, Passed::default());
+    let scene = Scene::of(daemon);
+    let arn = "arn:aws:iam::123456789014:role/s3app";
+    let connector = ConnectorDraft {
+        name: Arc::from("Object store"),
+        account: AccountAlias::new("open").unwrap(),
+        kind: ConnectorKind::AssumeRole {
+            arn: RoleArn::new(arn).unwrap(),
+            external_id: None,
+        },
+        system: true,
+        groups: vec![Arc::from("devs")],
+        policy: None,
+        policy_arns: Vec::new(),
+        max_duration: None,
+    };
+    let store = &scene.daemon.daemon.store;
+    store.create_connector(connector).await.unwrap();
+    let ann = scene.key_of("ann", "open").await;
+    let answer = scene.assume_arn(&ann, arn, &[]).await;
+    answer.assert_element("AccessKeyId", "ASIASCRIPTEDSTS00001");
+    let call = sts.received();
+    assert_eq!(call.last().unwrap().field("RoleArn"), arn);
+    let eve = scene.key_of("eve", "open").await;
+    let eves = "arn:aws:iam::123456789014:user/eve";
+    assert_denied(&scene.assume_arn(&eve, arn, &[]).await, eves, arn);
 }
