@@ -197,7 +197,7 @@ pub const ROWS: &[Row] = &[
         "POST",
         "/v2.0/s3tokens",
         (What::S3Tokens, Service),
-        &[200, 413],
+        &[200, 404, 413],
         "The same for a request to S3, by the text that was signed.",
     ),
     row(
@@ -359,7 +359,7 @@ pub const ROWS: &[Row] = &[
         "POST",
         "/v3/s3tokens",
         (What::S3Tokens, Service),
-        &[200, 413],
+        &[200, 404, 413],
         "The same for a request to S3, by the text that was signed.",
     ),
     row(

@@ -112,7 +112,7 @@ impl Call<'_> {
         let access = credentials.get("access").and_then(Value::as_str);
         let access = access.unwrap_or_default();
         let key = self.key(access, signed.as_ref().ok(), &objects);
-        let key = key.ok_or_else(|| self.refused(access, NOT_FOUND))?;
+        let key = key.ok_or_else(|| self.unknown(access))?;
         let signed = signed.map_err(|malformed| Fault::from(&malformed))?;
         let age = Age::of(deps.rules.signature_age);
         let verified = signed.verify(&key.secret, deps.clock.now(), age);
@@ -175,6 +175,17 @@ impl Call<'_> {
             }
             // Whom a key vouches for is nobody here.
             SessionOf::Federated { .. } => Some(key),
+        }
+    }
+
+    /// There is no such key. Object stores have keys of their own too, and Ceph's looks among them only
+    /// after this status: after 401 the signature is wrong to it.
+    fn unknown(&self, access: &str) -> Fault {
+        let refused = self.refused(access, NOT_FOUND);
+        if self.route.row.what == What::S3Tokens {
+            refused.with_status(StatusCode::NOT_FOUND)
+        } else {
+            refused
         }
     }
 
