@@ -3,7 +3,7 @@
     real_keystone.py          prints what it answered
     real_keystone.py FILE     writes it there: `keystone.json` is recorded so
 
-Runs in the environment of `keystone.txt`.
+Runs in the environment of `openstack.txt`.
 """
 
 import base64

@@ -3,7 +3,7 @@ must take; each of them once more with another signature, which it must not take
 
     signer_oracle.py [SEED]
 
-Runs in the environment of `keystone.txt`, from the root of the repository; builds `examples/signatures.rs`."""
+Runs in the environment of `openstack.txt`, from the root of the repository; builds `examples/signatures.rs`."""
 
 import copy
 import json

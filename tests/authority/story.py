@@ -13,10 +13,11 @@ from urllib.parse import quote, urlsplit
 
 ADMIN, PASSWORD, PROJECT = "admin", "PASSWORD", "admin"
 DOMAIN = {"id": "default"}
+FORM = "application/x-www-form-urlencoded"
 SECONDS = 30
 
 # Texts that are told as they are; of all others only the kind is.
-SPOKEN = {"message", "title", "methods", "trust_id", "description"}
+SPOKEN = {"message", "title", "methods", "trust_id"}
 KINDS = [
     ("time", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")),
     ("id", re.compile(r"[0-9a-f]{32}")),
@@ -78,7 +79,7 @@ def shape(value, key=""):
     if isinstance(value, str) and key not in SPOKEN:
         return next((f"<{kind}>" for kind, form in KINDS if form.fullmatch(value)), "<text>")
     if isinstance(value, str):
-        return re.sub(r"[0-9a-f]{64}", "<digest>", value)
+        return re.sub(r"[0-9a-f]{32}", "<id>", re.sub(r"[0-9a-f]{64}", "<digest>", value))
     return value
 
 
@@ -117,7 +118,7 @@ def sign_in(story):
     story.step("sign in with half a document", "POST", "/v3/auth/tokens", b'{"auth": {')
     story.step("sign in with no document", "POST", "/v3/auth/tokens", b"")
     story.step("sign in with an empty document", "POST", "/v3/auth/tokens", {})
-    story.step("sign in with a form", "POST", "/v3/auth/tokens", b"a=b", kind="application/x-www-form-urlencoded")
+    story.step("sign in with a form", "POST", "/v3/auth/tokens", b"a=b", kind=FORM)
     story.step("sign in by a token", "POST", "/v3/auth/tokens", by_token(token))
     story.step("sign in by no token", "POST", "/v3/auth/tokens", by_token("none"))
     return token, who["user"]["id"], who["project"]["id"]
@@ -152,6 +153,7 @@ def keep_keys(story, token, user, project):
     access, secret = told["credential"]["access"], told["credential"]["secret"]
     story.step("make a key of no project", "POST", keys, {"tenant_id": "nowhere"}, token=token)
     story.step("make a key as nobody", "POST", keys, {"tenant_id": project})
+    story.step("make a key with a form", "POST", keys, b"a=b", token=token, kind=FORM)
     story.step("keys", "GET", keys, token=token)
     story.step("a key", "GET", f"{keys}/{access}", token=token)
     story.step("no key", "GET", f"{keys}/{'0' * 32}", token=token)

@@ -52,7 +52,7 @@ LATER = [
          " npm ci --ignore-scripts --no-audit --no-fund"),
     Part("go", [CLIENTS / "go/go.sum", *sorted(CLIENTS.glob("go*/**/*.go"))],
          f"""mkdir -p '{CACHE}/go'
-         (cd go && go build -buildvcs=false -mod=readonly -o '{CACHE}/go/' ./aws-sdk-go ./minio-go)
+         (cd go && go build -buildvcs=false -mod=readonly -o '{CACHE}/go/' ./assuming ./aws-sdk-go ./minio-go)
          mkdir -p '{CACHE}/gopath/src'
          ln -sfn "$PWD/go" '{CACHE}/gopath/src/clients'
          ln -sfn "$PWD/go-debian" '{CACHE}/gopath/src/aws-sdk-go-v2'

@@ -35,13 +35,18 @@ class DaemonProcess:
         """Starts it with this configuration, log and admin socket added, and waits until it is ready."""
         self._starts += 1
         self.log = self.directory / f"daemon-{self._starts}.jsonl"
-        file = self.directory / f"rolecall-{self._starts}.toml"
-        file.write_text(f'{configuration}\n[admin]\nsocket = "{self.socket}"\n\n[log]\nto = ["file:{self.log}"]\n')
+        file = self.rewrite(configuration)
         self._process = launch(
             [_binary(), "serve", "--config", file],
             {"PATH": os.environ["PATH"], **self._environment},
             self._output, START_SECONDS,
         )
+
+    def rewrite(self, configuration):
+        """Writes its configuration, which counts from the next start or reload; gives the file."""
+        file = self.directory / f"rolecall-{self._starts}.toml"
+        file.write_text(f'{configuration}\n[admin]\nsocket = "{self.socket}"\n\n[log]\nto = ["file:{self.log}"]\n')
+        return file
 
     def libraries(self):
         """What the kernel says is mapped into it."""

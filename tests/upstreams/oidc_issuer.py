@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An OIDC issuer on loopback, made known to the STS at $AWS_ENDPOINT_URL with a role of its own.
 
-Prints `export NAME=value` lines (ROLE_ARN, TOKEN, and FOREIGN_TOKEN signed by another key), then an
+Prints `export NAME=value` lines (ISSUER, ROLE_ARN, TOKEN, and FOREIGN_TOKEN signed by another key), then an
 empty one, and serves discovery and keys until it is killed. Runs in moto's environment, which has
 boto3 and cryptography. Ceph's gateway wants `x5c` in each key, and the certificate's SHA-1 as
 thumbprint.
@@ -96,6 +96,7 @@ trust = {
 # Compact: Ceph 16 does not read `+` as a space.
 role = iam.create_role(RoleName="web", AssumeRolePolicyDocument=json.dumps(trust, separators=(",", ":")))
 other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+print("export ISSUER=" + issuer)
 print("export ROLE_ARN=" + role["Role"]["Arn"])
 print("export TOKEN=" + token(key, issuer))
 print("export FOREIGN_TOKEN=" + token(other, issuer))

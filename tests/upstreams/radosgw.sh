@@ -5,6 +5,7 @@
 #   radosgw.sh down DIRECTORY   ends what this `up` started
 # `up` prints AWS_ENDPOINT_URL, the keys of user `base`, and ROLE_ARN of role `s3app`, which that user may
 # assume and which may use S3. With the printed CEPH_CONF, `radosgw-admin` and `ceph` work on it.
+# RADOSGW_FURTHER: further lines of the gateway's configuration.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 
@@ -70,6 +71,7 @@ rgw_frontends = beast endpoint=127.0.0.1:$3
 rgw_sts_key = abcdefghijklmnop
 rgw_s3_auth_use_sts = true
 rgw_thread_pool_size = 8
+${RADOSGW_FURTHER:-}
 C
 }
 
