@@ -215,7 +215,12 @@ mod tests {
         let scene = Scene::new().await;
         let code = scene.code(0);
         let (one, other) = tokio::join!(scene.show(&code), scene.show(&code));
-        assert_eq!((one, other), (Ok(()), Err(NoCode::Used)));
+        assert_eq!(one, Ok(()));
+        // Whether the first was written before the second was looked at is the store's thread's matter.
+        assert!(
+            matches!(other, Err(NoCode::Used | NoCode::Wrong)),
+            "{other:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
