@@ -43,11 +43,36 @@ impl Answer {
     }
 }
 
+/// A request as it was sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) body: String,
+}
+
+impl Asked {
+    /// That of these bytes, where they begin one.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let line = text.lines().next().unwrap_or_default();
+        let [method, target, "HTTP/1.1"] = line.split(' ').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+        Some(Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            body: body.to_owned(),
+        })
+    }
+}
+
 /// One connection.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// Method and target of the last request.
-    asked: Option<(String, String)>,
+    /// The last request.
+    asked: Option<Asked>,
 }
 
 impl Connection {
@@ -74,10 +99,8 @@ impl Connection {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        let line = String::from_utf8_lossy(bytes);
-        let line = line.lines().next().unwrap_or_default();
-        if let [method, target, "HTTP/1.1"] = line.split(' ').collect::<Vec<_>>()[..] {
-            self.asked = Some((method.to_owned(), target.to_owned()));
+        if let Some(asked) = Asked::of(bytes) {
+            self.asked = Some(asked);
         }
         self.stream.write_all(bytes).await.unwrap();
     }
@@ -126,9 +149,9 @@ impl Connection {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
-        let (method, target) = self.asked.clone().unwrap_or_default();
+        let asked = self.asked.clone().unwrap_or_default();
         let mut answer = Answer {
-            asked: format!("{method} {target}"),
+            asked: format!("{} {}", asked.method, asked.target),
             status,
             headers,
             body: String::new(),
@@ -143,8 +166,8 @@ impl Connection {
             self.stream.read_exact(&mut body).await.unwrap();
             answer.body = String::from_utf8(body).unwrap();
         }
-        if let Some((method, target)) = &self.asked {
-            witness::saw(method, target, &answer);
+        if let Some(asked) = &self.asked {
+            witness::saw(asked, &answer);
         }
         Some(answer)
     }

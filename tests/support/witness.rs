@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::client::Answer;
+use super::client::{Answer, Asked};
 
 /// The variable of the environment that names the file.
 pub(crate) const FILE: &str = "ROLECALL_TEST_WITNESS";
@@ -18,19 +18,22 @@ pub(crate) struct Seen {
     pub(crate) test: String,
     pub(crate) method: String,
     pub(crate) target: String,
+    /// The body of the request.
+    pub(crate) sent: String,
     pub(crate) status: u16,
     pub(crate) body: String,
 }
 
-/// The test of this thread saw an answer.
-pub(crate) fn saw(method: &str, target: &str, answer: &Answer) {
+/// The test of this thread saw an answer to a request.
+pub(crate) fn saw(asked: &Asked, answer: &Answer) {
     let Some(file) = std::env::var_os(FILE) else {
         return;
     };
     let seen = json!([
         thread::current().name(),
-        method,
-        target,
+        asked.method,
+        asked.target,
+        asked.body,
         answer.status,
         answer.body
     ]);
@@ -48,8 +51,9 @@ pub(crate) fn read(text: &str) -> Vec<Seen> {
             test: word(0),
             method: word(1),
             target: word(2),
-            status: line[3].as_u64().unwrap().try_into().unwrap(),
-            body: word(4),
+            sent: word(3),
+            status: line[4].as_u64().unwrap().try_into().unwrap(),
+            body: word(5),
         }
     });
     lines.collect()

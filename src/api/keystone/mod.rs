@@ -22,8 +22,8 @@ use bearer::Shown;
 use body::Body;
 use discovery::Catalogs;
 use names::Names;
-pub use route::{COMMON, Needs, ROWS, Row, Version, WITH_TOKEN, What};
 use route::{LABELS, NO_ROUTE, NoRoute, Route};
+pub use route::{Needs, Row, Version, What, rows};
 use subject::Subjects;
 
 use super::public_url::PublicUrl;

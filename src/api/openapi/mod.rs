@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::accounts::{self, MACHINES, PEOPLES};
 use super::connectors::{COMMON, ROWS, VERSIONS};
+use super::keystone::{self, Needs, Version, What};
 use super::operations::Operation;
 
 /// An API of which operations are described.
@@ -19,6 +20,8 @@ pub enum Api {
     Machines,
     /// Identity Federation.
     Connectors,
+    /// Keystone.
+    Keystone,
 }
 
 /// An operation of an API.
@@ -38,6 +41,8 @@ pub struct Described {
     pub administrators: bool,
     /// Every status that it answers, with its meaning.
     pub answers: BTreeMap<u16, &'static str>,
+    /// Keystone's own description.
+    resource: Option<&'static keystone::Row>,
 }
 
 impl Described {
@@ -49,6 +54,7 @@ impl Described {
             query: operation.query,
             summary: operation.summary,
             administrators: false,
+            resource: None,
             // What an operation says itself comes last, and stays.
             answers: accounts::COMMON
                 .iter()
@@ -61,6 +67,11 @@ impl Described {
     /// The schema that the body of an answer has; `None` where it has none.
     pub fn schema(&self, status: u16) -> Option<&'static str> {
         schemas::of_answer(self, status)
+    }
+
+    /// The schema that the body of a request has; `None` where it has none.
+    pub fn takes(&self) -> Option<&'static str> {
+        schemas::of_request(self)
     }
 }
 
@@ -78,13 +89,25 @@ pub fn operations() -> Vec<Described> {
             query: row.query,
             summary: row.summary.trim_end_matches('.'),
             administrators: row.administrators,
+            resource: None,
             answers: statuses
                 .filter(|status| named || *status != 404)
                 .map(|status| (status, meaning(status)))
                 .collect(),
         }
     });
-    people.chain(machines).chain(connectors).collect()
+    let keystone = keystone::rows().map(|row| Described {
+        api: Api::Keystone,
+        method: row.method,
+        path: row.path,
+        query: row.query,
+        summary: row.summary.trim_end_matches('.'),
+        administrators: row.needs == Needs::Administrator,
+        answers: row.answers().collect(),
+        resource: Some(row),
+    });
+    let all = people.chain(machines).chain(connectors).chain(keystone);
+    all.collect()
 }
 
 /// What a status means in the connectors API.
@@ -130,8 +153,8 @@ pub fn openapi() -> Value {
         "info": {
             "title": "rolecall",
             "version": env!("CARGO_PKG_VERSION"),
-            "summary": "AWS Federation Proxy's accounts and roles, and Identity Federation's connectors",
-            "description": "Whatever takes GET takes HEAD. What a mount's `authenticate` lists is what it takes as proof: the schemes here, a trusted proxy's header, or the kernel's word for a connection of the same machine. State-changing requests with a cookie need `X-Atlassian-Token: no-check`.",
+            "summary": "AWS Federation Proxy's accounts and roles, Identity Federation's connectors, and Keystone",
+            "description": "STS, which is one path for all, is in docs/api-coverage.md. Whatever takes GET takes HEAD. What a mount's `authenticate` lists is what it takes as proof: the schemes here, a trusted proxy's header, or the kernel's word for a connection of the same machine. State-changing requests with a cookie need `X-Atlassian-Token: no-check`.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [
@@ -143,6 +166,7 @@ pub fn openapi() -> Value {
             { "name": tag(Api::Accounts), "description": "AWS Federation Proxy, for people" },
             { "name": tag(Api::Machines), "description": "AWS Federation Proxy, for hosts by their address; also below `/latest` and a date" },
             { "name": tag(Api::Connectors), "description": "Identity Federation for AWS" },
+            { "name": tag(Api::Keystone), "description": "OpenStack's Keystone, with OS-KSEC2 and OS-EC2" },
         ],
         "paths": paths,
         "components": {
@@ -151,6 +175,7 @@ pub fn openapi() -> Value {
                 "basic": { "type": "http", "scheme": "basic" },
                 "bearer": { "type": "http", "scheme": "bearer" },
                 "cookie": { "type": "apiKey", "in": "cookie", "name": "JSESSIONID" },
+                "token": { "type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "a token; what services have of the operator, where they ask" },
             },
         },
     })
@@ -161,7 +186,56 @@ const fn tag(api: Api) -> &'static str {
         Api::Accounts => "accounts",
         Api::Machines => "machines",
         Api::Connectors => "connectors",
+        Api::Keystone => "keystone",
     }
+}
+
+/// The header in which version 3 of Keystone tells and is shown the token that a request is about.
+fn subject_token() -> Value {
+    json!({ "description": "the token that it is about", "schema": { "type": "string" } })
+}
+
+/// What proves who asks, where it is not what all mounts take.
+fn security(described: &Described) -> Option<Value> {
+    match described.resource {
+        Some(row) if row.needs != Needs::Nothing => Some(json!([{ "token": [] }])),
+        Some(_) => Some(json!([{}])),
+        None if described.api == Api::Machines || described.path == "/status" => Some(json!([{}])),
+        None => None,
+    }
+}
+
+/// What a request is shown in its headers.
+fn in_headers(described: &Described) -> Option<Value> {
+    let row = described.resource?;
+    let is_about_one = matches!(row.what, What::Validate | What::Revoke);
+    (is_about_one && row.version == Version::V3).then(|| {
+        let mut header = subject_token();
+        if let Value::Object(header) = &mut header {
+            header.insert("name".to_owned(), json!("X-Subject-Token"));
+            header.insert("in".to_owned(), json!("header"));
+            header.insert("required".to_owned(), json!(true));
+        }
+        header
+    })
+}
+
+fn answer(described: &Described, status: u16, meaning: &str) -> Value {
+    let mut answer = Map::new();
+    answer.insert("description".to_owned(), json!(meaning));
+    if let Some(schema) = described.schema(status) {
+        let kind = schemas::media_type(schema);
+        let body = json!({ "$ref": format!("#/components/schemas/{schema}") });
+        answer.insert("content".to_owned(), json!({ kind: { "schema": body } }));
+    }
+    let tells_token = described
+        .resource
+        .is_some_and(|row| matches!(row.what, What::Login | What::Validate | What::Ec2Tokens));
+    if tells_token && matches!(status, 200 | 201) {
+        let told = json!({ "X-Subject-Token": subject_token() });
+        answer.insert("headers".to_owned(), told);
+    }
+    Value::Object(answer)
 }
 
 fn operation(described: &Described) -> Value {
@@ -181,16 +255,11 @@ fn operation(described: &Described) -> Value {
         let schema = json!({ "type": "string" });
         json!({ "name": name, "in": "query", "description": doc, "schema": schema })
     });
-    let parameters: Vec<Value> = in_path.chain(in_query).collect();
-    let answers = described.answers.iter().map(|(status, meaning)| {
-        let mut answer = json!({ "description": meaning });
-        if let (Some(schema), Value::Object(answer)) = (described.schema(*status), &mut answer) {
-            let kind = schemas::media_type(schema);
-            let body = json!({ "$ref": format!("#/components/schemas/{schema}") });
-            answer.insert("content".to_owned(), json!({ kind: { "schema": body } }));
-        }
-        (status.to_string(), answer)
-    });
+    let parameters = in_path.chain(in_query).chain(in_headers(described));
+    let parameters: Vec<Value> = parameters.collect();
+    let answers = described.answers.iter();
+    let answers =
+        answers.map(|(status, meaning)| (status.to_string(), answer(described, *status, meaning)));
     let answers: Map<String, Value> = answers.collect();
     let summary = if described.administrators {
         format!("{} (administrators)", described.summary)
@@ -205,15 +274,15 @@ fn operation(described: &Described) -> Value {
         "responses": answers,
     });
     if let Value::Object(operation) = &mut operation {
-        if let Some(schema) = schemas::of_request(described) {
+        if let Some(schema) = described.takes() {
             let body = json!({ "$ref": format!("#/components/schemas/{schema}") });
             operation.insert(
                 "requestBody".to_owned(),
                 json!({ "required": true, "content": { "application/json": { "schema": body } } }),
             );
         }
-        if described.api == Api::Machines || described.path == "/status" {
-            operation.insert("security".to_owned(), json!([{}]));
+        if let Some(security) = security(described) {
+            operation.insert("security".to_owned(), security);
         }
     }
     operation
@@ -253,12 +322,12 @@ mod tests {
             assert!(operation.answers.keys().any(|status| *status < 400));
             for status in operation.answers.keys().copied() {
                 let schema = operation.schema(status);
-                let bodiless = matches!(status, 204 | 302 | 304 | 413);
+                let bodiless = matches!(status, 204 | 302 | 304);
                 assert_eq!(schema.is_none(), bodiless, "{operation:?} {status}");
                 used.extend(schema);
                 assert_ne!(operation.answers[&status], meaning(0), "{status}");
             }
-            let takes = schemas::of_request(&operation);
+            let takes = operation.takes();
             let writes = matches!(operation.method, "POST" | "PUT");
             assert_eq!(takes.is_some(), writes, "{operation:?}");
             used.extend(takes);

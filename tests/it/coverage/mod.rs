@@ -15,13 +15,14 @@ use std::process::Command;
 
 use rolecall::api::connectors::VERSIONS;
 use rolecall::api::openapi::{Api, Described, openapi, operations};
+use serde_json::Value;
 
 use crate::support::witness::{self, Seen};
 use crate::support::written;
 use causes::CAUSES;
 
 /// What is in the names of the tests that are run.
-const TESTS: [&str; 3] = ["accounts", "connectors", "people"];
+const TESTS: [&str; 4] = ["accounts", "connectors", "keystone", "people"];
 
 /// So many tests are named for a row, where it is written anew.
 const NAMED: usize = 2;
@@ -30,10 +31,11 @@ const PAGE: &str = "docs/api-coverage.md";
 
 const HEAD: &str = "\
 # Coverage of people's APIs\n\n\
-Which parts of the documents of AWS Federation Proxy and of Identity Federation for AWS are served.\n\
-This page is written by `tests/it/coverage`, which runs the tests that it names and reads what they\n\
-saw on the wire: each row was seen by each of its tests. Routes and statuses come from the tables by\n\
-which requests are routed, as [openapi.json](openapi.json) does, and every body was as it says.\n";
+Which parts of the documents of AWS Federation Proxy, of Identity Federation for AWS and of Keystone\n\
+(Identity API v2.0 with OS-KSEC2, and v3 with OS-EC2) are served. This page is written by `tests/it/coverage`,\n\
+which runs the tests that it names and reads what they saw on the wire: each row was seen by each of its\n\
+tests. Routes and statuses come from the tables by which requests are routed, as\n\
+[openapi.json](openapi.json) does, and every body was as it says.\n";
 
 /// One row: what must be seen, and the tests that did.
 struct Row {
@@ -81,10 +83,14 @@ fn every_row_of_the_documents_is_proved() {
     written::assert_current(PAGE, &text, command);
 }
 
-const TITLES: [(Api, &str); 3] = [
+const TITLES: [(Api, &str); 4] = [
     (Api::Accounts, "AWS Federation Proxy, for people"),
     (Api::Machines, "AWS Federation Proxy, for machines"),
     (Api::Connectors, "Identity Federation for AWS"),
+    (
+        Api::Keystone,
+        "Keystone, with OS-KSEC2 of version 2.0 and OS-EC2 of version 3",
+    ),
 ];
 
 const ROUTES: &str = "\
@@ -251,19 +257,29 @@ fn undeclared(operations: &[Described], seen: &[Seen]) -> Vec<String> {
         let what = format!("{} {}: {}", seen.method, operation.path, seen.status);
         if !operation.answers.contains_key(&seen.status) {
             wrong.insert(format!("{what} is not declared, but {} saw it", seen.test));
-        } else if let Some(name) = operation.schema(seen.status)
-            && name != "Text"
-        {
-            let faults = match serde_json::from_str(&seen.body) {
-                Ok(body) => schema::faults(&described, name, &body),
-                Err(error) => vec![error.to_string()],
+            continue;
+        }
+        let answered = operation.schema(seen.status);
+        // What was refused may be anything.
+        let taken = operation.takes();
+        let taken = taken.filter(|_| seen.status < 300 && !seen.sent.is_empty());
+        for (name, body) in [(answered, &seen.body), (taken, &seen.sent)] {
+            let Some(name) = name.filter(|name| *name != "Text") else {
+                continue;
             };
-            for fault in faults {
+            for fault in faults(&described, name, body) {
                 wrong.insert(format!("{what} {name} {fault} in {}", seen.test));
             }
         }
     }
     wrong.into_iter().collect()
+}
+
+fn faults(described: &Value, schema: &str, body: &str) -> Vec<String> {
+    match serde_json::from_str(body) {
+        Ok(body) => schema::faults(described, schema, &body),
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 /// Whether this request is for the operation's path, on whatever mount.
@@ -281,6 +297,9 @@ fn asks(operation: &Described, seen: &Seen) -> bool {
         Api::Machines => of_machines && seen.test.contains("accounts_"),
         Api::Accounts => !of_machines && (mount.is_empty() || mount == ["afp-api", "latest"]),
         Api::Connectors => true,
+        Api::Keystone => {
+            seen.test.starts_with("keystone::") && (mount.is_empty() || mount == ["identity"])
+        }
     };
     let mut pairs = parts.iter().zip(asked);
     here && pairs.all(|(part, asked)| match *part {

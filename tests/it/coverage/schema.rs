@@ -86,6 +86,12 @@ fn check(
             (None, _) => {}
         }
     }
+    let most = schema["maxItems"].as_u64();
+    let most = most.map(|most| usize::try_from(most).unwrap());
+    let count = document.as_array().map(Vec::len);
+    if most.zip(count).is_some_and(|(most, count)| count > most) {
+        faults.push(format!("at '{place}' is more: {document}"));
+    }
     if schema.get("items").is_some() {
         for (place_in, value) in document.as_array().into_iter().flatten().enumerate() {
             let place = format!("{place}/{place_in}");
@@ -100,6 +106,7 @@ fn is(kind: &str, document: &Value) -> bool {
         "array" => document.is_array(),
         "string" => document.is_string(),
         "integer" => document.is_i64() || document.is_u64(),
+        "boolean" => document.is_boolean(),
         "null" => document.is_null(),
         _ => panic!("the type {kind}"),
     }
@@ -115,6 +122,8 @@ fn documents_are_held_to_schemas() {
                 "at": { "type": "string", "format": "date-time" },
                 "kind": { "enum": ["a", "b"] },
                 "all": { "type": "array", "items": { "$ref": "#/components/schemas/Two" } },
+                "flag": { "type": "boolean" },
+                "none": { "type": "array", "maxItems": 0, "items": {} },
                 "either": { "anyOf": [{ "type": "null" }, { "const": 1 }] },
             },
             "required": ["id"],
@@ -141,6 +150,8 @@ fn documents_are_held_to_schemas() {
         (r#"{"id":"ID","more":1}"#, 1),
         (r#"{"id":"ID","kind":"c"}"#, 1),
         (r#"{"id":"ID","all":[1,"x",1.5]}"#, 2),
+        (r#"{"id":"ID","flag":true,"none":[]}"#, 0),
+        (r#"{"id":"ID","flag":1,"none":[1]}"#, 2),
         (r#"{"id":"ID","either":2}"#, 1),
         (r#"{"id":"ID","at":"2000-01-01T00:00:00.5Z"}"#, 1),
     ] {

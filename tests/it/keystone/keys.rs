@@ -1,5 +1,10 @@
 //! OS-EC2 credentials: made, listed, shown and deleted, in both versions and in both forms.
 
+use std::sync::Arc;
+
+use rolecall::store::AccessKeyDraft;
+use rolecall::types::{AccessKeyId, AccountAlias};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{ADMIN, ANN, BOB, SERVICE, Served, UNAUTHORIZED, refused};
@@ -96,12 +101,12 @@ async fn keystone_keys_are_made_as_the_document_has_it() {
     let made = served.post(&token, &path, &body(chosen.clone())).await;
     assert_eq!(made.status, 201, "{}", made.body);
     assert_eq!(made.json()["credential"]["access"], "AKCHOSEN");
-    let again = served.post(&token, &path, &body(chosen)).await;
-    refused(
-        &again,
-        409,
-        "There is a credential of this access key: AKCHOSEN.",
-    );
+    for version in ["v2.0", "v3"] {
+        let same = body(chosen.clone());
+        let again = served.post(&token, &at(version, ANN), &same).await;
+        let message = "There is a credential of this access key: AKCHOSEN.";
+        refused(&again, 409, message);
+    }
     let fault = "The server could not comply with the request since it is either malformed or \
                  otherwise incorrect. The client is assumed to be in error.";
     let within = "OS-KSEC2-ec2Credentials";
@@ -228,12 +233,14 @@ async fn keystone_keys_of_others_are_for_administrators() {
         .post(&admin, &at("v3", BOB), &json!({ "tenant_id": "other" }))
         .await;
     assert_eq!(made.json()["credential"]["user_id"], BOB);
-    let answer = served.get(&admin, &at("v3", "nobody")).await;
-    refused(&answer, 404, "Could not find user: nobody.");
-    let answer = served
-        .post(&admin, &at("v3", BOB), &json!({ "tenant_id": "nope" }))
-        .await;
-    refused(&answer, 404, "Could not find project: nope.");
+    for version in ["v2.0", "v3"] {
+        let answer = served.get(&admin, &at(version, "nobody")).await;
+        refused(&answer, 404, "Could not find user: nobody.");
+        let answer = served
+            .post(&admin, &at(version, BOB), &json!({ "tenant_id": "nope" }))
+            .await;
+        refused(&answer, 404, "Could not find project: nope.");
+    }
     served.delete(&admin, &one).await.assert_is(204, "");
     served.end().await;
 }
@@ -264,6 +271,32 @@ async fn keystone_services_may_read_one_key_and_nothing_else() {
             .post(SERVICE, &at(version, ANN), &json!({ "tenant_id": "local" }))
             .await;
         refused(&answer, 403, &message("ec2_create_credential"));
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_keys_of_one_user_are_a_hundred_at_most() {
+    let served = Served::start();
+    let store = &served.daemon.daemon.store;
+    for number in 0..100 {
+        let id = AccessKeyId::new(&format!("AK{number:03}")).unwrap();
+        let draft = AccessKeyDraft {
+            id,
+            secret: SecretString::from("canary-secret-of-ann"),
+            user: Arc::from("ann"),
+            account: AccountAlias::new("local").unwrap(),
+            label: Arc::from(""),
+        };
+        store.create_key(draft).await.unwrap();
+    }
+    let token = served.token("ann", "local").await;
+    for version in ["v2.0", "v3"] {
+        let body = json!({ "tenant_id": "local" });
+        let answer = served.post(&token, &at(version, ANN), &body).await;
+        let message =
+            "Unable to create additional credentials, maximum of 100 already exceeded for user.";
+        refused(&answer, 403, message);
     }
     served.end().await;
 }

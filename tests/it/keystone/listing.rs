@@ -1,5 +1,6 @@
 //! What clients look up before they do anything: versions, users, projects, roles.
 
+use rolecall::api::keystone::rows;
 use serde_json::{Value, json};
 
 use super::{ADMIN, ANN, BOB, DEMO, MEMBER, Served, refused};
@@ -48,6 +49,37 @@ async fn keystone_tells_its_versions_and_extensions() {
     assert_eq!((one.status, &one.json()["extension"]), (200, extension));
     let none = served.send("GET", "/v2.0/extensions/x", &[], "").await;
     refused(&none, 404, "Could not find extension: x.");
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_has_head_wherever_it_has_get() {
+    let served = Served::start();
+    let (key, _) = served.key("ann", "local").await;
+    let admin = served.token("admin", "local").await;
+    let services = served.get(&admin, "/v3/services").await.json();
+    let service = services["services"][0]["id"].as_str().unwrap();
+    for row in rows().filter(|row| row.method == "GET") {
+        let path = row.path.split('/').map(|part| match part {
+            "{alias}" => "OS-KSEC2",
+            "{domain}" => "default",
+            "{key}" => &key,
+            "{project}" => "local",
+            "{role}" => "demo",
+            "{service}" => service,
+            "{token}" => &admin,
+            "{user}" => ANN,
+            part => part,
+        });
+        let path = path.collect::<Vec<_>>().join("/");
+        let shown = [("X-Auth-Token", &*admin), ("X-Subject-Token", &*admin)];
+        let whole = served.send("GET", &path, &shown, "").await;
+        let head = served.send("HEAD", &path, &shown, "").await;
+        assert!(whole.status <= 300, "{path}: {}", whole.body);
+        assert_eq!((head.status, head.body.as_str()), (whole.status, ""));
+        let length = whole.body.len().to_string();
+        assert_eq!(head.header("content-length"), length, "{path}");
+    }
     served.end().await;
 }
 

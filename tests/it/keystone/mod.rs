@@ -176,6 +176,15 @@ impl Served {
             .await
     }
 
+    /// A login of version 2.0, for no tenant.
+    async fn login_v2(&self, name: &str, password: &str) -> Answer {
+        let credentials = json!({ "username": name, "password": password });
+        let body = json!({ "auth": { "passwordCredentials": credentials } });
+        let json = [("Content-Type", "application/json")];
+        self.send("POST", "/v2.0/tokens", &json, &body.to_string())
+            .await
+    }
+
     /// A key of somebody's own.
     async fn key(&self, name: &str, project: &str) -> (String, String) {
         let token = self.token(name, project).await;

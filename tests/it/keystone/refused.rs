@@ -1,6 +1,6 @@
 //! What is refused on every resource alike.
 
-use rolecall::api::keystone::{Needs, ROWS, Row};
+use rolecall::api::keystone::{Needs, Row, rows};
 
 use super::{NO_JSON, SERVICE, Served, UNAUTHORIZED, refused};
 
@@ -18,7 +18,7 @@ fn path(row: &Row) -> String {
 #[tokio::test]
 async fn keystone_asks_for_a_token_wherever_one_is_needed() {
     let served = Served::start();
-    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+    for row in rows().filter(|row| row.needs != Needs::Nothing) {
         let answer = served.send(row.method, &path(row), &[], "").await;
         refused(&answer, 401, UNAUTHORIZED);
         let wrong = [("X-Auth-Token", "wrong")];
@@ -33,7 +33,7 @@ async fn keystone_takes_a_token_of_a_signature_for_nothing_but_its_validation() 
     let served = Served::start_with(super::CONFIG, super::at_any_date);
     let (access, secret) = served.key("admin", "local").await;
     let token = super::signed::token_of(&served, &access, &secret).await;
-    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+    for row in rows().filter(|row| row.needs != Needs::Nothing) {
         let shown = [
             ("X-Auth-Token", token.as_str()),
             ("X-Subject-Token", &token),
@@ -57,7 +57,7 @@ async fn keystone_takes_a_token_of_a_signature_for_nothing_but_its_validation() 
 #[tokio::test]
 async fn keystone_lets_services_do_little() {
     let served = Served::start();
-    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+    for row in rows().filter(|row| row.needs != Needs::Nothing) {
         let shown = [("X-Auth-Token", SERVICE)];
         let answer = served.send(row.method, &path(row), &shown, "").await;
         let may = matches!(
@@ -79,8 +79,8 @@ async fn keystone_lets_services_do_little() {
 #[tokio::test]
 async fn keystone_resources_have_no_other_methods() {
     let served = Served::start();
-    for row in ROWS {
-        let mut methods = ROWS.iter().filter(|other| other.path == row.path);
+    for row in rows() {
+        let mut methods = rows().filter(|other| other.path == row.path);
         let has_get = methods.clone().any(|other| other.method == "GET");
         for method in ["PUT", "PATCH", "OPTIONS"] {
             let answer = served.send(method, &path(row), &[], "").await;
@@ -107,7 +107,7 @@ async fn keystone_bodies_are_json_of_which_nothing_is_there_twice() {
     let fault = "The server could not comply with the request since it is either malformed or \
                  otherwise incorrect. The client is assumed to be in error.";
     let admin = served.token("admin", "local").await;
-    for row in ROWS.iter().filter(|row| row.method == "POST") {
+    for row in rows().filter(|row| row.method == "POST") {
         let shown = |kind| [("X-Auth-Token", admin.as_str()), ("Content-Type", kind)];
         for text in ["{", "[]", "7", "{\"a\":1,\"a\":2}", "{}{}", "\u{feff}{}"] {
             let answer = served
@@ -130,11 +130,24 @@ async fn keystone_bodies_are_json_of_which_nothing_is_there_twice() {
 }
 
 #[tokio::test]
+async fn keystone_answers_no_request_for_two_hosts() {
+    let served = Served::start();
+    let fault = "The server could not comply with the request since it is either malformed or \
+                 otherwise incorrect. The client is assumed to be in error.";
+    for row in rows() {
+        let hosts = [("Host", "127.0.0.1"), ("Host", "localhost")];
+        let answer = served.send(row.method, &path(row), &hosts, "").await;
+        refused(&answer, 400, &format!("This is no request. {fault}"));
+    }
+    served.end().await;
+}
+
+#[tokio::test]
 async fn keystone_reads_no_endless_body() {
     let served = Served::start();
-    for row in ROWS.iter().filter(|row| row.method == "POST") {
+    for row in rows() {
         let long = " ".repeat(70_000);
-        let answer = served.send("POST", &path(row), &[], &long).await;
+        let answer = served.send(row.method, &path(row), &[], &long).await;
         refused(&answer, 413, "Request is too large.");
     }
     served.end().await;
@@ -151,7 +164,7 @@ async fn keystone_says_so_while_the_store_cannot_be_read() {
     std::fs::set_permissions(&store, owner_only).unwrap();
     let served = Served::again(directory);
     let message = "The service is not available now. Try again.";
-    for row in ROWS.iter().filter(|row| row.needs != Needs::Nothing) {
+    for row in rows().filter(|row| row.needs != Needs::Nothing) {
         let shown = [("X-Auth-Token", token.as_str())];
         let answer = served.send(row.method, &path(row), &shown, "").await;
         refused(&answer, 503, message);
@@ -160,6 +173,8 @@ async fn keystone_says_so_while_the_store_cannot_be_read() {
     let answer = served
         .login(&super::by_password("ann", "annpw", None))
         .await;
+    refused(&answer, 503, message);
+    let answer = served.login_v2("ann", "annpw").await;
     refused(&answer, 503, message);
     let path = "/v2.0/users/x/credentials/OS-EC2/AKEXAMPLE";
     refused(&served.get(SERVICE, path).await, 503, message);
@@ -174,7 +189,7 @@ async fn keystone_is_not_served_to_pages_and_through_proxies() {
         ("X-Forwarded-For", "192.0.2.1"),
         ("Host", "evil.example"),
     ] {
-        for row in ROWS {
+        for row in rows() {
             let answer = served.send(row.method, &path(row), &[header], "").await;
             let message = "You are not authorized to perform the requested action.";
             refused(&answer, 403, message);

@@ -257,11 +257,9 @@ async fn keystone_slows_those_who_guess_passwords() {
         last = Some(served.login(&by_password("ann", "wrong", None)).await);
     }
     let last = last.unwrap();
-    refused(
-        &last,
-        429,
-        "Too many passwords were wrong. Try again later.",
-    );
+    let message = "Too many passwords were wrong. Try again later.";
+    refused(&last, 429, message);
+    refused(&served.login_v2("ann", "annpw").await, 429, message);
     assert!(last.header("retry-after").parse::<u64>().unwrap() > 0);
     served.token("bob", "local").await;
     served.end().await;
@@ -367,6 +365,12 @@ async fn keystone_tells_what_tokens_say_and_revokes_them() {
         .send("GET", "/v3/auth/tokens?nocatalog", &headers, "")
         .await;
     assert!(short.json()["token"].get("catalog").is_none());
+    let body = by_password("ann", "annpw", Some("local"));
+    let short = served
+        .post("ended", "/v3/auth/tokens?nocatalog", &body)
+        .await;
+    assert_eq!(short.status, 201, "{}", short.body);
+    assert!(short.json()["token"].get("catalog").is_none());
     let answer = told(&served, "GET", &bob, &ann).await;
     let message =
         "You are not authorized to perform the requested action: identity:validate_token.";
@@ -381,6 +385,10 @@ async fn keystone_tells_what_tokens_say_and_revokes_them() {
             "You are not authorized to perform the requested action: identity:revoke_token.";
         refused(&answer, 403, message);
     }
+    let answer = told(&served, "DELETE", &ann, "nope").await;
+    refused(&answer, 404, "Could not find token.");
+    let answer = served.delete(&ann, "/v2.0/tokens/nope").await;
+    refused(&answer, 404, "Could not find token.");
     told(&served, "DELETE", &ann, &ann).await.assert_is(204, "");
     let answer = told(&served, "GET", &ann, &ann).await;
     refused(&answer, 401, UNAUTHORIZED);
