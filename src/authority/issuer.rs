@@ -66,6 +66,8 @@ pub struct IssueRequest {
     pub source_identity: Option<String>,
     /// The session policy.
     pub policy: Option<String>,
+    /// Managed policies as session policies.
+    pub policy_arns: Vec<String>,
     /// Whether a second factor was shown.
     pub mfa: bool,
 }
@@ -156,6 +158,7 @@ impl Authority {
             transitive_keys: request.transitive_keys.iter().map(String::as_str).collect(),
             source_identity: request.source_identity.as_deref(),
             policy: request.policy.as_deref(),
+            policy_arns: request.policy_arns.iter().map(String::as_str).collect(),
             mfa: request.mfa,
         };
         let token = claims

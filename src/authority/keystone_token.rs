@@ -290,6 +290,7 @@ mod tests {
             transitive_keys: Vec::new(),
             source_identity: None,
             policy: None,
+            policy_arns: Vec::new(),
             mfa: false,
         });
         let session = session.unwrap().session_token;

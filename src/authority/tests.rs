@@ -33,6 +33,7 @@ fn plain_request() -> IssueRequest {
         transitive_keys: Vec::new(),
         source_identity: None,
         policy: None,
+        policy_arns: Vec::new(),
         mfa: false,
     }
 }
@@ -77,6 +78,7 @@ async fn the_token_gives_back_what_was_issued() {
         transitive_keys: vec!["team".to_owned()],
         source_identity: Some("somebody".to_owned()),
         policy: Some("{\"Version\":\"2012-10-17\"}".to_owned()),
+        policy_arns: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()],
         mfa: true,
         ..plain_request()
     };
@@ -97,6 +99,7 @@ async fn the_token_gives_back_what_was_issued() {
     assert_eq!(claims.transitive_keys, request.transitive_keys);
     assert_eq!(claims.source_identity, request.source_identity);
     assert_eq!(claims.policy, request.policy);
+    assert_eq!(claims.policy_arns, request.policy_arns);
     assert!(claims.mfa);
 }
 
@@ -388,6 +391,7 @@ proptest! {
         tags in proptest::collection::vec((text(20), text(20)), 0..8),
         source_identity in proptest::option::of(text(20)),
         policy in proptest::option::of(text(300)),
+        policy_arns in proptest::collection::vec(text(20), 0..10),
         mfa: bool,
     ) {
         let ring = KeyRing::in_memory().unwrap();
@@ -402,6 +406,7 @@ proptest! {
             tags,
             source_identity,
             policy,
+            policy_arns,
             mfa,
         };
         let issued = authority.issue(&request).unwrap();
@@ -412,6 +417,7 @@ proptest! {
         prop_assert_eq!(&claims.transitive_keys, &request.transitive_keys);
         prop_assert_eq!(&claims.source_identity, &request.source_identity);
         prop_assert_eq!(&claims.policy, &request.policy);
+        prop_assert_eq!(&claims.policy_arns, &request.policy_arns);
         prop_assert_eq!(claims.chain_depth, request.chain_depth);
         prop_assert_eq!(claims.mfa, request.mfa);
         prop_assert_eq!(

@@ -108,6 +108,8 @@ pub struct SessionClaims {
     pub source_identity: Option<String>,
     /// The session policy.
     pub policy: Option<String>,
+    /// Managed policies as session policies.
+    pub policy_arns: Vec<String>,
     /// Whether a second factor was shown.
     pub mfa: bool,
 }
@@ -174,6 +176,8 @@ pub(super) struct SealedClaims<'a> {
     pub(super) transitive_keys: Vec<&'a str>,
     pub(super) source_identity: Option<&'a str>,
     pub(super) policy: Option<&'a str>,
+    #[serde(borrow)]
+    pub(super) policy_arns: Vec<&'a str>,
     pub(super) mfa: bool,
 }
 
@@ -261,16 +265,17 @@ impl<'a> SealedClaims<'a> {
                 .iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
-            transitive_keys: self
-                .transitive_keys
-                .iter()
-                .map(|key| (*key).to_owned())
-                .collect(),
+            transitive_keys: owned(&self.transitive_keys),
             source_identity: self.source_identity.map(str::to_owned),
             policy: self.policy.map(str::to_owned),
+            policy_arns: owned(&self.policy_arns),
             mfa: self.mfa,
         })
     }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 fn context(head: &[u8]) -> Vec<u8> {

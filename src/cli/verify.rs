@@ -179,6 +179,11 @@ fn readable(told: &Verdict) -> String {
     let lines = [
         ("access key id", Some(told.access_key_id.clone())),
         ("of", told.holder.as_ref().map(holder)),
+        (
+            "policy",
+            told.holder.as_ref().and_then(|of| of.policy.clone()),
+        ),
+        ("policy ARNs", told.holder.as_ref().and_then(policy_arns)),
         ("signed by", Some(signed_by)),
         (
             "signed at",
@@ -219,6 +224,11 @@ fn holder(holder: &Holder) -> String {
         (None, None) => account.clone(),
     };
     plain(&of)
+}
+
+fn policy_arns(holder: &Holder) -> Option<String> {
+    let arns = &holder.policy_arns;
+    (!arns.is_empty()).then(|| arns.join(" "))
 }
 
 fn ago(seconds: i64) -> String {

@@ -92,8 +92,7 @@ impl Role {
     /// caller says, but for its name and, within the role's bounds, its life.
     pub fn assumed(&self, asked: &Assumption, policy: CallerPolicy) -> Result<Self, Excess> {
         let mut role = self.clone();
-        let brings_policy = asked.policy.is_some() || !asked.policy_arns.is_empty();
-        if brings_policy {
+        if asked.brings_policy() {
             let has_one = role.policy.is_some() || !role.policy_arns.is_empty();
             if has_one && policy == CallerPolicy::Refused {
                 return Err(Excess::Policy);

@@ -1,9 +1,41 @@
 //! What a caller of the STS face asks of a session beyond its role.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::secret::{ExposeSecret as _, SecretString, same_secret};
 use crate::types::{ExternalId, SessionName};
+
+/// What an identity provider says of the caller, for upstream to believe or not.
+#[derive(Clone, Debug)]
+pub struct ProvidedContext {
+    /// Who says it.
+    pub provider: Arc<str>,
+    /// What it says, signed.
+    pub assertion: SecretString,
+}
+
+impl ProvidedContext {
+    fn assertion(&self) -> &[u8] {
+        self.assertion.expose_secret().as_bytes()
+    }
+}
+
+impl PartialEq for ProvidedContext {
+    fn eq(&self, other: &Self) -> bool {
+        self.provider == other.provider && same_secret(self.assertion(), other.assertion())
+    }
+}
+
+impl Eq for ProvidedContext {}
+
+impl Hash for ProvidedContext {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.provider.hash(state);
+        self.assertion().hash(state);
+    }
+}
 
 /// What a caller asks of a session beyond its role. Each has the form that STS asks for; what the
 /// configuration says of the role goes before it.
@@ -23,6 +55,8 @@ pub struct Assumption {
     pub transitive_tags: Vec<String>,
     /// The source identity.
     pub source_identity: Option<SessionName>,
+    /// What others vouch for of the caller.
+    pub provided_contexts: Vec<ProvidedContext>,
     /// What grants may ask for; it is not sent upstream.
     pub external_id: Option<ExternalId>,
     /// Whether a second factor was shown; it is not sent upstream.
@@ -31,7 +65,7 @@ pub struct Assumption {
     pub chain_depth: u8,
 }
 
-/// What a caller asked of a session is more than its role may be asked for.
+/// What a caller asked of a session is more than its role may be asked for, or than upstream takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Excess {
     /// A longer life than the role's.
@@ -43,4 +77,27 @@ pub enum Excess {
     /// A session policy, where the role or its grant has one.
     #[error("the role or its grant has a session policy, so a caller cannot bring one")]
     Policy,
+    /// A session policy that is none to upstream.
+    #[error("upstream does not take the session policy")]
+    MalformedPolicy,
+    /// Policies and tags that upstream has no room for.
+    #[error("upstream has no room for the policies and tags")]
+    PackedPolicy,
+}
+
+impl Assumption {
+    /// Whether the caller brings a session policy.
+    pub const fn brings_policy(&self) -> bool {
+        self.policy.is_some() || !self.policy_arns.is_empty()
+    }
+
+    /// Whether it can be for what the caller asks that upstream finds this, and not for what the
+    /// configuration says of the role.
+    pub const fn may_cause(&self, excess: Excess) -> bool {
+        match excess {
+            Excess::Life | Excess::ChainedLife => self.duration.is_some(),
+            Excess::Policy | Excess::MalformedPolicy => self.brings_policy(),
+            Excess::PackedPolicy => self.brings_policy() || !self.tags.is_empty(),
+        }
+    }
 }

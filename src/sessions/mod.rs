@@ -26,7 +26,7 @@ mod traffic;
 mod tests;
 
 pub use allowance::Allowance;
-pub use assumption::{Assumption, Excess};
+pub use assumption::{Assumption, Excess, ProvidedContext};
 pub use cache::{Selector, Sessions};
 pub use exchange::{
     Callback, CallerIdentity, Exchange, ExchangeFuture, LongTermKey, Offers, RegistryAsk,

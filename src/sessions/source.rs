@@ -159,6 +159,8 @@ pub struct FetchError {
     pub message: Arc<str>,
     /// Whether no answer came in time.
     pub late: bool,
+    /// What of the session's parameters upstream does not take, where it is that.
+    pub excess: Option<Excess>,
 }
 
 impl FetchError {
@@ -168,6 +170,7 @@ impl FetchError {
             kind,
             message: message.into(),
             late: false,
+            excess: None,
         }
     }
 
@@ -175,6 +178,12 @@ impl FetchError {
     #[must_use]
     pub fn late(self) -> Self {
         Self { late: true, ..self }
+    }
+
+    /// The same, with what upstream does not take of the session's parameters.
+    #[must_use]
+    pub fn exceeding(self, excess: Option<Excess>) -> Self {
+        Self { excess, ..self }
     }
 }
 

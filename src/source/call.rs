@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::failure::Attempt;
 use super::plans::tags_of;
 use crate::config::{BaseCredentials, Dialect, Role, RoleKind};
-use crate::sessions::{KeyDigest, Wish};
+use crate::secret::ExposeSecret as _;
+use crate::sessions::{KeyDigest, ProvidedContext, Wish};
 use crate::types::{ExternalId, RoleArn, SessionName};
 
 /// Sessions of a role that was assumed with another role's session last an hour at most.
@@ -83,6 +84,7 @@ pub(super) struct Call {
     pub(super) transitive_tags: Vec<String>,
     pub(super) external_id: Option<ExternalId>,
     pub(super) source_identity: Option<SessionName>,
+    pub(super) provided_contexts: Vec<ProvidedContext>,
     /// What upstream takes for the life where none is said, where that is surely known.
     pub(super) default_life: Option<Duration>,
 }
@@ -98,6 +100,10 @@ impl Call {
             .policy_arns
             .iter()
             .filter(|_| takes(Parameter::PolicyArns));
+        let asked = wish.assumption.iter();
+        let contexts = asked
+            .flat_map(|asked| &asked.provided_contexts)
+            .filter(|_| takes(Parameter::ProvidedContexts));
         let tags = if takes(Parameter::Tags) {
             tags_of(role, wish)
         } else {
@@ -128,6 +134,7 @@ impl Call {
                 .filter(|_| takes(Parameter::SourceIdentity))
                 .and_then(|identity| identity.fill_known(names))
                 .map(|identity| SessionName::from_any(&identity, SessionName::MAX)),
+            provided_contexts: contexts.cloned().collect(),
         }
     }
 
@@ -173,6 +180,12 @@ impl Call {
         for name in &self.transitive_tags {
             key = key.field("transitive-tag", name.as_bytes());
         }
+        for context in &self.provided_contexts {
+            let assertion = context.assertion.expose_secret();
+            key = key
+                .field("context-provider", context.provider.as_bytes())
+                .field("assertion", assertion.as_bytes());
+        }
         key
     }
 
@@ -196,6 +209,7 @@ enum Parameter {
     TransitiveTags,
     ExternalId,
     SourceIdentity,
+    ProvidedContexts,
 }
 
 /// Whether this parameter is sent. Web identities bring tags and source identity in their token;
@@ -204,9 +218,10 @@ const fn takes(action: Action, dialect: Dialect, parameter: Parameter) -> bool {
     let by_action = match parameter {
         Parameter::Policy | Parameter::PolicyArns => !matches!(action, Action::GetSessionToken),
         Parameter::Tags => matches!(action, Action::AssumeRole | Action::GetFederationToken),
-        Parameter::TransitiveTags | Parameter::ExternalId | Parameter::SourceIdentity => {
-            matches!(action, Action::AssumeRole)
-        }
+        Parameter::TransitiveTags
+        | Parameter::ExternalId
+        | Parameter::SourceIdentity
+        | Parameter::ProvidedContexts => matches!(action, Action::AssumeRole),
     };
     by_action
         && match dialect {

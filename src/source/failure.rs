@@ -10,7 +10,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, Event};
 
-use crate::sessions::{FailureKind, FetchError};
+use crate::sessions::{Excess, FailureKind, FetchError};
 use crate::transport::printable;
 
 /// How much of an error's body is read.
@@ -98,7 +98,20 @@ pub fn classify(status: u16, body: &[u8], attempt: &Attempt<'_>) -> FetchError {
     let error = read(body).unwrap_or_default();
     let kind = kind(status, &error, attempt.by_token);
     let advice = advice(kind, &error, attempt);
-    told(status, &error, attempt, kind, &advice)
+    told(status, &error, attempt, kind, &advice).exceeding(excess(&error))
+}
+
+/// Which of a session's parameters is too much for upstream. Whoever brought it is told, in other
+/// words.
+fn excess(error: &UpstreamError) -> Option<Excess> {
+    match error.code.as_str() {
+        "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => {
+            Some(Excess::MalformedPolicy)
+        }
+        "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => Some(Excess::PackedPolicy),
+        "ValidationError" if error.message.contains("MaxSessionDuration") => Some(Excess::Life),
+        _ => None,
+    }
 }
 
 fn told(
@@ -304,9 +317,9 @@ fn misconfigured(error: &UpstreamError, attempt: &Attempt<'_>) -> String {
         | "RequestTimeTooSkewed"
         | "RequestInTheFuture"
         | "SignatureDoesNotMatch" => "this host's clock is wrong: set it, by NTP".to_owned(),
-        "MalformedPolicyDocument" => "the role's session policy is not valid".to_owned(),
+        "MalformedPolicyDocument" => "the session policy is not valid".to_owned(),
         "PackedPolicyTooLarge" => {
-            "the role's session policy and tags are too large together: shorten them".to_owned()
+            "session policy and tags are too large together: shorten them".to_owned()
         }
         "RegionDisabledException" => {
             "STS is not enabled in the account's `region`: enable it, or name another".to_owned()

@@ -124,6 +124,7 @@ pub fn local_request(
             .as_ref()
             .map(|name| name.as_str().to_owned()),
         policy: role.policy.as_deref().map(str::to_owned),
+        policy_arns: role.policy_arns.clone(),
         mfa: asked.is_some_and(|asked| asked.mfa),
     };
     Request {
@@ -174,6 +175,9 @@ fn key(account: &Account, role: &Role, issue: &IssueRequest, wish: &Wish) -> Ses
     }
     for name in &issue.transitive_keys {
         digest = digest.field("transitive", name.as_bytes());
+    }
+    for arn in &issue.policy_arns {
+        digest = digest.field("policy-arn", arn.as_bytes());
     }
     digest.finish()
 }

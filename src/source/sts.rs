@@ -17,7 +17,9 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
 use aws_sdk_sts::operation::get_federation_token::GetFederationTokenOutput;
 use aws_sdk_sts::operation::get_session_token::GetSessionTokenOutput;
-use aws_sdk_sts::types::{AssumedRoleUser, FederatedUser, PolicyDescriptorType, Tag};
+use aws_sdk_sts::types::{
+    AssumedRoleUser, FederatedUser, PolicyDescriptorType, ProvidedContext, Tag,
+};
 use aws_smithy_runtime_api::box_error::BoxError;
 
 use super::base::{self, Base, TokenFile};
@@ -250,7 +252,7 @@ impl Fetch {
             date.clone(),
         )
         .await;
-        let sent = sent.map_err(|error| proof.redact(error))?;
+        let sent = sent.map_err(|error| call.redact(proof.redact(error)))?;
         let now = self.engine.clock().now();
         let fetched = answer::session(sent.credentials.as_ref(), date.take().as_deref(), now)?;
         self.issued.keep(sent.user);
@@ -280,21 +282,37 @@ impl Proof<'_> {
 
     /// The message of an upstream that repeats secrets is not for the log.
     pub(super) fn redact(&self, error: FetchError) -> FetchError {
-        let tells = |secret: &str| secret.len() >= SECRET && error.message.contains(secret);
         let told = match self {
             Self::Keys(keys) => {
-                tells(keys.secret_access_key()) || tells(keys.session_token().unwrap_or_default())
+                tells(&error, keys.secret_access_key())
+                    || tells(&error, keys.session_token().unwrap_or_default())
             }
-            Self::Token(token) => tells(token),
+            Self::Token(token) => tells(&error, token),
         };
-        if told {
-            FetchError::new(
-                error.kind,
-                "the call failed; upstream's message repeats a secret",
-            )
+        if told { redacted(error) } else { error }
+    }
+}
+
+impl Call {
+    /// The same of an upstream that repeats what others vouch for.
+    fn redact(&self, error: FetchError) -> FetchError {
+        let mut contexts = self.provided_contexts.iter();
+        if contexts.any(|context| tells(&error, context.assertion.expose_secret())) {
+            redacted(error)
         } else {
             error
         }
+    }
+}
+
+fn tells(error: &FetchError, secret: &str) -> bool {
+    secret.len() >= SECRET && error.message.contains(secret)
+}
+
+fn redacted(error: FetchError) -> FetchError {
+    FetchError {
+        message: Arc::from("the call failed; upstream's message repeats a secret"),
+        ..error
     }
 }
 
@@ -369,7 +387,8 @@ pub(super) async fn send(
                     call.source_identity
                         .as_ref()
                         .map(|name| name.as_str().to_owned())
-                ),
+                )
+                .set_provided_contexts(contexts(call)),
             |answer: &AssumeRoleOutput| answer.assumed_role_user.as_ref().map(User::from)
         ),
         (Action::GetFederationToken, _) => send!(
@@ -443,6 +462,16 @@ fn policy_arns(call: &Call) -> Option<Vec<PolicyDescriptorType>> {
         arns.map(|arn| PolicyDescriptorType::builder().arn(arn).build())
             .collect(),
     )
+}
+
+fn contexts(call: &Call) -> Option<Vec<ProvidedContext>> {
+    let contexts = call.provided_contexts.iter().map(|context| {
+        ProvidedContext::builder()
+            .provider_arn(&*context.provider)
+            .context_assertion(context.assertion.expose_secret())
+            .build()
+    });
+    some(contexts.collect())
 }
 
 fn tags(call: &Call) -> Option<Vec<Tag>> {

@@ -42,7 +42,9 @@ use crate::config::Ahead;
 use crate::grants::{
     Decision, Fact, Facts, Grant, Granted, Known, Names, Provided, Wanted, WebIdentity, decide,
 };
-use crate::sessions::{Allowance, Assumption, Prefetch, Request, Session, Sessions, Wish};
+use crate::sessions::{
+    Allowance, Assumption, NoSession, Prefetch, Request, Session, Sessions, Wish,
+};
 use crate::telemetry::audit::{Audit, Denial, LineKey, Share};
 use crate::types::{RoleArn, RoleRef};
 use shared::{Basis, Shared};
@@ -359,7 +361,13 @@ impl Vending {
     ) -> Result<Arc<Session>, Refusal> {
         let left = want.patience.saturating_sub(spent);
         let waited = decided.lease().wait(left).await;
-        waited.map_err(|missing| self.refused(visit, want, Refusal::from(&missing)))
+        waited.map_err(|missing| self.missed(visit, want, &missing))
+    }
+
+    /// Why a session that was waited for is not there.
+    fn missed(&self, visit: &Visit, want: &Want, missing: &NoSession) -> Refusal {
+        let asked = want.assumption.as_deref();
+        self.refused(visit, want, Refusal::of(missing, asked))
     }
 
     /// The decision, and what it took where it was not remembered.

@@ -99,8 +99,7 @@ impl Vending {
         let (decided, spent) = self.decided(visit, want).await?;
         let left = want.patience.saturating_sub(spent);
         let session = decided.lease().fresh(left).await;
-        let session =
-            session.map_err(|missing| self.refused(visit, want, Refusal::from(&missing)))?;
+        let session = session.map_err(|missing| self.missed(visit, want, &missing))?;
         Ok(self.handed(visit, want, decided, session))
     }
 }

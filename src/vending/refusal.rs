@@ -1,7 +1,7 @@
 //! Why a caller gets no credentials, in the words that each protocol translates into its own.
 
 use crate::grants::NoGrant;
-use crate::sessions::{Excess, FailureKind, NoRequest, NoSession};
+use crate::sessions::{Assumption, Excess, FailureKind, NoRequest, NoSession};
 
 /// No credentials, and why. Outside texts are each protocol's own; details go to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
@@ -39,6 +39,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Why there is no session for whoever asks this of it.
+    pub(super) fn of(missing: &NoSession, asked: Option<&Assumption>) -> Self {
+        let excess = match missing {
+            NoSession::Failed(error) => error.excess,
+            NoSession::NotYet | NoSession::Stopping => None,
+        };
+        match excess.filter(|excess| asked.is_some_and(|asked| asked.may_cause(*excess))) {
+            Some(excess) => Self::Excess(excess),
+            None => Self::from(missing),
+        }
+    }
+
     /// As audit and metrics spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,6 +62,8 @@ impl Refusal {
             Self::Excess(Excess::Life) => "too-long",
             Self::Excess(Excess::ChainedLife) => "too-long-for-a-chain",
             Self::Excess(Excess::Policy) => "policy-refused",
+            Self::Excess(Excess::MalformedPolicy) => "policy-malformed",
+            Self::Excess(Excess::PackedPolicy) => "policy-too-large",
             Self::DeniedUpstream => "denied-upstream",
             Self::Misconfigured => "misconfigured",
             Self::NotOffered => "not-offered",
@@ -80,7 +94,9 @@ impl Refusal {
             | Self::ProofMissing
             | Self::Excess(Excess::Policy)
             | Self::DeniedUpstream => true,
-            Self::Excess(Excess::Life | Excess::ChainedLife)
+            Self::Excess(
+                Excess::Life | Excess::ChainedLife | Excess::MalformedPolicy | Excess::PackedPolicy,
+            )
             | Self::Misconfigured
             | Self::NotOffered
             | Self::NotReady => false,

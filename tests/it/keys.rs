@@ -26,6 +26,7 @@ const CONFIGURATION: &str = r#"
     id = "000000000000"
     credentials = { from = "local" }
     [account.local.role.demo]
+    policy-arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
 
     [[grant]]
     role = "local/demo"
@@ -371,6 +372,15 @@ fn a_request_of_a_session_is_verified_with_what_its_token_says() {
         "{told}"
     );
     assert!(told["holder"].get("user").is_none(), "nobody proved a name");
+    let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+    assert_eq!(told["holder"]["policy_arns"], serde_json::json!([arn]));
+    let request = signed(access, secret, Some(token));
+    let readable = verify(&daemon, &request, &[]);
+    let readable = String::from_utf8(readable.stdout).unwrap();
+    assert!(
+        readable.contains(&format!("policy ARNs    {arn}")),
+        "{readable}"
+    );
     let (code, other) = verdict(&daemon, &signed("AKIDNOBODY", secret, Some(token)), &[]);
     assert_eq!(
         (code, text(&other, "wrong")),

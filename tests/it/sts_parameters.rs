@@ -243,18 +243,6 @@ async fn assume_role_checks_its_parameters() {
             "externalId",
             &[like(r"[\w+=,.@:\/-]*")],
         ),
-        row(
-            "ProvidedContexts.member.1.ProviderArn",
-            "arn",
-            "providedContexts.1.member.providerArn",
-            &[longer_than(20)],
-        ),
-        row(
-            "ProvidedContexts.member.1.ContextAssertion",
-            "abc",
-            "providedContexts.1.member.contextAssertion",
-            &[longer_than(4)],
-        ),
     ]);
     let list = format!(
         "Member must satisfy constraint: [{}, {}, {}]",
@@ -365,6 +353,53 @@ async fn lists_have_bounds() {
     );
 }
 
+fn context<'a>(provider: &'a str, assertion: &'a str) -> [(&'static str, &'a str); 2] {
+    [
+        ("ProvidedContexts.member.1.ProviderArn", provider),
+        ("ProvidedContexts.member.1.ContextAssertion", assertion),
+    ]
+}
+
+#[tokio::test]
+async fn contexts_have_a_provider_and_an_assertion_which_is_not_repeated() {
+    let scene = Scene::start("");
+    let ann = scene.key("ann").await;
+    let provider = "providedContexts.1.member.providerArn";
+    let assertion = "providedContexts.1.member.contextAssertion";
+    let null = |at: &str| wrong("null", at, "Member must not be null");
+    let long = "secret".repeat(400);
+    let center = "arn:aws:iam::aws:contextProvider/IdentityCenter";
+    let both = |first, second| context(first, second).to_vec();
+    for (pairs, violation) in [
+        (
+            both("arn", "signed"),
+            wrong("'arn'", provider, &longer_than(20)),
+        ),
+        (
+            both(center, &long),
+            format!(
+                "Value at '{assertion}' failed to satisfy constraint: {}",
+                shorter_than(2048)
+            ),
+        ),
+        (
+            both(center, "abc"),
+            format!(
+                "Value at '{assertion}' failed to satisfy constraint: {}",
+                longer_than(4)
+            ),
+        ),
+        (context(center, "")[..1].to_vec(), null(assertion)),
+        (context("", "signed")[1..].to_vec(), null(provider)),
+    ] {
+        let answer = scene.assume_with(&ann, "demo", &pairs).await;
+        assert_wrong(&answer, &[violation]);
+        assert!(!answer.body.contains("secret"), "{}", answer.body);
+    }
+    let right = both(center, "signed");
+    assert_eq!(scene.assume_with(&ann, "demo", &right).await.status, 200);
+}
+
 #[tokio::test]
 async fn what_has_a_meaning_is_looked_into() {
     let scene = Scene::start("");
@@ -410,6 +445,16 @@ async fn what_has_a_meaning_is_looked_into() {
             vec![("PolicyArns.member.1.arn", "arn:aws:iam::aws:role/NoPolicy")],
             "ValidationError",
             policy,
+        ),
+        (
+            context("arn:aws:iam::aws:policy/IdentityCenter", "signed").to_vec(),
+            "ValidationError",
+            "ARN arn:aws:iam::aws:policy/IdentityCenter is not valid.",
+        ),
+        (
+            context("arn:aws:iam::aws:contextProvider/", "signed").to_vec(),
+            "ValidationError",
+            "ARN arn:aws:iam::aws:contextProvider/ is not valid.",
         ),
         (
             vec![("Policy", "{")],

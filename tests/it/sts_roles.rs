@@ -257,7 +257,16 @@ async fn a_callers_policy_narrows_and_never_widens() {
         claims(&scene, &replaced).policy.as_deref(),
         Some("{\"Statement\":[]}")
     );
-    assert_eq!(scene.assume_with(&bob, "bound", &arns).await.status, 200);
+    let replaced = scene.assume_with(&bob, "bound", &arns).await;
+    let said = claims(&scene, &replaced);
+    assert_eq!(
+        (said.policy, said.policy_arns),
+        (None, vec![arns[0].1.to_owned()])
+    );
+    // Sessions of other policies are others.
+    let other = [("PolicyArns.member.1.arn", READ_ONLY)];
+    let replaced = scene.assume_with(&bob, "bound", &other).await;
+    assert_eq!(claims(&scene, &replaced).policy_arns, [READ_ONLY]);
 }
 
 const TRUST: &str = r#"
@@ -383,6 +392,8 @@ fn cloud(sts: &ScriptedSts) -> Scene {
 }
 
 const WEB: &str = "arn:aws:iam::123456789012:role/web";
+const READ_ONLY: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+const CENTER: &str = "arn:aws:iam::aws:contextProvider/IdentityCenter";
 
 #[tokio::test]
 async fn what_is_asked_of_a_clouds_role_is_asked_of_the_cloud_once() {
@@ -398,12 +409,18 @@ async fn what_is_asked_of_a_clouds_role_is_asked_of_the_cloud_once() {
         ("Tags.member.1.Value", "ops"),
         ("TransitiveTagKeys.member.1", "team"),
         ("DurationSeconds", "900"),
+        ("PolicyArns.member.1.arn", READ_ONLY),
+        ("ProvidedContexts.member.1.ProviderArn", CENTER),
+        (
+            "ProvidedContexts.member.1.ContextAssertion",
+            "signed-for-ann",
+        ),
     ];
     let answer = scene.assume_arn(&ann, WEB, &asked).await;
     answer.assert_element("AccessKeyId", "ASIASCRIPTEDSTS00001");
     answer.assert_element("Arn", "arn:aws:sts::123456789012:assumed-role/web/ann-1");
     answer.assert_element("SourceIdentity", "ann");
-    answer.assert_element("PackedPolicySize", "1");
+    answer.assert_element("PackedPolicySize", "2");
     for _ in 0..3 {
         let again = scene.assume_arn(&ann, WEB, &asked).await;
         again.assert_element("AccessKeyId", "ASIASCRIPTEDSTS00001");
@@ -422,10 +439,27 @@ async fn what_is_asked_of_a_clouds_role_is_asked_of_the_cloud_once() {
         ("Tags.member.1.Value", "ops"),
         ("TransitiveTagKeys.member.1", "team"),
         ("DurationSeconds", "900"),
+        ("PolicyArns.member.1.arn", READ_ONLY),
+        ("ProvidedContexts.member.1.ProviderArn", CENTER),
+        (
+            "ProvidedContexts.member.1.ContextAssertion",
+            "signed-for-ann",
+        ),
         ("ExternalId", ""),
         ("SerialNumber", ""),
     ] {
         assert_eq!(call.field(name), value, "{name}");
+    }
+    // What somebody else vouches for makes another session.
+    let (plain, context) = asked.split_at(asked.len() - 2);
+    let other = [
+        plain,
+        &context[..1],
+        &[("ProvidedContexts.member.1.ContextAssertion", "another")],
+    ];
+    for (asked, calls) in [(other.concat(), 2), (plain.to_vec(), 3)] {
+        assert_eq!(scene.assume_arn(&ann, WEB, &asked).await.status, 200);
+        assert_eq!(sts.received().len(), calls);
     }
 }
 
@@ -446,6 +480,76 @@ async fn a_session_of_sts_and_of_the_metadata_service_are_one() {
     assert_eq!(sts.received().len(), 1, "{:?}", sts.received());
 }
 
+const INTERNAL: &str =
+    "The request processing has failed because of an unknown error, exception or failure.";
+
+#[tokio::test]
+async fn what_only_the_cloud_finds_wrong_is_the_callers_where_the_caller_brought_it() {
+    let policy = [("Policy", "{\"Statement\":[]}")];
+    let arns = [("PolicyArns.member.1.arn", READ_ONLY)];
+    let tags = [
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "ops"),
+    ];
+    let life = [("DurationSeconds", "3600")];
+    let nothing: [(&str, &str); 0] = [];
+    let syntax = "Syntax errors in policy.";
+    let large =
+        "Packed policy consumes more than 100% of allotted space, please use smaller policy.";
+    let long = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+    for (told, status, code, message, by, others) in [
+        (
+            Reply::error(400, "MalformedPolicyDocument", "canary"),
+            400,
+            "MalformedPolicyDocument",
+            syntax,
+            vec![&policy[..], &arns],
+            vec![&tags[..], &life, &nothing],
+        ),
+        (
+            Reply::s3_error(400, "MalformedPolicyDocument"),
+            400,
+            "MalformedPolicyDocument",
+            syntax,
+            vec![&policy],
+            vec![&nothing],
+        ),
+        (
+            Reply::error(400, "PackedPolicyTooLarge", "canary 104%"),
+            400,
+            "PackedPolicyTooLarge",
+            large,
+            vec![&policy, &arns, &tags],
+            vec![&life, &nothing],
+        ),
+        (
+            Reply::error(
+                400,
+                "ValidationError",
+                "canary exceeds the MaxSessionDuration",
+            ),
+            400,
+            "ValidationError",
+            long,
+            vec![&life],
+            vec![&policy, &nothing],
+        ),
+    ] {
+        let sts = ScriptedSts::start(move |_| told.clone()).await;
+        let scene = cloud(&sts);
+        let ann = scene.key("ann").await;
+        for asked in by {
+            let answer = scene.assume_arn(&ann, WEB, asked).await;
+            answer.assert_fault(status, code, message);
+        }
+        // The operator's mistake.
+        for asked in others {
+            let answer = scene.assume_arn(&ann, WEB, asked).await;
+            answer.assert_fault(500, "InternalFailure", INTERNAL);
+        }
+    }
+}
+
 #[tokio::test]
 async fn upstreams_words_are_not_told() {
     for (reply, status, code, message) in [
@@ -459,8 +563,7 @@ async fn upstreams_words_are_not_told() {
             Reply::error(400, "MalformedPolicyDocument", "canary"),
             500,
             "InternalFailure",
-            "The request processing has failed because of an unknown error, exception or failure."
-                .to_owned(),
+            INTERNAL.to_owned(),
         ),
         (
             Reply::new(500, "canary"),

@@ -213,6 +213,8 @@ async fn who_is_vouched_for_is_nobody_else() {
         ("Name", "base"),
         ("Policy", "{ \"Statement\": [] }"),
         ("DurationSeconds", "900"),
+        ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/A"),
+        ("PolicyArns.member.2.arn", "arn:aws:iam::aws:policy/B"),
         ("Tags.member.1.Key", "team"),
         ("Tags.member.1.Value", "ops"),
     ];
@@ -220,9 +222,13 @@ async fn who_is_vouched_for_is_nobody_else() {
     let arn = "arn:aws:sts::000000000000:federated-user/base";
     answer.assert_element("Arn", arn);
     answer.assert_element("FederatedUserId", "000000000000:base");
-    answer.assert_element("PackedPolicySize", "1");
+    answer.assert_element("PackedPolicySize", "2");
     let said = claims(&scene, &answer);
     assert_eq!(said.policy.as_deref(), Some("{\"Statement\":[]}"));
+    assert_eq!(
+        said.policy_arns,
+        ["arn:aws:iam::aws:policy/A", "arn:aws:iam::aws:policy/B"]
+    );
     assert_eq!((said.principal, said.of.role()), (None, None));
     let session = Keys::of(&answer);
     scene.ask(&session, WHO).await.assert_element("Arn", arn);

@@ -105,6 +105,8 @@ impl Admin {
                 user: Some(key.draft.user.to_string()),
                 account: key.draft.account.to_string(),
                 session: None,
+                policy: None,
+                policy_arns: Vec::new(),
             };
             return Ok(Ok((holder, key.draft.secret.clone())));
         };
@@ -122,6 +124,8 @@ impl Admin {
                 || claims.session_name.to_string(),
                 |role| format!("{}/{}", role.role, claims.session_name),
             )),
+            policy: claims.policy,
+            policy_arns: claims.policy_arns,
         };
         Ok(Ok((holder, claims.secret_access_key)))
     }

@@ -520,6 +520,12 @@ pub struct Holder {
     /// Of which session it is: `role/name`, or a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// The session's policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Managed policies as session policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policy_arns: Vec<String>,
 }
 
 /// A secret on its way over the admin socket: the one place where secrets are serialised as fields.

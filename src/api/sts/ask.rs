@@ -1,5 +1,6 @@
 //! What is asked: the operations with their parameters, each of the form that AWS asks for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{self, Violations};
@@ -7,6 +8,7 @@ use super::fault::Fault;
 use super::parameters::Parameters;
 use crate::config::compact_policy;
 use crate::secret::SecretString;
+use crate::sessions::ProvidedContext;
 use crate::types::{ExternalId, RoleArn, SessionName};
 
 /// The version of the API.
@@ -107,6 +109,7 @@ pub(super) struct AssumeRole {
     pub(super) external_id: Option<ExternalId>,
     pub(super) second_factor: Option<SecondFactor>,
     pub(super) source_identity: Option<SessionName>,
+    pub(super) contexts: Vec<ProvidedContext>,
 }
 
 /// `AssumeRoleWithWebIdentity`.
@@ -148,7 +151,7 @@ impl AssumeRole {
         let external_id = read.text("ExternalId", "externalId", check::EXTERNAL_ID);
         let second_factor = read.second_factor();
         let source_identity = read.text("SourceIdentity", "sourceIdentity", check::SESSION_NAME);
-        read.contexts()?;
+        let contexts = read.contexts()?;
         read.violations.end()?;
         check_tags(&tags, &transitive_tags)?;
         Ok(Self {
@@ -169,6 +172,7 @@ impl AssumeRole {
             source_identity: source_identity
                 .map(|identity| session_name(Some(identity)))
                 .transpose()?,
+            contexts: provided(&contexts)?,
         })
     }
 }
@@ -227,8 +231,8 @@ impl GetFederationToken {
     }
 }
 
-/// Session tags as they stand in the request.
-type Tags<'p> = Vec<(&'p str, &'p str)>;
+/// What stands in the request in pairs: tags, and contexts.
+type Pairs<'p> = Vec<(&'p str, &'p str)>;
 
 /// What narrows a session, its form not looked into yet.
 struct Told<'p> {
@@ -300,7 +304,7 @@ impl<'p> Reader<'p> {
         seconds.map(Duration::from_secs)
     }
 
-    fn tags(&mut self) -> Result<Tags<'p>, Fault> {
+    fn tags(&mut self) -> Result<Pairs<'p>, Fault> {
         let mut tags = Vec::new();
         let parameters = self.parameters;
         for member in parameters.members("Tags")? {
@@ -346,8 +350,8 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// Contexts of an identity that somebody else vouches for. Nothing here asks for them.
-    fn contexts(&mut self) -> Result<(), Fault> {
+    /// What others vouch for of the caller: who, and what they say.
+    fn contexts(&mut self) -> Result<Pairs<'p>, Fault> {
         let parameters = self.parameters;
         let members = parameters.members("ProvidedContexts")?;
         let part = |member: &u32, part| {
@@ -359,26 +363,29 @@ impl<'p> Reader<'p> {
             .violations
             .list(&told, "providedContexts", MOST_CONTEXTS)
         {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let mut contexts = Vec::new();
         for (number, (member, provider)) in (1..).zip(members.iter().zip(providers)) {
             let at = format!("providedContexts.{number}.member");
+            let assertion = part(member, "ContextAssertion");
             self.violations
-                .text(provider, format_args!("{at}.providerArn"), check::ARN);
-            self.violations.text(
-                part(member, "ContextAssertion"),
+                .needed(provider, format_args!("{at}.providerArn"), check::ARN);
+            self.violations.needed(
+                assertion,
                 format_args!("{at}.contextAssertion"),
                 check::CONTEXT,
             );
+            contexts.extend(provider.zip(assertion));
         }
-        Ok(())
+        Ok(contexts)
     }
 }
 
 impl Told<'_> {
     fn checked(self) -> Result<Policies, Fault> {
         for arn in &self.arns {
-            if !is_managed_policy(arn) {
+            if !is_of_iam(arn, "policy/") {
                 return Err(Fault::Validation(format!("ARN {arn} is not valid.")));
             }
         }
@@ -422,24 +429,38 @@ fn policy(text: &str) -> Result<String, Fault> {
         return Err(Fault::MalformedPolicy("This policy contains invalid Json"));
     }
     let compact = compact_policy(text);
-    compact.map_err(|_why| Fault::MalformedPolicy("Syntax errors in policy."))
+    compact.map_err(|_why| Fault::SYNTAX_OF_POLICY)
 }
 
-/// `arn:{partition}:iam::{account}:policy/{path and name}`.
-fn is_managed_policy(arn: &str) -> bool {
+/// `arn:{partition}:iam::{account}:{kind}{path and name}`.
+fn is_of_iam(arn: &str, kind: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let ["arn", partition, "iam", "", account, policy] = parts.as_slice() else {
+    let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else {
         return false;
     };
     !partition.is_empty()
         && !account.is_empty()
-        && policy
-            .strip_prefix("policy/")
+        && resource
+            .strip_prefix(kind)
             .is_some_and(|name| !name.is_empty())
 }
 
+/// `arn:{partition}:iam::aws:contextProvider/{name}`, each with what it says.
+fn provided(contexts: &Pairs<'_>) -> Result<Vec<ProvidedContext>, Fault> {
+    let checked = contexts.iter().map(|(provider, assertion)| {
+        if !is_of_iam(provider, "contextProvider/") {
+            return Err(Fault::Validation(format!("ARN {provider} is not valid.")));
+        }
+        Ok(ProvidedContext {
+            provider: Arc::from(*provider),
+            assertion: SecretString::from(*assertion),
+        })
+    });
+    checked.collect()
+}
+
 /// No key twice, none of AWS's own, and none transitive that is not there.
-fn check_tags(tags: &Tags<'_>, transitive: &[&str]) -> Result<(), Fault> {
+fn check_tags(tags: &Pairs<'_>, transitive: &[&str]) -> Result<(), Fault> {
     let wrong = |why: &str| Err(Fault::Validation(why.to_owned()));
     let mut keys: Vec<String> = tags.iter().map(|(key, _)| key.to_lowercase()).collect();
     keys.sort_unstable();
@@ -456,7 +477,7 @@ fn check_tags(tags: &Tags<'_>, transitive: &[&str]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn owned(tags: &Tags<'_>) -> Vec<(String, String)> {
+fn owned(tags: &Pairs<'_>) -> Vec<(String, String)> {
     let owned = tags.iter();
     owned
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

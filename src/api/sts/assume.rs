@@ -148,6 +148,7 @@ impl<'c> Inherited<'c> {
             tags: inherited.chain(asked.tags).collect(),
             transitive_tags: keys.chain(asked.transitive_tags).collect(),
             source_identity: set.or(asked.source_identity),
+            provided_contexts: asked.contexts,
             external_id: asked.external_id,
             mfa,
             chain_depth: self.depth,

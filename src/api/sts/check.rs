@@ -77,7 +77,10 @@ pub(super) const PROVIDER_ID: Rule = Rule {
     pattern: None,
     secret: false,
 };
-pub(super) const CONTEXT: Rule = PROVIDER_ID;
+pub(super) const CONTEXT: Rule = Rule {
+    secret: true,
+    ..PROVIDER_ID
+};
 pub(super) const IDENTITY_TOKEN: Rule = Rule {
     least: 4,
     most: 20_000,

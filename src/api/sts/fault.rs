@@ -26,8 +26,9 @@ pub(super) enum Fault {
     Validation(String),
     /// A session policy is none.
     MalformedPolicy(&'static str),
-    /// The policies and tags take more than a session has room for: how much of it.
-    PackedPolicyTooLarge(usize),
+    /// The policies and tags take more than a session has room for: how much of it, where that is
+    /// known.
+    PackedPolicyTooLarge(Option<usize>),
     /// The signature cannot be read.
     IncompleteSignature(String),
     /// The signature's time is over, or has not come.
@@ -64,6 +65,9 @@ impl Fault {
     /// The plain refusal.
     pub(super) const DENIED: Self = Self::AccessDenied(Cow::Borrowed("Access denied"));
 
+    /// A policy that is JSON, and nothing more.
+    pub(super) const SYNTAX_OF_POLICY: Self = Self::MalformedPolicy("Syntax errors in policy.");
+
     /// A second factor that is not the caller's.
     pub(super) const NO_DEVICE: Self = Self::AccessDenied(Cow::Borrowed(
         "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA \
@@ -95,6 +99,8 @@ impl Fault {
                  by role chaining."
                     .to_owned(),
             ),
+            Refusal::Excess(Excess::MalformedPolicy) => Self::SYNTAX_OF_POLICY,
+            Refusal::Excess(Excess::PackedPolicy) => Self::PackedPolicyTooLarge(None),
             Refusal::Misconfigured | Refusal::NotOffered => Self::InternalFailure,
             Refusal::NotReady => Self::ServiceUnavailable,
         }
@@ -146,10 +152,15 @@ impl Fault {
             | Self::Validation(why)
             | Self::RequestExpired(why) => why.into(),
             Self::MalformedPolicy(why) => (*why).into(),
-            Self::PackedPolicyTooLarge(percent) => format!(
+            Self::PackedPolicyTooLarge(Some(percent)) => format!(
                 "Packed policy consumes {percent}% of allotted space, please use smaller policy."
             )
             .into(),
+            Self::PackedPolicyTooLarge(None) => {
+                "Packed policy consumes more than 100% of allotted \
+                                                 space, please use smaller policy."
+                    .into()
+            }
             Self::IncompleteSignature(why) => {
                 format!("The request signature does not conform to AWS standards: {why}").into()
             }

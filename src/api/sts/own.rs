@@ -68,6 +68,7 @@ pub(super) async fn federation_token(
         duration: asked.duration.unwrap_or(LIFE),
         tags: asked.tags,
         policy: asked.policies.policy,
+        policy_arns: asked.policies.arns,
         ..plain(key)
     };
     let session = issue(prover, &person, FEDERATION_TOKEN, &request)?;
@@ -106,6 +107,7 @@ fn plain(key: &AccessKey) -> IssueRequest {
         transitive_keys: Vec::new(),
         source_identity: None,
         policy: None,
+        policy_arns: Vec::new(),
         mfa: false,
     }
 }

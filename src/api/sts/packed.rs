@@ -23,7 +23,7 @@ pub(super) fn packed(
     }
     let percent = (taken * 100).div_ceil(ROOM);
     if taken > ROOM {
-        return Err(Fault::PackedPolicyTooLarge(percent));
+        return Err(Fault::PackedPolicyTooLarge(Some(percent)));
     }
     Ok(Some(percent))
 }
@@ -50,12 +50,12 @@ mod tests {
             (
                 of(2048, &[1025]),
                 tagged(1, 1024),
-                Err(Fault::PackedPolicyTooLarge(101)),
+                Err(Fault::PackedPolicyTooLarge(Some(101))),
             ),
             (
                 of(0, &[]),
                 tagged(50, 384),
-                Err(Fault::PackedPolicyTooLarge(469)),
+                Err(Fault::PackedPolicyTooLarge(Some(469))),
             ),
         ] {
             assert_eq!(packed(&policies, &tags), percent);
