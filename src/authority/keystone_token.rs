@@ -50,6 +50,8 @@ pub enum TokenProof {
     AccessKey(AccessKeyId),
     /// A signature by a session of this role. The name may be the session's own.
     Session(RoleName),
+    /// A signature by a session of somebody for whom the user of this access key vouches.
+    Federated(AccessKeyId),
 }
 
 /// What a KeystoneToken says.
@@ -93,6 +95,7 @@ enum SealedProof<'a> {
     Bearer([u8; 32]),
     AccessKey(&'a str),
     Session(&'a str),
+    Federated(&'a str),
 }
 
 impl KeystoneClaims {
@@ -110,6 +113,7 @@ impl KeystoneClaims {
                 TokenProof::Bearer(hash) => SealedProof::Bearer(*hash),
                 TokenProof::AccessKey(id) => SealedProof::AccessKey(id.as_str()),
                 TokenProof::Session(role) => SealedProof::Session(role.as_str()),
+                TokenProof::Federated(id) => SealedProof::Federated(id.as_str()),
             },
             project: self.project.as_ref().map(AccountAlias::as_str),
             issued: issued.as_secs(),
@@ -140,6 +144,7 @@ impl Sealed<'_> {
                 SealedProof::Bearer(hash) => TokenProof::Bearer(hash),
                 SealedProof::AccessKey(id) => TokenProof::AccessKey(AccessKeyId::new(id).ok()?),
                 SealedProof::Session(role) => TokenProof::Session(RoleName::new(role).ok()?),
+                SealedProof::Federated(id) => TokenProof::Federated(AccessKeyId::new(id).ok()?),
             },
             project: match self.project {
                 Some(project) => Some(AccountAlias::new(project).ok()?),
@@ -233,6 +238,7 @@ mod tests {
             TokenProof::Bearer([9; 32]),
             TokenProof::AccessKey(AccessKeyId::new("8cff51dc66594df4a2ae121f796df36c").unwrap()),
             TokenProof::Session(RoleName::new("demo").unwrap()),
+            TokenProof::Federated(AccessKeyId::new("ASIA").unwrap()),
         ];
         for proof in proofs {
             let said = claims(&clock, proof);

@@ -65,7 +65,7 @@ impl Bearer {
     pub(super) const fn is_of_signature(&self) -> bool {
         matches!(
             self.claims.proof,
-            TokenProof::AccessKey(_) | TokenProof::Session(_)
+            TokenProof::AccessKey(_) | TokenProof::Session(_) | TokenProof::Federated(_)
         )
     }
 
@@ -208,6 +208,15 @@ impl Keystone {
                 let project = accounts.project(project).ok_or(Refused::Ended)?;
                 let subject = Subject::of_session(name(), project, role.as_str());
                 return Ok(Arc::new(subject));
+            }
+            TokenProof::Federated(id) => {
+                let known = objects.keys.get(id).ok_or(Refused::Ended)?;
+                let maker = prover.person(Way::AccessKey, &known.draft.user).await?;
+                let maker = self.subjects.of(prover, &maker).await;
+                let maker = maker.map_err(Refused::Unsaid)?;
+                let project = claims.project.as_ref().ok_or(Refused::Ended)?;
+                let subject = maker.vouches_for(name(), project);
+                return subject.map(Arc::new).ok_or(Refused::Ended);
             }
         };
         let subject = self.subjects.of(prover, &person).await;

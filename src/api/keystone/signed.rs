@@ -57,8 +57,8 @@ enum Holder {
     Person,
     /// A session, which has this role and nothing else.
     Session(RoleName),
-    /// Nobody who has anything here.
-    Nobody,
+    /// Somebody for whom this person vouches.
+    Vouched(Arc<str>),
 }
 
 /// Whether version 2.0's `POST /tokens` is asked as `ec2tokens` is.
@@ -144,38 +144,35 @@ impl Call<'_> {
         if session.access_key_id != id {
             return None;
         }
-        let key = Key {
-            secret: session.secret_access_key,
-            name: Arc::from(session.session_name.as_str()),
-            project: session.of.account().clone(),
-            proof: TokenProof::AccessKey(id),
-            holder: Holder::Nobody,
-            until: Some(session.expires_at),
-        };
-        match session.of {
+        let project = session.of.account().clone();
+        let maker = |key: &AccessKeyId| Some(Arc::clone(&objects.keys.get(key)?.draft.user));
+        let (name, proof, holder) = match session.of {
             SessionOf::Role(RoleRef { role, .. }) => {
                 // Who was handed a session by a program proved no name: it has the session's own.
                 let own = || format!("{role}/{}", session.session_name);
-                let name = session.principal.unwrap_or_else(own);
-                Some(Key {
-                    name: Arc::from(name),
-                    proof: TokenProof::Session(role.clone()),
-                    holder: Holder::Session(role),
-                    ..key
-                })
+                let name = Arc::from(session.principal.unwrap_or_else(own));
+                let proof = TokenProof::Session(role.clone());
+                (name, proof, Holder::Session(role))
             }
-            SessionOf::User { key: of, .. } => {
-                let long_term = objects.keys.get(&of)?;
-                Some(Key {
-                    name: Arc::clone(&long_term.draft.user),
-                    proof: TokenProof::AccessKey(of),
-                    holder: Holder::Person,
-                    ..key
-                })
+            SessionOf::User { key, .. } => {
+                (maker(&key)?, TokenProof::AccessKey(key), Holder::Person)
             }
-            // Whom a key vouches for is nobody here.
-            SessionOf::Federated { .. } => Some(key),
-        }
+            // No session, and nobody who logs in with a password, is called so.
+            SessionOf::Federated { key, .. } => {
+                let maker = maker(&key)?;
+                let name = Arc::from(format!("{maker}:{}", session.session_name));
+                let proof = TokenProof::Federated(key);
+                (name, proof, Holder::Vouched(maker))
+            }
+        };
+        Some(Key {
+            secret: session.secret_access_key,
+            name,
+            project,
+            proof,
+            holder,
+            until: Some(session.expires_at),
+        })
     }
 
     /// There is no such key. Object stores have keys of their own too, and Ceph's looks among them only
@@ -203,25 +200,18 @@ impl Call<'_> {
 
     /// The token of whoever holds this key.
     async fn token_for(&self, key: Key) -> Result<Reply, Fault> {
-        let not_valid = || Fault::unauthorized_as(NOT_VALID);
         let subject = match &key.holder {
-            Holder::Nobody => return Err(not_valid()),
             Holder::Session(role) => {
                 let project = Accounts::now(self.prover)?.project(&key.project);
                 let project = project.ok_or_else(not_valid)?;
                 let name = Arc::clone(&key.name);
                 Arc::new(Subject::of_session(name, project, role.as_str()))
             }
-            Holder::Person => {
-                let person = self.prover.person(Way::AccessKey, &key.name).await;
-                let person = person.map_err(|unproven| {
-                    if unproven == Unproven::NotReady {
-                        Fault::unavailable()
-                    } else {
-                        not_valid()
-                    }
-                })?;
-                self.keystone.subjects.of(self.prover, &person).await?
+            Holder::Person => self.subject_with_key(&key.name).await?,
+            Holder::Vouched(maker) => {
+                let maker = self.subject_with_key(maker).await?;
+                let vouched = maker.vouches_for(Arc::clone(&key.name), &key.project);
+                Arc::new(vouched.ok_or_else(not_valid)?)
             }
         };
         subject.membership(&key.project).ok_or_else(not_valid)?;
@@ -243,6 +233,24 @@ impl Call<'_> {
         };
         self.made(&bearer, catalog)
     }
+
+    /// What the holder of a key is here.
+    async fn subject_with_key(&self, name: &Arc<str>) -> Result<Arc<Subject>, Fault> {
+        let person = self.prover.person(Way::AccessKey, name).await;
+        let person = person.map_err(|unproven| {
+            if unproven == Unproven::NotReady {
+                Fault::unavailable()
+            } else {
+                not_valid()
+            }
+        })?;
+        self.keystone.subjects.of(self.prover, &person).await
+    }
+}
+
+/// What there is to say of a user who is not there, or has nothing there.
+fn not_valid() -> Fault {
+    Fault::unauthorized_as(NOT_VALID)
 }
 
 /// The object that a body brings.

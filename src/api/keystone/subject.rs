@@ -236,6 +236,20 @@ impl Subject {
         }
     }
 
+    /// Somebody for whom this one vouches: of all that it is in the project there is what everybody is.
+    pub(super) fn vouches_for(&self, name: Arc<str>, project: &AccountAlias) -> Option<Self> {
+        let own = self.membership(project)?;
+        own.roles.iter().find(|role| role.name == MEMBER)?;
+        let membership = Membership::new(own.project.clone(), with_member(Vec::new()));
+        Some(Self {
+            id: id_of(&name),
+            name,
+            administrator: false,
+            projects: BTreeMap::from([(project.clone(), membership)]),
+            written: OnceLock::new(),
+        })
+    }
+
     /// A person with these roles, as accounts and names.
     fn of_person(person: &Person, given: &[(AccountAlias, Arc<str>)], accounts: &Accounts) -> Self {
         let mut roles: BTreeMap<&AccountAlias, Vec<Arc<str>>> = BTreeMap::new();

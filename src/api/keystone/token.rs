@@ -190,7 +190,9 @@ fn methods(claims: &KeystoneClaims) -> &'static str {
         (TokenProof::Password { .. }, Some(_)) => r#"["password","token"]"#,
         (TokenProof::Bearer(_), None) => r#"["application_credential"]"#,
         (TokenProof::Bearer(_), Some(_)) => r#"["application_credential","token"]"#,
-        (TokenProof::AccessKey(_) | TokenProof::Session(_), _) => r#"["ec2credential"]"#,
+        (TokenProof::AccessKey(_) | TokenProof::Session(_) | TokenProof::Federated(_), _) => {
+            r#"["ec2credential"]"#
+        }
     }
 }
 

@@ -21,6 +21,9 @@ use super::v4::{self, ALGORITHM, Parameters, PayloadHash, V4};
 use super::{Limit, Malformed, Payload, Scheme, Scope, SignedRequest, Stated, Version, date, http};
 use crate::secret::SecretString;
 
+/// As clients send the token of a session, as a header or a parameter.
+const SESSION_TOKEN: &str = "X-Amz-Security-Token";
+
 /// For which services `s3tokens` verifies.
 const SERVICES: [&str; 3] = ["s3", "iam", "sts"];
 
@@ -53,7 +56,7 @@ pub struct Ec2Credentials {
 }
 
 /// What `s3tokens` is asked about: the text that was signed, in base64, and its signature. A
-/// `secret` in it is ignored.
+/// `secret` in it is ignored. Of parameters and headers only a session's token is read.
 #[derive(Deserialize)]
 pub struct S3Credentials {
     #[serde(default)]
@@ -62,11 +65,24 @@ pub struct S3Credentials {
     signature: Option<String>,
     #[serde(default)]
     token: Option<String>,
+    #[serde(default)]
+    params: Pairs,
+    #[serde(default)]
+    headers: Pairs,
 }
 
 /// The members of a JSON object, in their order.
 #[derive(Default)]
 struct Pairs(Vec<Pair>);
+
+impl Pairs {
+    /// The first of this name, as headers are called.
+    fn of_any_case(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter();
+        let found = pairs.find(|(known, _)| known.trim().eq_ignore_ascii_case(name));
+        found.map(|(_, value)| &**value)
+    }
+}
 
 /// A text, or a number whose text is meant.
 struct Scalar(String);
@@ -155,9 +171,7 @@ impl Ec2Credentials {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.0.iter();
-        let found = headers.find(|(known, _)| known.trim().eq_ignore_ascii_case(name));
-        found.map(|(_, value)| &**value)
+        self.headers.of_any_case(name)
     }
 
     fn older(
@@ -235,8 +249,8 @@ impl Ec2Credentials {
             None => Limit::Age,
             Some(text) => Limit::Both(http::expires(text)?),
         };
-        let token = self.header("X-Amz-Security-Token");
-        let token = token.or_else(|| self.param("X-Amz-Security-Token"));
+        let token = self.header(SESSION_TOKEN);
+        let token = token.or_else(|| self.param(SESSION_TOKEN));
         let body_hash = self.body_hash.as_deref();
         let method = self.verb.as_deref().unwrap_or_default().to_uppercase();
         Ok(SignedRequest {
@@ -325,7 +339,7 @@ impl S3Credentials {
         };
         Ok(SignedRequest {
             access_key_id: access.to_owned(),
-            session_token: None,
+            session_token: self.session_token(&string_to_sign).map(SecretString::from),
             signature: signature.to_owned(),
             date,
             limit: Limit::None,
@@ -334,6 +348,23 @@ impl S3Credentials {
                 string_to_sign,
             }),
         })
+    }
+}
+
+impl S3Credentials {
+    /// The token of the session that signed: what was signed names it only in S3's old form, as one of
+    /// its headers, so services may say it beside.
+    fn session_token(&self, string_to_sign: &[u8]) -> Option<String> {
+        let beside = self.headers.of_any_case(SESSION_TOKEN);
+        let beside = beside.or_else(|| self.params.of_any_case(SESSION_TOKEN));
+        let text = std::str::from_utf8(string_to_sign).unwrap_or_default();
+        // The verb, a digest, a type and a date; then the headers of Amazon's.
+        let mut headers = text.split('\n').skip(4);
+        let signed = headers.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(SESSION_TOKEN).then_some(value)
+        });
+        signed.or(beside).map(str::to_owned)
     }
 }
 

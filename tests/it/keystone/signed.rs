@@ -12,6 +12,7 @@ use super::{
     without_service_token,
 };
 use crate::support::client::{Answer, ask};
+use crate::support::signed::{Keys, post};
 
 const PATHS: [&str; 2] = ["/v2.0/ec2tokens", "/v3/ec2tokens"];
 
@@ -469,6 +470,61 @@ async fn session(served: &Served, name: Option<&str>) -> [String; 3] {
     ["AccessKeyId", "SecretAccessKey", "Token"].map(|name| body[name].as_str().unwrap().to_owned())
 }
 
+/// A session's requests to S3: in the old form the token is among what was signed, in version 4 the
+/// service says it beside.
+async fn s3_of_session(
+    served: &Served,
+    [access, secret, token]: [&str; 3],
+    called: &str,
+    expected: &[&str],
+) {
+    let (v4, hex) = s3_v4(secret);
+    let old = |token: &str| {
+        let text = format!("GET\n\n\n\nx-amz-date:today\nx-amz-security-token:{token}\n/bucket/");
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+        let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
+        json!({ "access": access, "token": STANDARD.encode(&text), "signature": signature })
+    };
+    let with = |name: &str, value: Value| {
+        let mut credentials =
+            json!({ "access": access, "token": STANDARD.encode(&v4), "signature": hex });
+        credentials[name] = value;
+        credentials
+    };
+    let header = |token: &str| with("headers", json!({ "x-amz-security-token": token }));
+    let parameter = with("params", json!({ "X-Amz-Security-Token": token }));
+    let wrong = with("secret", json!("ignored"));
+    for path in ["/v2.0/s3tokens", "/v3/s3tokens"] {
+        for credentials in [&old(token), &header(token), &parameter] {
+            let body = json!({ "credentials": credentials });
+            let answer = served.post(SERVICE, path, &body).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let told = answer.json();
+            let (user, roles) = match told.get("access") {
+                Some(access) => (&access["user"], &access["user"]["roles"]),
+                None => (&told["token"]["user"], &told["token"]["roles"]),
+            };
+            assert_eq!(user["name"], called);
+            let roles: Vec<&str> = (roles.as_array().unwrap().iter())
+                .map(|role| role["name"].as_str().unwrap())
+                .collect();
+            assert_eq!(roles, expected);
+        }
+        // Without its token a session's key is none that is known here.
+        for credentials in [&old("x"), &header(""), &wrong] {
+            let body = json!({ "credentials": credentials });
+            let answer = served.post(SERVICE, path, &body).await;
+            refused(&answer, 404, "EC2 access key not found.");
+        }
+        let mut forged = header(token);
+        forged["signature"] = json!(hex.replace(&hex[..1], "x"));
+        let answer = served
+            .post(SERVICE, path, &json!({ "credentials": forged }))
+            .await;
+        refused(&answer, 401, "Invalid EC2 signature.");
+    }
+}
+
 #[tokio::test]
 async fn keystone_takes_signatures_of_sessions_for_their_role_alone() {
     let more = r#"
@@ -525,6 +581,13 @@ async fn keystone_takes_signatures_of_sessions_for_their_role_alone() {
         }
         let answer = ec2(&served, PATHS[0], &signed(&access, &secret, now(), &[])).await;
         refused(&answer, 401, "EC2 access key not found.");
+        s3_of_session(
+            &served,
+            [&access, &secret, &token],
+            called,
+            &["demo", "member"],
+        )
+        .await;
         let other = signed(&access, "x", now(), &[("SecurityToken", &token)]);
         refused(
             &ec2(&served, PATHS[0], &other).await,
@@ -533,4 +596,85 @@ async fn keystone_takes_signatures_of_sessions_for_their_role_alone() {
         );
     }
     served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_takes_signatures_of_whom_a_user_vouches_for_as_a_members() {
+    let more = r#"
+        [account.strict]
+        id = "000000000002"
+        credentials = { from = "local" }
+        keystone-roles = ["reader"]
+        [account.strict.role.web]
+        [[grant]]
+        role = "strict/web"
+        when = { principal = "ann" }
+    "#;
+    let text = CONFIG.replace(r#"["keystone"]"#, r#"["keystone", "sts"]"#) + more;
+    let served = Served::start_with(&text, with_service);
+    let (access, secret) = served.key("ann", "local").await;
+    let session = vouched(&served, &Keys::new(&access, &secret)).await;
+    let token = session.token.clone().unwrap();
+    let sign = |session: &Keys| {
+        let token = session.token.as_deref().unwrap();
+        signed(
+            &session.id,
+            &session.secret,
+            now(),
+            &[("SecurityToken", token)],
+        )
+    };
+    let answer = ec2(&served, PATHS[0], &sign(&session)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = &answer.json()["access"];
+    // Its own name, its maker's account, and less than its maker has there.
+    assert_eq!(told["user"]["name"], "ann:visitor");
+    assert_ne!(told["user"]["id"], ANN);
+    assert_eq!(told["token"]["tenant"]["id"], "local");
+    let metadata = json!({ "is_admin": 0, "roles": [MEMBER] });
+    assert_eq!(told["metadata"], metadata);
+    s3_of_session(
+        &served,
+        [&session.id, &session.secret, &token],
+        "ann:visitor",
+        &["member"],
+    )
+    .await;
+    let answer = ec2(&served, PATHS[1], &sign(&session)).await;
+    let made = answer.header("x-subject-token").to_owned();
+    assert_eq!(answer.json()["token"]["methods"], json!(["ec2credential"]));
+    let about = [
+        ("X-Auth-Token", SERVICE),
+        ("X-Subject-Token", made.as_str()),
+    ];
+    let again = served.send("GET", "/v3/auth/tokens", &about, "").await;
+    let member = json!([{ "id": MEMBER, "name": "member" }]);
+    assert_eq!(again.json()["token"]["roles"], member);
+    assert_eq!(served.get(&made, "/v3/users").await.status, 403);
+    // An administrator vouches for no administrator.
+    let (admins, secret) = served.key("admin", "local").await;
+    let admins = vouched(&served, &Keys::new(&admins, &secret)).await;
+    let answer = ec2(&served, PATHS[0], &sign(&admins)).await;
+    assert_eq!(answer.json()["access"]["metadata"], metadata);
+    // Nobody is more than its maker: where that is no member, neither is this.
+    let (strict, secret) = served.key("ann", "strict").await;
+    let strict = vouched(&served, &Keys::new(&strict, &secret)).await;
+    let answer = ec2(&served, PATHS[0], &sign(&strict)).await;
+    refused(&answer, 401, "User not valid for tenant.");
+    // It ends with its maker's key, and the token with it.
+    let ann = served.token("ann", "local").await;
+    let path = format!("/v3/users/{ANN}/credentials/OS-EC2/{access}");
+    served.delete(&ann, &path).await.assert_is(204, "");
+    let answer = ec2(&served, PATHS[0], &sign(&session)).await;
+    refused(&answer, 401, "EC2 access key not found.");
+    let answer = served.send("GET", "/v3/auth/tokens", &about, "").await;
+    refused(&answer, 404, "Could not find token.");
+    served.end().await;
+}
+
+/// The keys of a session of somebody for whom the holder of these vouches.
+async fn vouched(served: &Served, keys: &Keys) -> Keys {
+    let asked = [("Action", "GetFederationToken"), ("Name", "visitor")];
+    let at = served.daemon.address("api");
+    Keys::of(&post(at, keys, &asked).await)
 }
