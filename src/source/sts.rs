@@ -289,7 +289,7 @@ impl Proof<'_> {
             }
             Self::Token(token) => tells(&error, token),
         };
-        if told { redacted(error) } else { error }
+        if told { redacted(&error) } else { error }
     }
 }
 
@@ -298,7 +298,7 @@ impl Call {
     fn redact(&self, error: FetchError) -> FetchError {
         let mut contexts = self.provided_contexts.iter();
         if contexts.any(|context| tells(&error, context.assertion.expose_secret())) {
-            redacted(error)
+            redacted(&error)
         } else {
             error
         }
@@ -309,10 +309,12 @@ fn tells(error: &FetchError, secret: &str) -> bool {
     secret.len() >= SECRET && error.message.contains(secret)
 }
 
-fn redacted(error: FetchError) -> FetchError {
+fn redacted(error: &FetchError) -> FetchError {
     FetchError {
+        kind: error.kind,
         message: Arc::from("the call failed; upstream's message repeats a secret"),
-        ..error
+        late: error.late,
+        excess: error.excess,
     }
 }
 
