@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn without_tests(text: &str) -> String {
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         let lines = code
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"));
