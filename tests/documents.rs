@@ -108,6 +108,30 @@ mod tests {
     }
 
     #[test]
+    fn the_gateways_settings_are_those_that_are_tested() {
+        let mut tested = read(&root().join("tests/authority/checks/gateway.py"));
+        tested.push_str(&read(&root().join("tests/upstreams/radosgw.sh")));
+        let guide = read(&root().join("docs/ceph.md"));
+        let settings: Vec<_> = guide
+            .lines()
+            .filter(|line| line.starts_with("rgw_"))
+            .collect();
+        assert!(settings.len() > 8, "the settings were not found");
+        for setting in settings {
+            let (key, value) = setting.split_once(" = ").unwrap();
+            let is_given = value.contains('<') || value.contains("://");
+            let found = tested.lines().any(|line| {
+                let same = line.split_once(" = ").filter(|(other, _)| *other == key);
+                same.is_some_and(|(_, other)| is_given || other == value || other.starts_with('{'))
+            });
+            assert!(
+                found || is_given && tested.contains(key),
+                "not tested: {setting}"
+            );
+        }
+    }
+
+    #[test]
     fn events_are_known_by_their_fixed_text() {
         let source = r#"
             tracing::debug!("not told");
@@ -158,11 +182,11 @@ mod tests { fn a() { tracing::info!("of a test"); } }
         let mut found = Vec::new();
         for level in LEVELS {
             let call = format!("tracing::{level}!(");
-            for (at, _) in code.match_indices(&call) {
-                let message = arguments(&code[at + call.len()..])
+            for after in code.split(&call).skip(1) {
+                let message = arguments(after)
                     .into_iter()
                     .find_map(|argument| argument.strip_prefix('"').map(fixed_text))
-                    .unwrap_or_else(|| panic!("an event without a message: {}", &code[at..]));
+                    .unwrap_or_else(|| panic!("an event without a message: {after}"));
                 found.push((message, level.to_owned()));
             }
         }
@@ -170,10 +194,10 @@ mod tests { fn a() { tracing::info!("of a test"); } }
     }
 
     /// What stands between the commas of a call, up to its end.
-    fn arguments(text: &str) -> Vec<String> {
+    fn arguments(call: &str) -> Vec<String> {
         let mut found = vec![String::new()];
         let (mut depth, mut quoted, mut escaped) = (0, false, false);
-        for c in text.chars() {
+        for c in call.chars() {
             if quoted {
                 quoted = c != '"' || escaped;
                 escaped = c == '\\' && !escaped;
@@ -205,7 +229,7 @@ mod tests { fn a() { tracing::info!("of a test"); } }
                 '"' => break,
                 '`' => differs(&mut name),
                 '{' => {
-                    chars.by_ref().find(|c| *c == '}');
+                    chars.by_ref().find(|end| *end == '}');
                     differs(&mut name);
                 }
                 '\\' => match chars.next() {
@@ -213,7 +237,7 @@ mod tests { fn a() { tracing::info!("of a test"); } }
                         let rest = chars.as_str().trim_start();
                         chars = rest.chars();
                     }
-                    Some(c) => name.push(c),
+                    Some(escaped) => name.push(escaped),
                     None => {}
                 },
                 c => name.push(c),
@@ -234,19 +258,19 @@ mod tests { fn a() { tracing::info!("of a test"); } }
         let Some((path, name)) = test.split_once("::") else {
             return false;
         };
-        let Ok(text) = fs::read_to_string(root().join(path)) else {
+        let Ok(source) = fs::read_to_string(root().join(path)) else {
             return false;
         };
         if name.starts_with('"') {
-            return text.contains(name);
+            return source.contains(name);
         }
-        if path.ends_with(".py") {
-            return text.contains(&format!("def {name}("));
+        if Path::new(path).extension().is_some_and(|ends| ends == "py") {
+            return source.contains(&format!("def {name}("));
         }
-        let Some(at) = text.find(&format!("fn {name}(")) else {
+        let Some(at) = source.find(&format!("fn {name}(")) else {
             return false;
         };
-        let above = text[..at].lines().rev().take(6);
+        let above = source.split_at(at).0.lines().rev().take(6);
         let above: Vec<&str> = above.take_while(|line| *line != "}").collect();
         above
             .iter()
