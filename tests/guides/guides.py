@@ -2,9 +2,13 @@
 
 A block of a guide whose first line is the comment `# /a/path` is that file; a configuration among them must pass
 `rolecall check`. A block in `sh` is typed as root; the block without a language behind it is what is then told, a line
-each, `…` for what differs and for spaces. Blocks in other languages are for reading. Ends with `N passed, N failed`."""
+each, `…` for what differs and for spaces. Blocks in other languages are for reading. And whatever command of rolecall any
+document names, there is. Ends with `N passed, N failed`."""
 
+import functools
+import os
 import re
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -17,6 +21,8 @@ from suite.daemon import Daemon  # noqa: E402
 from suite.machine import Machine  # noqa: E402
 
 GUIDES = ("units", "ceph", "migrating")
+DOCUMENTS = (CHECKOUT / "README.md", CHECKOUT / "SECURITY.md", *(CHECKOUT / "docs").glob("*.md"),
+             *(CHECKOUT / "systemd").glob("*.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 PATH = re.compile(r"# (/\S+)\n")
 FORGET = """
@@ -66,6 +72,40 @@ class Guide:
             assert re.search(r".*".join(parts), self._told), f"{line!r} is not told in:\n{self._told}"
 
 
+def commands():
+    """The commands of rolecall that documents name, in text and in blocks, word by word up to what a shell reads."""
+    for document in DOCUMENTS:
+        text = document.read_text()
+        typed = [line for _, block in BLOCK.findall(text) for line in block.splitlines()]
+        for said in re.findall(r"`(rolecall [^`]+)`", BLOCK.sub("", text)) + typed:
+            found = re.match(r"(?:[$#] )?rolecall((?: [^\s|>#\"$(]+)+)", said)
+            if found:
+                yield document.name, found[1].split()
+
+
+def is_one(words):
+    """Whether there is such a command with such options; from `--` on it is another program's."""
+    command = ()
+    for word in words:
+        shown = usage(command)
+        if word == "--":
+            break
+        if word.startswith("-"):
+            if not re.search(rf"^ +(-\w, )?{re.escape(word)}\b", shown, re.M):
+                return False
+        elif re.search(rf"^  {re.escape(word)} ", shown, re.M):
+            command = (*command, word)
+        elif not command:
+            return False
+    return bool(command)
+
+
+@functools.cache
+def usage(command):
+    asked = [os.environ["ROLECALL_BIN"], *command, "--help"]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
 def fresh(machine, daemon):
     """The machine as the package leaves it, with what the guides take for granted."""
     machine.run("bash", "-euc", FORGET)
@@ -81,7 +121,11 @@ def main(names):
     machine.run("ip", "address", "del", "169.254.169.254/32", "dev", "lo")
     daemon = Daemon(machine)
     daemon.install()
-    passed = failed = 0
+    named = list(commands())
+    assert len(named) > 50, named
+    wrong = [one for one in named if not is_one(one[1])]
+    print(f"FAILED there is no such command: {wrong}" if wrong else f"ok     {len(named)} commands in documents", flush=True)
+    passed, failed = (0, 1) if wrong else (1, 0)
     for name in names or GUIDES:
         guide = Guide(machine, name)
         try:
