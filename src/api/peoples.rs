@@ -76,12 +76,26 @@ impl Prover<'_> {
         self.gate.of_name(way, name).await
     }
 
+    /// Who holds a key of this name's, if the mount lets it in.
+    pub async fn holder(&self, name: &Arc<str>) -> Result<Arc<Person>, Unproven> {
+        let standing = Standing {
+            way: Way::AccessKey,
+            name: Arc::clone(name),
+            hash: None,
+        };
+        self.of_standing(&standing).await
+    }
+
     /// Whether a signature by this access key is looked at; else how long none is. Who is connected
-    /// is counted with it.
-    pub fn attempt(&self, access_key_id: &Arc<str>) -> Result<Attempt, Duration> {
-        let caller = &self.guest.connection.caller;
-        let peer = (!self.for_many).then(|| Peer::of(&caller.key(), caller.address()));
-        self.gate.signature(access_key_id, peer)
+    /// is counted with it, or for whom it speaks.
+    pub fn attempt(
+        &self,
+        request: &Request,
+        access_key_id: &Arc<str>,
+    ) -> Result<Attempt, Duration> {
+        let counted = self.guest.connection.caller.key();
+        let asking = self.asking(&counted, request);
+        self.gate.signature(&asking, access_key_id)
     }
 
     /// What vending knows of whoever showed a web identity in this request.
@@ -94,7 +108,9 @@ impl Prover<'_> {
 
     /// Counts a wrong signature by this access key that a service was shown, while few are.
     pub fn guess(&self, access_key_id: &Arc<str>) -> Result<Attempt, Duration> {
-        self.gate.signature(access_key_id, None)
+        let caller = &self.guest.connection.caller;
+        let service = Peer::of(&caller.key(), caller.address());
+        self.gate.shown_to_service(service, access_key_id)
     }
 
     /// Whose name and password these are, which the request brought, and what the name stands on.
@@ -245,12 +261,12 @@ impl Peoples {
         let path = head.uri().path();
         let mut mounts = self.mounts.iter();
         let whose = mounts.find_map(|(prefix, mount)| mount.whose(below(prefix, path)?, head))?;
-        match whose {
-            Whose::Gated(Gated::Accounts(_)) => Some(accounts::refuse_long()),
-            Whose::Gated(Gated::Connectors(connectors)) => Some(connectors.refuse_long(deps)),
-            Whose::Keystone(keystone) => Some(keystone.refuse_long()),
-            Whose::Sts(_) => None,
-        }
+        Some(match whose {
+            Whose::Gated(Gated::Accounts(_)) => accounts::refuse_long(),
+            Whose::Gated(Gated::Connectors(connectors)) => connectors.refuse_long(deps),
+            Whose::Keystone(keystone) => keystone.refuse_long(),
+            Whose::Sts(sts) => sts.refuse_long(),
+        })
     }
 
     /// Answers a request of an API whose askers pass the gate.

@@ -188,14 +188,17 @@ impl Authority {
         if claims.expires_at <= self.clock.now() {
             return Err(TokenError::Expired);
         }
-        if let Some(role) = claims.of.role() {
-            let not_before = self.not_before.load();
-            let moment = not_before.get(role);
-            if moment.is_some_and(|moment| claims.issued_at < *moment) {
-                return Err(TokenError::Revoked);
-            }
+        match claims.of.role() {
+            Some(role) if !self.accepts(role, claims.issued_at) => Err(TokenError::Revoked),
+            Some(_) | None => Ok(claims),
         }
-        Ok(claims)
+    }
+
+    /// Whether what was issued for this role then still counts.
+    pub fn accepts(&self, role: &RoleRef, issued_at: SystemTime) -> bool {
+        let not_before = self.not_before.load();
+        let moment = not_before.get(role);
+        moment.is_none_or(|moment| issued_at >= *moment)
     }
 
     /// The KeystoneToken that says this.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Account, Role, RoleKind};
 use crate::grants::{CallerPolicy, Names, Narrowing, Placeholder, Template};
 use crate::sessions::{Assumption, Excess};
-use crate::types::{RoleArn, RoleName, RoleRef, TagValue};
+use crate::types::{RoleArn, RoleName, RoleRef, TagValue, same_tag};
 
 /// An unused session is let go after this long, where nothing else is said.
 pub(super) const IDLE: Duration = Duration::from_hours(6);
@@ -71,12 +71,7 @@ impl Role {
             role.max_duration = self.max_duration.map(|most| asked.min(most));
         }
         // The role's own tags win.
-        let is_new = |key: &str| {
-            !self
-                .tags
-                .iter()
-                .any(|(own, _)| own.eq_ignore_ascii_case(key))
-        };
+        let is_new = |key: &str| !self.tags.iter().any(|(own, _)| same_tag(own, key));
         let further = by.tags.iter().filter(|(key, _)| is_new(key));
         role.tags.extend(further.cloned());
         if let Some(name) = &by.session_name {
@@ -111,7 +106,7 @@ impl Role {
         }
         let own = |key: &str| {
             let mut own = self.tags.iter();
-            own.any(|(own, _)| own.eq_ignore_ascii_case(key))
+            own.any(|(own, _)| same_tag(own, key))
         };
         let further = asked.tags.iter().filter(|(key, _)| !own(key));
         let further = further.map(|(key, value)| (key.clone(), Template::text(value)));
@@ -153,7 +148,7 @@ impl Role {
 
     /// Which of these tags go on into chained roles: STS refuses the key of a tag that is not set.
     pub fn transitive_of(&self, tags: &[(String, String)]) -> Vec<String> {
-        let is_set = |key: &&String| tags.iter().any(|(set, _)| set.eq_ignore_ascii_case(key));
+        let is_set = |key: &&String| tags.iter().any(|(set, _)| same_tag(set, key));
         self.transitive_tags
             .iter()
             .filter(is_set)

@@ -70,6 +70,8 @@ pub struct Gate {
     throttle: Arc<Throttle>,
     /// The same for access keys.
     keys: Arc<Throttle>,
+    /// The same for those that services are shown: by whom they cannot be told.
+    shown_to_services: Arc<Throttle>,
     logins: Logins,
     marker: Marker,
     proved: Lookups<Mark, Result<Arc<Proved>, NotMember>>,
@@ -107,7 +109,8 @@ impl Gate {
             oidc: oidc.map(|oidc| Tokens::new(oidc, proofs.issuers)),
             store: proofs.store,
             throttle: Throttle::new(clock.clone()),
-            keys: Throttle::new(clock.clone()),
+            keys: Throttle::of_keys(clock.clone()),
+            shown_to_services: Throttle::of_keys(clock.clone()),
             logins: Logins::new(clock.clone(), people.cookie_lifetime),
             marker: Marker::default(),
             proved: Lookups::new(clock.clone(), BOUNDS),
@@ -399,14 +402,22 @@ impl Gate {
         self.standing(&Standing::of(way, Arc::clone(name))).await
     }
 
-    /// Whether a signature by this access key from this peer (`None`: a service, which speaks for
-    /// many) is looked at; else how long none is.
+    /// Whether a signature by this access key is looked at; else how long none is.
     pub fn signature(
         &self,
+        asking: &Asking<'_>,
         access_key_id: &Arc<str>,
-        peer: Option<Peer>,
     ) -> Result<Attempt, Duration> {
-        self.keys.begin(access_key_id, peer)
+        self.keys.begin(access_key_id, self.peer(asking))
+    }
+
+    /// Whether a wrong signature by this access key that this service was shown is one of few.
+    pub fn shown_to_service(
+        &self,
+        service: Peer,
+        access_key_id: &Arc<str>,
+    ) -> Result<Attempt, Duration> {
+        self.shown_to_services.begin(access_key_id, Some(service))
     }
 
     /// Who has this standing today, of whom the mount lets in.

@@ -2,6 +2,9 @@
 //!
 //! A failure fills a bucket, which leaks; what is full is not looked at. A peer from which a name was
 //! proved lately is not held up by what others try with that name.
+//!
+//! Nobody guesses the secret of an access key: of those what counts is what each peer tries with
+//! each, so that no guesses hold up whoever holds the key, nor those who sign beside who guesses.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -90,16 +93,20 @@ impl Measure {
 #[derive(Debug)]
 pub(super) struct Throttle {
     clock: Clock,
+    of_keys: bool,
     counts: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    names: HashMap<Arc<str>, Bucket>,
+    names: HashMap<Tried, Bucket>,
     peers: HashMap<Peer, Bucket>,
     open: HashMap<Peer, usize>,
     known: HashSet<(Arc<str>, Peer)>,
 }
+
+/// A name, and of access keys who tried it.
+type Tried = (Arc<str>, Option<Peer>);
 
 /// One proof that is looked at. Unless somebody says how it ended it was none.
 #[derive(Debug)]
@@ -110,11 +117,26 @@ pub struct Attempt {
 }
 
 impl Throttle {
+    /// For passwords.
     pub(super) fn new(clock: Clock) -> Arc<Self> {
+        Self::of(clock, false)
+    }
+
+    /// For access keys.
+    pub(super) fn of_keys(clock: Clock) -> Arc<Self> {
+        Self::of(clock, true)
+    }
+
+    fn of(clock: Clock, of_keys: bool) -> Arc<Self> {
         Arc::new(Self {
             clock,
+            of_keys,
             counts: Mutex::default(),
         })
+    }
+
+    fn tried(&self, name: &Arc<str>, peer: Option<&Peer>) -> Tried {
+        (Arc::clone(name), peer.filter(|_| self.of_keys).cloned())
     }
 
     /// Whether a proof of this name from this peer (`None`: one that speaks for many) is looked at;
@@ -125,7 +147,11 @@ impl Throttle {
         peer: Option<Peer>,
     ) -> Result<Attempt, Duration> {
         let now = self.clock.boot();
-        let name = &folded(name);
+        let name = &if self.of_keys {
+            Arc::clone(name)
+        } else {
+            folded(name)
+        };
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = peer
             .clone()
@@ -133,10 +159,16 @@ impl Throttle {
         let by_name = if is_known {
             Duration::ZERO
         } else {
-            OF_NAME.wait(counts.names.get(name), now)
+            let tried = self.tried(name, peer.as_ref());
+            OF_NAME.wait(counts.names.get(&tried), now)
         };
-        let of_peer = peer.as_ref().and_then(|peer| counts.peers.get(peer));
-        let wait = by_name.max(OF_PEER.wait(of_peer, now));
+        let by_peer = if is_known && self.of_keys {
+            Duration::ZERO
+        } else {
+            let of_peer = peer.as_ref().and_then(|peer| counts.peers.get(peer));
+            OF_PEER.wait(of_peer, now)
+        };
+        let wait = by_name.max(by_peer);
         if wait > Duration::ZERO {
             return Err(wait);
         }
@@ -185,8 +217,9 @@ impl Attempt {
     fn count(&self) {
         let now = self.throttle.clock.boot();
         let mut counts = self.counts();
-        let of_name = OF_NAME.failed(counts.names.get(&self.name), now);
-        remember(&mut counts.names, Arc::clone(&self.name), of_name, now);
+        let tried = self.throttle.tried(&self.name, self.peer.as_ref());
+        let of_name = OF_NAME.failed(counts.names.get(&tried), now);
+        remember(&mut counts.names, tried, of_name, now);
         if let Some(peer) = self.peer.clone() {
             let of_peer = OF_PEER.failed(counts.peers.get(&peer), now);
             remember(&mut counts.peers, peer, of_peer, now);
@@ -309,6 +342,45 @@ mod tests {
         throttle.begin(&ann, HERE).unwrap().succeeded();
         throttle.begin(&ann, HERE).unwrap().failed();
         assert!(throttle.begin(&ann, HERE).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guesses_of_a_key_hold_up_nobody_but_who_guesses() {
+        let throttle = Throttle::of_keys(Clock::simulated(SystemTime::UNIX_EPOCH));
+        let [anns, bobs]: [Arc<str>; 2] = ["AKANN", "AKBOB"].map(Arc::from);
+        throttle.begin(&bobs, HERE).unwrap().succeeded();
+        for _ in 0..OF_NAME.most {
+            throttle.begin(&anns, HERE).unwrap().failed();
+        }
+        assert_eq!(throttle.begin(&anns, HERE).unwrap_err(), OF_NAME.forgiven);
+        drop(throttle.begin(&anns, Some(user(2))).unwrap());
+        drop(throttle.begin(&Arc::from("akann"), HERE).unwrap());
+        for number in OF_NAME.most..OF_PEER.most {
+            let id = Arc::from(format!("AK{number}"));
+            throttle.begin(&id, HERE).unwrap().failed();
+        }
+        assert!(throttle.begin(&Arc::from("AKANY"), HERE).is_err());
+        drop(throttle.begin(&bobs, HERE).unwrap());
+        throttle.begin(&bobs, HERE).unwrap().failed();
+        assert!(throttle.begin(&bobs, HERE).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_thousand_guesses_of_a_peer_are_little_to_remember() {
+        let throttle = Throttle::of_keys(Clock::simulated(SystemTime::UNIX_EPOCH));
+        let mut looked_at = 0;
+        for number in 0..100_000_u32 {
+            if let Ok(attempt) = throttle.begin(&Arc::from(format!("AK{number}")), HERE) {
+                looked_at += 1;
+                attempt.failed();
+            }
+            if number % 100 == 0 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+        }
+        assert_eq!(looked_at, OF_PEER.most + 1000 / 5);
+        let counts = throttle.counts.lock().unwrap();
+        assert!(counts.names.len() <= 230 && counts.peers.len() == 1);
     }
 
     #[tokio::test(start_paused = true)]

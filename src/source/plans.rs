@@ -19,7 +19,7 @@ use crate::sessions::{
     NoRequest, Request, SessionKey, Wish,
 };
 use crate::store::{Connector, Objects};
-use crate::types::{AccountAlias, RoleRef, SessionName};
+use crate::types::{AccountAlias, RoleRef, SessionName, same_tag};
 
 /// The requests of a configuration's roles.
 #[derive(Debug)]
@@ -270,7 +270,7 @@ pub(super) fn tags_of(role: &Role, wish: &Wish) -> Vec<(String, String)> {
     let mut tags = role.tags_of(&wish.names);
     let is_own = |key: &str| {
         let mut own = role.tags.iter();
-        own.any(|(own, _)| own.eq_ignore_ascii_case(key))
+        own.any(|(own, _)| same_tag(own, key))
     };
     let asked = wish.identity.iter().flat_map(|identity| &identity.tags);
     tags.extend(asked.filter(|(key, _)| !is_own(key)).cloned());

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Reserved;
 use crate::authority::totp::{NoRandomness, Seed};
+use crate::authority::{SessionClaims, SessionOf};
 use crate::secret::random;
 use crate::types::{AccessKeyId, AccountAlias, ExternalId, MfaSerial, Partition, RoleArn, RoleRef};
 
@@ -157,6 +158,14 @@ pub struct AccessKey {
     pub draft: AccessKeyDraft,
 }
 
+impl AccessKey {
+    /// Whether it is what proved this name then. A key that was deleted may have been made again, by
+    /// somebody else too.
+    pub fn proved(&self, name: &str, at: SystemTime) -> bool {
+        *self.draft.user == *name && self.made <= at
+    }
+}
+
 /// What is said of an access key when it is made.
 #[derive(Clone, Debug)]
 pub struct AccessKeyDraft {
@@ -290,6 +299,21 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Whether the key is still there with which a user obtained this session; a role's stands by
+    /// itself.
+    pub fn stands_behind(&self, session: &SessionClaims) -> bool {
+        let (SessionOf::User { account, key } | SessionOf::Federated { account, key }) =
+            &session.of
+        else {
+            return true;
+        };
+        self.keys.get(key).is_some_and(|key| {
+            // Whom a key vouches for is not named as its user.
+            let user = session.principal.as_deref().unwrap_or(&key.draft.user);
+            key.draft.account == *account && key.proved(user, session.issued_at)
+        })
+    }
+
     /// What is left of them beside a configuration that has objects of the same names: of those it is
     /// the configuration's that count. The others are named.
     pub fn beside(self: &Arc<Self>, reserved: &Reserved) -> (Arc<Self>, Vec<String>) {

@@ -49,7 +49,7 @@ mod session;
 
 pub use partition::{Partition, Region};
 pub use role::{RoleArn, RoleName, RoleRef};
-pub use session::{SessionName, TagValue};
+pub use session::{SessionName, TagValue, folded_tag, same_tag};
 
 /// A text that is not a valid value of some type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

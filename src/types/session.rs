@@ -34,6 +34,17 @@ fn is_tag_char(c: char) -> bool {
     }
 }
 
+/// A key of a session tag as it is told from others: letters are large and small alike, in every
+/// script.
+pub fn folded_tag(key: &str) -> String {
+    key.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// Whether two keys of session tags are one.
+pub fn same_tag(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || folded_tag(one) == folded_tag(other)
+}
+
 impl SessionName {
     /// The longest role session name; names of federated users are shorter.
     pub const MAX: usize = 64;

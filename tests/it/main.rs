@@ -48,6 +48,7 @@ mod signatures;
 mod state;
 mod stored;
 mod sts;
+mod sts_hostile;
 mod sts_parameters;
 mod sts_roles;
 mod sts_sessions;

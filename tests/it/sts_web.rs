@@ -7,9 +7,9 @@ use rolecall::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, ask};
-use crate::support::daemon::{TestDaemon, noon};
+use crate::support::daemon::{TestDaemon, later, noon};
 use crate::support::issuer::Issuer;
-use crate::support::signer::{Signer, pod_claims};
+use crate::support::signer::{Signer, encoded, pod_claims};
 use crate::support::sts::{Reply, ScriptedSts};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/deploy";
@@ -21,6 +21,7 @@ struct World {
     issuer: Issuer,
     endpoint: ScriptedSts,
     daemon: TestDaemon,
+    clock: Clock,
 }
 
 impl World {
@@ -77,7 +78,8 @@ socket = "{{dir}}/admin.sock"
         let clock = Clock::simulated(noon());
         let passed = rolecall::listener::Passed::default();
         Self {
-            daemon: TestDaemon::start_in(directory, &text, clock, passed),
+            daemon: TestDaemon::start_in(directory, &text, clock.clone(), passed),
+            clock,
             signer,
             issuer,
             endpoint,
@@ -252,4 +254,154 @@ async fn sts_tells_a_withdrawn_token_from_an_issuer_that_is_silent() {
     let answer = silent.assume(ROLE, "opaque", &named).await;
     let told = (answer.status, element(&answer.body, "Code"));
     assert_eq!(told, (400, Some("IDPCommunicationError")));
+}
+
+const NO_JWT: &str = "The ID Token provided is not a valid JWT. (You may see this error if you sent an \
+                      Access Token)";
+const WRONG_SIGNATURE: &str =
+    "Couldn&apos;t verify the token&apos;s signature with its issuer&apos;s keys";
+const SILENT: &str =
+    "The identity provider could not be reached to verify the incoming identity token.";
+
+/// Keys that are not known are asked for no more often than that.
+const PACE: Duration = Duration::from_secs(10);
+
+/// The token with another signature: of this key, which everybody knows.
+fn shared(world: &World, key: &[u8]) -> String {
+    let header = json!({ "alg": "HS256", "kid": "1", "typ": "JWT" });
+    let signed = world.signer.sign(&header, &world.claims("repo:shop:main"));
+    let (signed, _) = signed.rsplit_once('.').unwrap();
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key);
+    let signature = aws_lc_rs::hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", encoded(signature))
+}
+
+#[tokio::test]
+async fn sts_says_of_tokens_that_are_forged_no_more_than_that() {
+    let world = World::new(json!({})).await;
+    let claims = world.claims("repo:shop:main");
+    let with = |header: Value| world.signer.sign(&header, &claims);
+    let unsigned = with(json!({ "alg": "none" }));
+    let (unsigned, _) = unsigned.rsplit_once('.').unwrap();
+    let said = |key: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[key] = value;
+        world.signer.token(&claims)
+    };
+    let jwk = world.signer.jwk().to_string();
+    let audience = "Incorrect token audience";
+    let issuer = "No OpenIDConnect provider found in your account for the token&apos;s issuer";
+    for (token, message) in [
+        (format!("{unsigned}.AA"), WRONG_SIGNATURE),
+        (format!("{unsigned}."), NO_JWT),
+        (with(json!({ "alg": "None" })), WRONG_SIGNATURE),
+        (with(json!({ "alg": "nOnE", "kid": "1" })), WRONG_SIGNATURE),
+        (shared(&world, &world.signer.public_der()), WRONG_SIGNATURE),
+        (shared(&world, jwk.as_bytes()), WRONG_SIGNATURE),
+        (shared(&world, b""), WRONG_SIGNATURE),
+        (with(json!({ "alg": "RS256", "kid": "1" })), WRONG_SIGNATURE),
+        (
+            with(json!({ "alg": "ES256", "kid": "../../../../dev/null" })),
+            WRONG_SIGNATURE,
+        ),
+        (
+            with(json!({ "alg": "ES256", "kid": "1' OR '1'='1" })),
+            WRONG_SIGNATURE,
+        ),
+        (
+            with(json!({ "alg": "ES256", "kid": "http://evil.example/keys" })),
+            WRONG_SIGNATURE,
+        ),
+        (with(json!({ "alg": "ES256", "kid": "" })), WRONG_SIGNATURE),
+        (with(json!({ "alg": "ES256", "kid": 1 })), NO_JWT),
+        (
+            with(json!({ "alg": "ES256", "kid": "1", "crit": ["exp"] })),
+            NO_JWT,
+        ),
+        (
+            with(json!({ "alg": "ES256", "kid": "1", "typ": "logout+jwt" })),
+            NO_JWT,
+        ),
+        (said("aud", json!("others")), audience),
+        (said("aud", json!([])), audience),
+        (
+            said("aud", json!(["others", "sts.example.org.evil.example"])),
+            audience,
+        ),
+        (said("aud", json!("STS.example.org")), audience),
+        (said("aud", json!([[AUDIENCE]])), NO_JWT),
+        (said("aud", json!({ AUDIENCE: true })), NO_JWT),
+        (said("iss", json!("https://elsewhere.example")), issuer),
+        (
+            said("iss", json!(format!("{}/", world.issuer.url()))),
+            issuer,
+        ),
+        (said("iss", Value::Null), issuer),
+        (
+            said("nbf", json!(4_000_000_000_u64)),
+            "The token is not valid yet",
+        ),
+        (said("exp", json!("tomorrow")), NO_JWT),
+        (said("exp", json!(1e300)), NO_JWT),
+        (said("sub", json!("")), NO_JWT),
+    ] {
+        later(&world.clock, PACE);
+        let answer = world.assume(ROLE, &token, "").await;
+        let told = (
+            answer.status,
+            element(&answer.body, "Code"),
+            element(&answer.body, "Message"),
+        );
+        let expected = (400, Some("InvalidIdentityToken"), Some(message));
+        assert_eq!(told, expected, "{token}");
+    }
+    // A key's own place and address in the token are nobody's but its maker's.
+    let stranger = Signer::p256("1");
+    for header in [
+        json!({ "alg": "ES256", "kid": "1", "jwk": stranger.jwk() }),
+        json!({ "alg": "ES256", "kid": "1", "jku": world.endpoint.url() }),
+        json!({ "alg": "ES256", "kid": "1", "x5u": world.endpoint.url() }),
+    ] {
+        later(&world.clock, PACE);
+        let answer = world
+            .assume(ROLE, &stranger.sign(&header, &claims), "")
+            .await;
+        let told = (answer.status, element(&answer.body, "Message"));
+        assert_eq!(told, (400, Some(WRONG_SIGNATURE)));
+    }
+    assert!(world.endpoint.received().is_empty());
+}
+
+/// However an issuer fails, callers hear of it in time and in the same words.
+#[tokio::test]
+async fn sts_says_so_where_an_issuers_keys_cannot_be_had() {
+    let elsewhere = Issuer::start(&[]).await;
+    let there = format!("{}/.well-known/openid-configuration", elsewhere.url());
+    for reply in [
+        Reply::Hang,
+        Reply::Reset,
+        Reply::new(200, "[".repeat(4 << 20)),
+        Reply::new(200, "[".repeat(100_000)),
+        Reply::new(302, "").with("Location", there.clone()),
+        Reply::new(307, "").with("Location", there),
+        Reply::new(
+            200,
+            json!({ "issuer": elsewhere.url(), "jwks_uri": elsewhere.url() }).to_string(),
+        ),
+        Reply::new(500, ""),
+    ] {
+        let world = World::new(json!({})).await;
+        world.issuer.discovery(Some(reply.clone()));
+        let answer = world.assume(ROLE, &world.token("repo:shop:main"), "").await;
+        let told = (
+            answer.status,
+            element(&answer.body, "Code"),
+            element(&answer.body, "Message"),
+        );
+        let expected = (400, Some("IDPCommunicationError"), Some(SILENT));
+        assert_eq!(told, expected, "{reply:?}");
+        let asked = world.issuer.asked();
+        assert!(asked <= 3, "{asked}");
+    }
+    assert_eq!(elsewhere.asked(), 0, "nobody follows anything");
 }

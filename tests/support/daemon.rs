@@ -224,3 +224,11 @@ pub(crate) fn with_secret() -> TempDir {
 pub(crate) fn noon() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
 }
+
+/// Lets time pass for everybody who has this clock, on whatever thread.
+pub(crate) fn later(clock: &Clock, by: Duration) {
+    match clock {
+        Clock::Simulated(simulation) => simulation.suspend(by),
+        Clock::System => panic!("the system's clock goes its own way"),
+    }
+}

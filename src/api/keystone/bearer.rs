@@ -15,7 +15,7 @@ use crate::http::Request;
 use crate::people::{Standing, Unproven};
 use crate::secret::{ExposeSecret as _, same_secret};
 use crate::store::Objects;
-use crate::types::AccountAlias;
+use crate::types::{AccountAlias, RoleRef};
 
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
@@ -69,6 +69,11 @@ impl Bearer {
         )
     }
 
+    /// Whether it was given for an application credential, which ends, and which programs have.
+    const fn is_of_a_program(&self) -> bool {
+        matches!(self.claims.proof, TokenProof::Bearer(_))
+    }
+
     /// What documents tell of its subject, in its project where it is for one.
     pub(super) fn written(&self) -> &Written {
         let project = self.claims.project.as_ref();
@@ -96,6 +101,13 @@ impl Shown {
         bearer.is_some_and(|bearer| bearer.subject.administrator && !bearer.is_of_signature())
     }
 
+    /// Whether keys are the matter, which would outlive an application credential. One key of anybody's
+    /// an administrator may read as a service does.
+    fn is_for_people(&self, what: What) -> bool {
+        matches!(what, What::MakeKey | What::Keys | What::DeleteKey)
+            || what == What::ShowKey && !self.is_administrator()
+    }
+
     /// Whether this may go on with a request that needs that; what it may see is its own matter.
     pub(super) fn check(&self, needs: Needs, what: What) -> Result<(), Fault> {
         let barred = match (self, needs) {
@@ -108,6 +120,7 @@ impl Shown {
             (Self::Service, Needs::Administrator) => true,
             (Self::Bearer(bearer), Needs::Token) => {
                 bearer.is_of_signature() && what != What::Validate
+                    || bearer.is_of_a_program() && self.is_for_people(what)
             }
             (Self::Bearer(_), Needs::Service | Needs::Administrator) => !self.is_administrator(),
         };
@@ -198,20 +211,32 @@ impl Keystone {
             TokenProof::AccessKey(id) => {
                 let known = objects.keys.get(id);
                 known
-                    .filter(|known| known.draft.user == claims.name)
+                    .filter(|known| known.proved(&claims.name, claims.issued_at))
                     .ok_or(Refused::Ended)?;
-                prover.person(Way::AccessKey, &claims.name).await?
+                prover.holder(&claims.name).await?
             }
             TokenProof::Session(role) => {
-                let project = claims.project.as_ref().ok_or(Refused::Ended)?;
+                let account = claims.project.as_ref().ok_or(Refused::Ended)?;
+                let of = RoleRef {
+                    account: account.clone(),
+                    role: role.clone(),
+                };
+                if !prover.deps.authority.accepts(&of, claims.issued_at) {
+                    return Err(Refused::Ended);
+                }
                 let accounts = Accounts::now(prover).map_err(Refused::Unsaid)?;
-                let project = accounts.project(project).ok_or(Refused::Ended)?;
-                let subject = Subject::of_session(name(), project, role.as_str());
-                return Ok(Arc::new(subject));
+                let subject = Subject::of_session(name(), (account, role.as_str()), &accounts);
+                return Ok(Arc::new(subject.ok_or(Refused::Ended)?));
             }
             TokenProof::Federated(id) => {
-                let known = objects.keys.get(id).ok_or(Refused::Ended)?;
-                let maker = prover.person(Way::AccessKey, &known.draft.user).await?;
+                let known = objects.keys.get(id);
+                let known = known.filter(|known| {
+                    let (user, at) = (&known.draft.user, claims.issued_at);
+                    let own = claims.name.strip_prefix(&**user);
+                    own.is_some_and(|own| own.starts_with(':')) && known.proved(user, at)
+                });
+                let known = known.ok_or(Refused::Ended)?;
+                let maker = prover.holder(&known.draft.user).await?;
                 let maker = self.subjects.of(prover, &maker).await;
                 let maker = maker.map_err(Refused::Unsaid)?;
                 let project = claims.project.as_ref().ok_or(Refused::Ended)?;

@@ -18,7 +18,6 @@ use crate::authority::signature::{
     Age, Ec2Credentials, Malformed, Mismatch, S3Credentials, SignedRequest,
 };
 use crate::authority::{SessionOf, TokenProof};
-use crate::grants::Way;
 use crate::people::Unproven;
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::store::Objects;
@@ -126,10 +125,13 @@ impl Call<'_> {
         self.token_for(key).await
     }
 
-    /// The key of this id: one that was made, or that of the session whose token came with it.
+    /// The key of this id: that of the session whose token came with it, or one that was made. People
+    /// choose ids of keys, and might choose a session's.
     fn key(&self, access: &str, signed: Option<&SignedRequest>, objects: &Objects) -> Option<Key> {
         let id = AccessKeyId::new(access).ok()?;
-        if let Some(key) = objects.keys.get(&id) {
+        let token = signed.and_then(SignedRequest::session_token);
+        let Some(token) = token else {
+            let key = objects.keys.get(&id)?;
             return Some(Key {
                 secret: key.draft.secret.clone(),
                 name: Arc::clone(&key.draft.user),
@@ -138,10 +140,13 @@ impl Call<'_> {
                 holder: Holder::Person,
                 until: None,
             });
-        }
-        let token = signed?.session_token()?.expose_secret();
-        let session = self.prover.deps.authority.open(token).ok()?;
+        };
+        let session = self.prover.deps.authority.open(token.expose_secret());
+        let session = session.ok()?;
         if session.access_key_id != id {
+            return None;
+        }
+        if !objects.stands_behind(&session) {
             return None;
         }
         let project = session.of.account().clone();
@@ -202,10 +207,9 @@ impl Call<'_> {
     async fn token_for(&self, key: Key) -> Result<Reply, Fault> {
         let subject = match &key.holder {
             Holder::Session(role) => {
-                let project = Accounts::now(self.prover)?.project(&key.project);
-                let project = project.ok_or_else(not_valid)?;
-                let name = Arc::clone(&key.name);
-                Arc::new(Subject::of_session(name, project, role.as_str()))
+                let (accounts, name) = (Accounts::now(self.prover)?, Arc::clone(&key.name));
+                let subject = Subject::of_session(name, (&key.project, role.as_str()), &accounts);
+                Arc::new(subject.ok_or_else(not_valid)?)
             }
             Holder::Person => self.subject_with_key(&key.name).await?,
             Holder::Vouched(maker) => {
@@ -236,7 +240,7 @@ impl Call<'_> {
 
     /// What the holder of a key is here.
     async fn subject_with_key(&self, name: &Arc<str>) -> Result<Arc<Subject>, Fault> {
-        let person = self.prover.person(Way::AccessKey, name).await;
+        let person = self.prover.holder(name).await;
         let person = person.map_err(|unproven| {
             if unproven == Unproven::NotReady {
                 Fault::unavailable()

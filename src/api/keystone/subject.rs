@@ -147,10 +147,14 @@ impl Accounts {
         projects.collect()
     }
 
-    /// What the operator says that everybody is called who has any role there.
-    fn said_roles(&self, alias: &AccountAlias) -> Option<&[Arc<str>]> {
-        let account = self.policy.accounts.get(alias)?;
-        account.keystone_roles.as_deref()
+    /// What services are told of whoever has these roles there: what the operator says of everybody
+    /// who has any, else those.
+    fn called(&self, alias: &AccountAlias, names: Vec<Arc<str>>) -> Vec<Role> {
+        let account = self.policy.accounts.get(alias);
+        match account.and_then(|account| account.keystone_roles.as_deref()) {
+            Some(said) => said.iter().map(|name| Role::of(name)).collect(),
+            None => with_member(names),
+        }
     }
 
     /// The names of all roles that anybody may have here.
@@ -223,17 +227,23 @@ impl Written {
 }
 
 impl Subject {
-    /// A session that stands for nobody else, or for somebody with nothing but its role.
-    pub(super) fn of_session(name: Arc<str>, project: Project, role: &str) -> Self {
-        let alias = project.alias.clone();
-        let membership = Membership::new(project, with_member(vec![Arc::from(role)]));
-        Self {
+    /// A session that stands for nobody else, or for somebody with nothing but its role; none where
+    /// its account is gone.
+    pub(super) fn of_session(
+        name: Arc<str>,
+        (account, role): (&AccountAlias, &str),
+        accounts: &Accounts,
+    ) -> Option<Self> {
+        let project = accounts.project(account)?;
+        let called = accounts.called(account, vec![Arc::from(role)]);
+        let membership = Membership::new(project, called);
+        Some(Self {
             id: id_of(&name),
             name,
             administrator: false,
-            projects: BTreeMap::from([(alias, membership)]),
+            projects: BTreeMap::from([(account.clone(), membership)]),
             written: OnceLock::new(),
-        }
+        })
     }
 
     /// Somebody for whom this one vouches: of all that it is in the project there is what everybody is.
@@ -261,10 +271,7 @@ impl Subject {
             let Some(project) = accounts.project(alias) else {
                 continue;
             };
-            let called = match accounts.said_roles(alias) {
-                Some(said) => said.iter().map(|name| Role::of(name)).collect(),
-                None => with_member(names),
-            };
+            let called = accounts.called(alias, names);
             projects.insert(alias.clone(), Membership::new(project, called));
         }
         if person.administrator {

@@ -22,6 +22,9 @@ use crate::types::AccessKeyId;
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
+/// The most of a message that is told, in characters.
+const LONGEST_MESSAGE: usize = 16 * 1024;
+
 /// What an operation answers.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -228,7 +231,11 @@ pub(super) fn fail(fault: &Fault) -> Response {
     };
     xml.element("Type", whose);
     xml.element("Code", code);
-    xml.element("Message", &fault.message());
+    let message = fault.message();
+    // Of what a caller sent enough is told again: it is escaped, and would be many times as long.
+    let told = message.char_indices().nth(LONGEST_MESSAGE);
+    let end = told.map_or(message.len(), |(end, _)| end);
+    xml.element("Message", message.get(..end).unwrap_or_default());
     xml.close("Error");
     xml.element("RequestId", &id);
     xml.close("ErrorResponse");

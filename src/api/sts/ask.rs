@@ -9,7 +9,7 @@ use super::parameters::Parameters;
 use crate::config::compact_policy;
 use crate::secret::SecretString;
 use crate::sessions::ProvidedContext;
-use crate::types::{ExternalId, RoleArn, SessionName};
+use crate::types::{ExternalId, RoleArn, SessionName, folded_tag};
 
 /// The version of the API.
 const VERSION: &str = "2011-06-15";
@@ -462,7 +462,7 @@ fn provided(contexts: &Pairs<'_>) -> Result<Vec<ProvidedContext>, Fault> {
 /// No key twice, none of AWS's own, and none transitive that is not there.
 fn check_tags(tags: &Pairs<'_>, transitive: &[&str]) -> Result<(), Fault> {
     let wrong = |why: &str| Err(Fault::Validation(why.to_owned()));
-    let mut keys: Vec<String> = tags.iter().map(|(key, _)| key.to_lowercase()).collect();
+    let mut keys: Vec<String> = tags.iter().map(|(key, _)| folded_tag(key)).collect();
     keys.sort_unstable();
     if keys.windows(2).any(|pair| pair.first() == pair.last()) {
         return wrong("Duplicate tag keys found. Please note that Tag keys are case insensitive.");
@@ -470,7 +470,7 @@ fn check_tags(tags: &Pairs<'_>, transitive: &[&str]) -> Result<(), Fault> {
     if keys.iter().any(|key| key.starts_with("aws:")) {
         return wrong("Tag keys may not begin with aws:, which is reserved for system use.");
     }
-    let is_there = |key: &&str| keys.binary_search(&key.to_lowercase()).is_ok();
+    let is_there = |key: &&str| keys.binary_search(&folded_tag(key)).is_ok();
     if !transitive.iter().all(is_there) {
         return wrong("The specified transitive tag key must be included in the requested tags.");
     }

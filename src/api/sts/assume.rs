@@ -7,12 +7,12 @@ use super::API;
 use super::answer::{Answer, Assumed, credentials};
 use super::ask::AssumeRole;
 use super::fault::Fault;
-use super::packed::packed;
+use super::packed::{packed, pairs};
 use super::signer::Signer;
 use crate::api::Prover;
 use crate::authority::{SessionClaims, SessionOf};
 use crate::sessions::{Assumption, CallerIdentity};
-use crate::types::SessionName;
+use crate::types::{SessionName, same_tag};
 use crate::vending::{Proof, Want};
 
 /// How many session tags there may be, those that are handed down among them.
@@ -46,7 +46,10 @@ pub(super) async fn assume(
             "sts:SetSourceIdentity",
         ))));
     }
-    let packed = packed(&asked.policies, &asked.tags)?;
+    let packed = packed(
+        &asked.policies,
+        inherited.tags.iter().copied().chain(pairs(&asked.tags)),
+    )?;
     let refused = || denied("sts:AssumeRole");
     let person = signer.person(prover).await?;
     let person = person.ok_or_else(|| Fault::AccessDenied(Cow::Owned(refused())))?;
@@ -91,7 +94,7 @@ impl<'c> Inherited<'c> {
     fn handed_down(claims: &'c SessionClaims) -> Self {
         let is_transitive = |key: &str| {
             let mut keys = claims.transitive_keys.iter();
-            keys.any(|transitive| transitive.eq_ignore_ascii_case(key))
+            keys.any(|transitive| same_tag(transitive, key))
         };
         let tags = claims.tags.iter().filter(|(key, _)| is_transitive(key));
         Self {
@@ -107,7 +110,7 @@ impl<'c> Inherited<'c> {
     fn check(&self, asked: &AssumeRole) -> Result<(), Fault> {
         let is_inherited = |key: &str| {
             let mut tags = self.tags.iter();
-            tags.any(|(own, _)| own.to_lowercase() == key.to_lowercase())
+            tags.any(|(own, _)| same_tag(own, key))
         };
         if asked.tags.iter().any(|(key, _)| is_inherited(key)) {
             return Err(Fault::Validation(

@@ -20,6 +20,8 @@ pub(super) enum Fault {
     },
     /// The parameters cannot be read.
     MalformedInput(String),
+    /// The request was not read.
+    TooLarge,
     /// A parameter of the signature is missing.
     MissingParameter(String),
     /// A parameter is not what it must be.
@@ -114,6 +116,7 @@ impl Fault {
             Self::MissingAction => (BAD, "MissingAction"),
             Self::InvalidAction { .. } => (BAD, "InvalidAction"),
             Self::MalformedInput(_) => (BAD, "MalformedInput"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             Self::MissingParameter(_) => (BAD, "MissingParameter"),
             Self::Validation(_) => (BAD, "ValidationError"),
             Self::MalformedPolicy(_) => (BAD, "MalformedPolicyDocument"),
@@ -151,6 +154,7 @@ impl Fault {
             | Self::MissingParameter(why)
             | Self::Validation(why)
             | Self::RequestExpired(why) => why.into(),
+            Self::TooLarge => "The request is too large.".into(),
             Self::MalformedPolicy(why) => (*why).into(),
             Self::PackedPolicyTooLarge(Some(percent)) => format!(
                 "Packed policy consumes {percent}% of allotted space, please use smaller policy."

@@ -66,6 +66,13 @@ impl Sts {
         }
     }
 
+    /// A request that was not read.
+    pub(super) fn refuse_long(&self) -> Response {
+        let response = fail(&Fault::TooLarge);
+        self.counters.count(NONE, response.status().as_u16());
+        response
+    }
+
     /// Answers one request.
     pub async fn answer(
         &self,
@@ -142,10 +149,15 @@ async fn second_factor(
     let Some(SecondFactor { serial, code }) = shown else {
         return Ok(signer.showed_mfa());
     };
-    let user = signer.user().ok_or(Fault::NO_DEVICE)?;
+    let user = signer.holder().ok_or(Fault::NO_DEVICE)?;
     let counts = prover.deps.codes.use_one(user, serial, code).await;
     counts.map_err(|error| {
-        tracing::info!(%user, %serial, %error, "a code of an MFA device was refused");
+        // Few codes are looked at before a device is locked: what is not can be any number.
+        if matches!(error, NoCode::Wrong | NoCode::Used) {
+            tracing::info!(%user, %serial, %error, "a code of an MFA device was refused");
+        } else {
+            tracing::debug!(%user, %serial, %error, "a code of an MFA device was not looked at");
+        }
         match error {
             NoCode::NoDevice => Fault::NO_DEVICE,
             NoCode::Wrong | NoCode::Used | NoCode::Locked(_) => Fault::WRONG_CODE,

@@ -11,7 +11,7 @@ use super::API;
 use super::answer::{Answer, issued};
 use super::ask::{GetFederationToken, GetSessionToken};
 use super::fault::Fault;
-use super::packed::packed;
+use super::packed::{packed, pairs};
 use super::signer::Signer;
 use crate::api::Prover;
 use crate::authority::{IssueRequest, Issued, SessionOf};
@@ -59,7 +59,7 @@ pub(super) async fn federation_token(
     asked: GetFederationToken,
 ) -> Result<Answer, Fault> {
     let (key, person) = long_term(prover, signer, FEDERATION_TOKEN).await?;
-    let packed = packed(&asked.policies, &asked.tags)?;
+    let packed = packed(&asked.policies, pairs(&asked.tags))?;
     let account = prover.deps.vending.policy().account(&key.draft.account);
     let user =
         CallerIdentity::federated(account.partition.as_ref(), account.id.as_ref(), &asked.name);

@@ -10,14 +10,14 @@ use super::fault::Fault;
 const ROOM: usize = 4096;
 
 /// How much of the room is taken, in percent, where anything is; an error where it is not enough.
-pub(super) fn packed(
+pub(super) fn packed<'t>(
     policies: &Policies,
-    tags: &[(String, String)],
+    tags: impl Iterator<Item = (&'t str, &'t str)>,
 ) -> Result<Option<usize>, Fault> {
     let policy = policies.policy.as_deref().map_or(0, str::len);
     let arns: usize = policies.arns.iter().map(String::len).sum();
-    let pairs = tags.iter().map(|(key, value)| key.len() + value.len() + 2);
-    let taken = policy + arns + pairs.sum::<usize>();
+    let tags = tags.map(|(key, value)| key.len() + value.len() + 2);
+    let taken = policy + arns + tags.sum::<usize>();
     if taken == 0 {
         return Ok(None);
     }
@@ -26,6 +26,12 @@ pub(super) fn packed(
         return Err(Fault::PackedPolicyTooLarge(Some(percent)));
     }
     Ok(Some(percent))
+}
+
+/// Tags as they are counted.
+pub(super) fn pairs(tags: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    tags.iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 #[cfg(test)]
@@ -58,7 +64,7 @@ mod tests {
                 Err(Fault::PackedPolicyTooLarge(Some(469))),
             ),
         ] {
-            assert_eq!(packed(&policies, &tags), percent);
+            assert_eq!(packed(&policies, pairs(&tags)), percent);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::http::Request;
 use crate::people::Unproven;
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::sessions::CallerIdentity;
-use crate::store::{AccessKey, Objects};
+use crate::store::AccessKey;
 use crate::types::{AccessKeyId, AccountAlias};
 use crate::vending::Policy;
 
@@ -39,7 +39,9 @@ impl Signer {
             return Err(Fault::OtherService);
         }
         let id: Arc<str> = Arc::from(claim.access_key_id());
-        let attempt = prover.attempt(&id).map_err(|_wait| Fault::Throttling)?;
+        let attempt = prover
+            .attempt(request, &id)
+            .map_err(|_wait| Fault::Throttling)?;
         let signer = Self::proved(prover, request, &claim);
         match &signer {
             Ok(_) => attempt.succeeded(),
@@ -88,9 +90,7 @@ impl Signer {
             return Err(Fault::InvalidClientTokenId);
         }
         verify(&claims.secret_access_key)?;
-        if let SessionOf::User { key, .. } | SessionOf::Federated { key, .. } = &claims.of
-            && !still_there(&*objects()?, key)
-        {
+        if claims.of.role().is_none() && !objects()?.stands_behind(&claims) {
             return Err(Fault::InvalidClientTokenId);
         }
         Ok(Self::Session(Box::new(claims)))
@@ -112,6 +112,15 @@ impl Signer {
                 SessionOf::Role(_) | SessionOf::User { .. } => claims.principal.as_deref(),
                 SessionOf::Federated { .. } => None,
             },
+        }
+    }
+
+    /// The user itself, with a key or a session of its own: a role's session is less, and has none of
+    /// its user's devices.
+    pub(super) fn holder(&self) -> Option<&str> {
+        match self {
+            Self::Session(claims) if claims.of.role().is_some() => None,
+            Self::Key(_) | Self::Session(_) => self.user(),
         }
     }
 
@@ -265,9 +274,4 @@ fn verified(
             Err(Fault::SignatureDoesNotMatch)
         }
     }
-}
-
-/// A session of a user's key ends with the key.
-fn still_there(objects: &Objects, key: &AccessKeyId) -> bool {
-    objects.keys.contains_key(key)
 }

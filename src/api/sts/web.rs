@@ -21,7 +21,7 @@ pub(super) async fn assume(
     asked: AssumeRoleWithWebIdentity,
 ) -> Result<Answer, Fault> {
     let deps = prover.deps;
-    let packed = packed(&asked.policies, &[])?;
+    let packed = packed(&asked.policies, std::iter::empty())?;
     let patience = deps.patience.of_people();
     let token = asked.token.expose_secret();
     let verified = match &asked.provider {

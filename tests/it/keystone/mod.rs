@@ -1,5 +1,6 @@
 //! Keystone's Identity API on the wire.
 
+mod hostile;
 mod keys;
 mod listing;
 mod refused;

@@ -53,7 +53,7 @@ fn date(at: SystemTime) -> String {
 }
 
 /// A request of version 2, signed at this time.
-fn signed(access: &str, secret: &str, at: SystemTime, more: &[(&str, &str)]) -> Value {
+pub(super) fn signed(access: &str, secret: &str, at: SystemTime, more: &[(&str, &str)]) -> Value {
     let timestamp = date(at);
     let mut params = vec![
         ("Action", "Test"),
@@ -92,7 +92,7 @@ fn signed_with(access: &str, secret: &str, params: &[(&str, &str)]) -> Value {
     json!({ "access": access, "host": "localhost", "verb": "GET", "path": "/", "params": params, "signature": signature })
 }
 
-async fn ec2(served: &Served, path: &str, credentials: &Value) -> Answer {
+pub(super) async fn ec2(served: &Served, path: &str, credentials: &Value) -> Answer {
     served
         .post(SERVICE, path, &json!({ "credentials": credentials }))
         .await
@@ -110,7 +110,7 @@ pub(super) async fn token_of(served: &Served, access: &str, secret: &str) -> Str
     clippy::disallowed_methods,
     reason = "the daemon of this test has the system's clock"
 )]
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }
 
