@@ -98,6 +98,14 @@ impl Prover<'_> {
         self.gate.signature(&asking, access_key_id)
     }
 
+    /// Whether this provider is asked about an access token; else how long not: who guesses is
+    /// counted, and nobody has all places in which an answer is waited for.
+    pub fn access_token(&self, request: &Request, provider: &str) -> Result<Attempt, Duration> {
+        let counted = self.guest.connection.caller.key();
+        let asking = self.asking(&counted, request);
+        self.gate.access_token(&asking, &Arc::from(provider))
+    }
+
     /// What vending knows of whoever showed a web identity in this request.
     pub fn bearer(&self) -> Visit {
         let connected = &self.guest.connection;

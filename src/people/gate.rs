@@ -72,6 +72,8 @@ pub struct Gate {
     keys: Arc<Throttle>,
     /// The same for those that services are shown: by whom they cannot be told.
     shown_to_services: Arc<Throttle>,
+    /// The same for access tokens, about which a provider is asked.
+    access_tokens: Arc<Throttle>,
     logins: Logins,
     marker: Marker,
     proved: Lookups<Mark, Result<Arc<Proved>, NotMember>>,
@@ -111,6 +113,7 @@ impl Gate {
             throttle: Throttle::new(clock.clone()),
             keys: Throttle::of_keys(clock.clone()),
             shown_to_services: Throttle::of_keys(clock.clone()),
+            access_tokens: Throttle::of_keys(clock.clone()),
             logins: Logins::new(clock.clone(), people.cookie_lifetime),
             marker: Marker::default(),
             proved: Lookups::new(clock.clone(), BOUNDS),
@@ -409,6 +412,15 @@ impl Gate {
         access_key_id: &Arc<str>,
     ) -> Result<Attempt, Duration> {
         self.keys.begin(access_key_id, self.peer(asking))
+    }
+
+    /// Whether this provider is asked about an access token that is shown here; else how long not.
+    pub fn access_token(
+        &self,
+        asking: &Asking<'_>,
+        provider: &Arc<str>,
+    ) -> Result<Attempt, Duration> {
+        self.access_tokens.begin(provider, self.peer(asking))
     }
 
     /// Whether a wrong signature by this access key that this service was shown is one of few.

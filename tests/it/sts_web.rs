@@ -405,3 +405,26 @@ async fn sts_says_so_where_an_issuers_keys_cannot_be_had() {
     }
     assert_eq!(elsewhere.asked(), 0, "nobody follows anything");
 }
+
+/// Each guess is a question to the issuer.
+#[tokio::test]
+async fn sts_asks_an_issuer_about_few_of_many_guesses() {
+    let world = World::new(json!({ "active": false })).await;
+    let url = world.issuer.url();
+    let named = format!("&ProviderId={}", url.trim_start_matches("http://"));
+    let mut codes = Vec::new();
+    for number in 0..50 {
+        let answer = world.assume(ROLE, &format!("guess-{number}"), &named).await;
+        codes.push(element(&answer.body, "Code").unwrap().to_owned());
+    }
+    let (looked_at, rest) = codes.split_at(10);
+    assert!(
+        looked_at.iter().all(|code| code == "IDPRejectedClaim"),
+        "{codes:?}"
+    );
+    assert!(rest.iter().all(|code| code == "Throttling"), "{codes:?}");
+    assert_eq!(world.endpoint.received().len(), 10);
+    // Of tokens that say themselves who they are nothing has to be asked.
+    let answer = world.assume(ROLE, &world.token("repo:shop:main"), "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}

@@ -28,7 +28,7 @@ const LONGEST_LABEL: usize = 255;
 
 /// What is said of a new key.
 #[derive(Default)]
-struct Draft {
+pub(super) struct Draft {
     tenant: Option<String>,
     access: Option<String>,
     secret: Option<String>,
@@ -202,7 +202,7 @@ impl Call<'_> {
 
 impl Draft {
     /// Reads either form. In the document's own the user is named once more.
-    fn read(body: &Body, user: &str) -> Result<Self, Fault> {
+    pub(super) fn read(body: &Body, user: &str) -> Result<Self, Fault> {
         let tenant = match body.get("tenant_id") {
             None => None,
             Some(Value::String(tenant)) => Some(tenant.clone()),

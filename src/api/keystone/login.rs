@@ -22,7 +22,7 @@ use crate::people::{Standing, token_hash};
 use crate::types::AccountAlias;
 
 /// A proof that a body brings.
-enum Proof<'a> {
+pub(super) enum Proof<'a> {
     Password {
         user: User<'a>,
         password: &'a str,
@@ -36,7 +36,7 @@ enum Proof<'a> {
 }
 
 /// Somebody whom a body names.
-enum User<'a> {
+pub(super) enum User<'a> {
     Id(&'a str),
     Name(&'a str),
     /// One of another domain.
@@ -44,7 +44,7 @@ enum User<'a> {
 }
 
 /// What a token is asked for.
-enum Scope {
+pub(super) enum Scope {
     /// Nothing is said.
     Unsaid,
     /// Nothing.
@@ -78,11 +78,7 @@ impl Call<'_> {
             }
             return self.ec2(credentials).await;
         }
-        let auth = body.object("auth")?;
-        let (proof, scope) = match version {
-            Version::V2 => (proof_v2(auth)?, scope_v2(auth)?),
-            Version::V3 => (proof_v3(auth)?, scope_v3(auth)?),
-        };
+        let (proof, scope) = read(body, version)?;
         let proven = self.prove(proof).await?;
         let project = proven.scoped(scope)?;
         let new = New {
@@ -206,6 +202,15 @@ impl Proven {
             },
         }
     }
+}
+
+/// What a body brings, and what it asks for.
+pub(super) fn read(body: &Body, version: Version) -> Result<(Proof<'_>, Scope), Fault> {
+    let auth = body.object("auth")?;
+    Ok(match version {
+        Version::V2 => (proof_v2(auth)?, scope_v2(auth)?),
+        Version::V3 => (proof_v3(auth)?, scope_v3(auth)?),
+    })
 }
 
 fn proof_v2(auth: &Map<String, Value>) -> Result<Proof<'_>, Fault> {

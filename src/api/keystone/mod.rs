@@ -9,6 +9,8 @@ mod bearer;
 mod body;
 mod credentials;
 mod discovery;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listing;
 mod login;
 mod names;

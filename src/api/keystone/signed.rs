@@ -258,7 +258,7 @@ fn not_valid() -> Fault {
 }
 
 /// The object that a body brings.
-fn credentials(body: &mut Body) -> Result<Value, Fault> {
+pub(super) fn credentials(body: &mut Body) -> Result<Value, Fault> {
     if body.is_empty() {
         return Err(Fault::new(
             StatusCode::BAD_REQUEST,

@@ -7,6 +7,8 @@ mod ask;
 mod assume;
 mod check;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod own;
 mod packed;
 mod parameters;
@@ -115,7 +117,12 @@ async fn perform(
     parameters: &Parameters<'_>,
 ) -> Result<Answer, Fault> {
     if action == Action::AssumeRoleWithWebIdentity {
-        return web::assume(prover, AssumeRoleWithWebIdentity::read(parameters)?).await;
+        return web::assume(
+            prover,
+            request,
+            AssumeRoleWithWebIdentity::read(parameters)?,
+        )
+        .await;
     }
     let signer = Signer::of(prover, request)?;
     match action {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::API;
 use super::answer::{Answer, Assumed, ShownFor, credentials};
@@ -9,6 +10,8 @@ use super::ask::AssumeRoleWithWebIdentity;
 use super::fault::Fault;
 use super::packed::packed;
 use crate::api::Prover;
+use crate::grants::WebIdentity;
+use crate::http::Request;
 use crate::people::{NotProven, Refused};
 use crate::secret::ExposeSecret as _;
 use crate::sessions::{Assumption, CallerIdentity};
@@ -18,17 +21,17 @@ use crate::vending::{Proof, Want};
 /// A session of a role, for whoever shows a token of an issuer that is believed.
 pub(super) async fn assume(
     prover: &Prover<'_>,
+    request: &Request,
     asked: AssumeRoleWithWebIdentity,
 ) -> Result<Answer, Fault> {
     let deps = prover.deps;
     let packed = packed(&asked.policies, std::iter::empty())?;
     let patience = deps.patience.of_people();
     let token = asked.token.expose_secret();
-    let verified = match &asked.provider {
-        Some(provider) => deps.issuers.access_token(provider, token, patience).await,
-        None => deps.issuers.verify(token, patience).await,
+    let identity = match &asked.provider {
+        Some(provider) => by_access_token(prover, request, provider, token, patience).await?,
+        None => deps.issuers.verify(token, patience).await?,
     };
-    let identity = verified.map_err(Fault::from)?;
     let provider = asked.provider.as_deref().unwrap_or(&identity.issuer);
     let shown_for = ShownFor {
         subject: Arc::clone(&identity.subject),
@@ -62,6 +65,26 @@ pub(super) async fn assume(
         source_identity: handout.source_identity().map(str::to_owned),
     };
     Ok(Answer::Federation { assumed, shown_for })
+}
+
+/// Who a token stands for about which its provider may have to be asked.
+async fn by_access_token(
+    prover: &Prover<'_>,
+    request: &Request,
+    provider: &str,
+    token: &str,
+    patience: Duration,
+) -> Result<Arc<WebIdentity>, Fault> {
+    let attempt = prover.access_token(request, provider);
+    let attempt = attempt.map_err(|_wait| Fault::Throttling)?;
+    let issuers = &prover.deps.issuers;
+    let identity = issuers.access_token(provider, token, patience).await;
+    match &identity {
+        Ok(_) => attempt.succeeded(),
+        Err(NotProven::Refused(_)) => attempt.failed(),
+        Err(NotProven::NotReady) => drop(attempt),
+    }
+    Ok(identity?)
 }
 
 impl From<NotProven> for Fault {

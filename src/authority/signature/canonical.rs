@@ -218,7 +218,7 @@ fn pairs_of(sent: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The names and values of a query or form. What is no UTF-8 is replaced.
-pub(super) fn decoded_pairs(sent: &[u8]) -> Vec<Pair> {
+pub(in crate::authority) fn decoded_pairs(sent: &[u8]) -> Vec<Pair> {
     let sent = String::from_utf8_lossy(sent);
     let decoded = |part| match String::from_utf8_lossy(&percent_decoded(part, true)) {
         Cow::Borrowed(text) => text.to_owned(),

@@ -31,6 +31,9 @@ pub use keystone::{Ec2Credentials, S3Credentials};
 pub use replay::{Replayed, Replays};
 pub use text::{RequestText, TextError};
 
+#[cfg(fuzzing)]
+pub(in crate::authority) use canonical::decoded_pairs;
+
 use crate::secret::{ExposeSecret as _, SecretString, same_secret};
 use mac::Algorithm;
 use query::QuerySigned;
