@@ -39,6 +39,7 @@ fn session(served: &Served, principal: Option<&str>, of: SessionOf) -> Session {
         transitive_keys: Vec::new(),
         source_identity: None,
         policy: None,
+        policy_arns: Vec::new(),
         mfa: false,
     };
     let state = served.daemon.directory.path().join("state");
