@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod grants;
 pub mod http;
+mod linkage;
 pub mod listener;
 pub mod lookups;
 pub mod people;

@@ -15,6 +15,7 @@ mod tests {
         ("lookups", &[]),
         ("priority", &[]),
         ("allocator", &[]),
+        ("linkage", &[]),
         ("socket_file", &[]),
         ("grants", &[]),
         ("authority", &[]),
@@ -116,13 +117,14 @@ mod tests {
         ),
     ];
 
-    const LEAVES: [&str; 7] = [
+    const LEAVES: [&str; 8] = [
         "types",
         "clock",
         "secret",
         "lookups",
         "priority",
         "allocator",
+        "linkage",
         "socket_file",
     ];
 

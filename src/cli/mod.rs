@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::linkage;
 use failure::{Exit, Failure};
 
 /// Hands temporary AWS credentials to the programs on this host.
@@ -105,6 +106,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    linkage::keep_to_own_name_services();
     if let Some(code) = docker::helped() {
         return code;
     }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use nix::unistd::{Group, User, getegid, geteuid};
 
+use crate::linkage;
+
 type Lookup<T> = Arc<dyn Fn(&str) -> Option<T> + Send + Sync>;
 
 /// What the configuration is read for.
@@ -32,6 +34,8 @@ pub struct Surroundings {
     environment: Lookup<String>,
     users: Lookup<u32>,
     groups: Lookup<u32>,
+    /// Whether libraries can be opened; a static build has none but its own.
+    has_libraries: bool,
 }
 
 impl fmt::Debug for Surroundings {
@@ -60,6 +64,7 @@ impl Surroundings {
             }),
             users: Arc::new(|name| Some(User::from_name(name).ok()??.uid.as_raw())),
             groups: Arc::new(|name| Some(Group::from_name(name).ok()??.gid.as_raw())),
+            has_libraries: !linkage::IS_STATIC,
         }
     }
 
@@ -73,7 +78,18 @@ impl Surroundings {
             environment: Arc::new(|_| None),
             users: Arc::new(|_| None),
             groups: Arc::new(|_| None),
+            has_libraries: true,
         }
+    }
+
+    /// As a static build has it.
+    pub fn without_libraries(&mut self) {
+        self.has_libraries = false;
+    }
+
+    /// Whether libraries of the system can be opened.
+    pub fn has_libraries(&self) -> bool {
+        self.has_libraries
     }
 
     /// Adds a variable.

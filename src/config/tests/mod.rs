@@ -19,6 +19,7 @@ mod prefetch;
 mod refused;
 mod serving;
 mod sources;
+mod static_build;
 mod templates;
 mod when;
 

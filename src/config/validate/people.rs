@@ -200,6 +200,13 @@ fn attribute(reader: &Reader<'_>, key: &str, default: &str) -> Option<String> {
 }
 
 fn pam(reader: &Reader<'_>) -> Option<String> {
+    if !reader.context().surroundings.has_libraries() {
+        let message = "this build is one file without libraries, and cannot use PAM";
+        reader
+            .problems()
+            .error(&reader.at, message)
+            .hint("take `people.ldap` or `people.users-file`, or the program of the packages");
+    }
     reader.parsed("service", |text| {
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let fine = text.chars().all(valid) && !text.starts_with('.') && text.len() <= 64;

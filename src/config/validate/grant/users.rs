@@ -9,6 +9,10 @@ use crate::grants::{GroupWhen, Pattern, Patterns, UserIds};
 /// The uid that the kernel shows for users it cannot map: evidence of nothing.
 const OVERFLOW_UID: u32 = 65_534;
 
+/// What a static build knows of users.
+const FILES_ONLY: &str = "this build is one file without libraries: it knows the users and groups of \
+                          `/etc/passwd` and `/etc/group`, and no directory's";
+
 /// The uids that all of `uid` and `user` allow.
 pub(super) fn users(keys: &Reader<'_>) -> Read<UserIds> {
     let numbers = keys.own("uid").map(|_| numbers(keys, "uid"));
@@ -58,6 +62,9 @@ pub(super) fn groups(keys: &Reader<'_>) -> Read<GroupWhen> {
         .map(|spot| Some((gid_of(cx, &spot)?, Arc::from(spot.value))))
         .collect();
     let ids: Option<Vec<(u32, Arc<str>)>> = ids.into_iter().collect();
+    if !cx.surroundings.has_libraries() && !cx.has_people {
+        keys.problems().warning(&keys.place("group"), FILES_ONLY);
+    }
     let others = patterns
         .iter()
         .filter(|pattern| pattern.single().is_none_or(|name| is_peoples(name)));
@@ -107,7 +114,11 @@ pub(in crate::config::validate) fn uid_of(cx: &Context<'_>, name: &Spot<&str>) -
                 &name.at,
                 format!("there is no user `{}` on this host", name.value),
             )
-            .hint_if(number.then(|| "a number is written as `uid`, without quotes".to_owned()));
+            .hint_if(if number {
+                Some("a number is written as `uid`, without quotes".to_owned())
+            } else {
+                (!cx.surroundings.has_libraries()).then(|| FILES_ONLY.to_owned())
+            });
     }
     uid
 }
@@ -119,6 +130,8 @@ fn gid_of(cx: &Context<'_>, name: &Spot<&str>) -> Option<u32> {
         let number = name.value.parse::<u32>().is_ok();
         let hint = if number {
             "a number is written as `gid`, without quotes, and is the user's primary group"
+        } else if !cx.surroundings.has_libraries() {
+            FILES_ONLY
         } else {
             "a pattern, as `{ regex = \"aws-.*\" }`, may match groups that come later"
         };

@@ -1,0 +1,76 @@
+"""Packages as `packaging/build` makes them, and what is in them."""
+
+import atexit
+import dataclasses
+import functools
+import hashlib
+import io
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ["ROLECALL_PACKAGED"])
+
+def output(*command, **options):
+    return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, **options).stdout
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A file of a package: its mode, and what is in it or where it leads."""
+
+    mode: int
+    content: str
+    configuration: bool
+
+def build(source, out, **options):
+    """The deb and the rpm of the project in `source`."""
+    made = output(source / "packaging/build", "--bin", BINARY, "--out", out, "deb", "rpm", **options)
+    deb, rpm = map(Path, made.decode().split())
+    return deb, rpm
+
+@functools.cache
+def packages():
+    """Both packages, built once for all checks."""
+    folder = tempfile.mkdtemp(prefix="rolecall-packages-")
+    atexit.register(shutil.rmtree, folder)
+    return build(ROOT, Path(folder))
+
+def in_deb(deb):
+    """The files by their paths."""
+    configuration = set(output("dpkg-deb", "--info", deb, "conffiles").decode().split())
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(output("dpkg-deb", "--fsys-tarfile", deb))) as archive:
+        for member in archive:
+            if not member.isdir():
+                path = member.name.removeprefix(".")
+                content = member.linkname if member.issym() else digest(archive.extractfile(member).read())
+                mode = 0o777 if member.issym() else member.mode
+                assert (member.uid, member.gid) == (0, 0), path
+                found[path] = Entry(mode, content, path in configuration)
+    return found
+
+def in_rpm(rpm):
+    """The files by their paths."""
+    shown = "[%{FILENAMES}\t%{FILEMODES:octal}\t%{FILEDIGESTS}\t%{FILELINKTOS}\t%{FILEFLAGS:fflags}\t%{FILEUSERNAME}\n]"
+    found = {}
+    for line in output("rpm", "-qp", "--queryformat", shown, rpm).decode().splitlines():
+        path, mode, digested, link, flags, owner = line.split("\t")
+        assert owner == "root", path
+        if not stat.S_ISDIR(int(mode, 8)):
+            # Configuration that an upgrade leaves alone: %config(noreplace).
+            found[path] = Entry(int(mode, 8) & 0o7777, link or digested, "c" in flags and "n" in flags)
+    return found
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+def listed():
+    """The lines of the list of what the packages hold."""
+    for line in (ROOT / "packaging/contents").read_text().splitlines():
+        if line and not line.startswith("#"):
+            yield line.split()
