@@ -8,7 +8,7 @@ use rolecall::api::keystone;
 
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "HEAD"];
 
-/// The input is a path, a newline and a body.
+// The input is a path, a newline and a body.
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(2, |byte| *byte == b'\n');
     let path = parts.next().unwrap_or_default();

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use rolecall::api::sts;
 
-/// The input is a query, a newline and a form.
+// The input is a query, a newline and a form.
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(2, |byte| *byte == b'\n');
     let query = parts.next().unwrap_or_default();
