@@ -34,7 +34,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::grants::Select;
 use crate::http::{
-    Answer, Connection, Guard, Handler, LoopMark, Refused, Request, Response, StatusCode, text,
+    Answer, Connection, Guard, Handler, LoopMark, MAX_BODY, Refused, Request, Response, StatusCode,
+    text,
 };
 use crate::people::Codes;
 use crate::people::Issuers;
@@ -200,6 +201,11 @@ impl Handler for Mounted {
             return Answer::AtOnce(response);
         }
         Answer::later(self.answer(guest, guarded, request))
+    }
+
+    fn longest_body(&self, head: &Request) -> usize {
+        let peoples = self.peoples.as_ref();
+        peoples.map_or(MAX_BODY, |peoples| peoples.longest_body(head))
     }
 
     fn refuse_long(&self, _guest: &Guest, head: &Request) -> Response {

@@ -11,7 +11,7 @@ use super::{Deps, Guest, accounts, connectors, keystone, sts};
 use crate::caller::CallerKey;
 use crate::config::{self, Api, Mount};
 use crate::grants::{Person, Select, Way};
-use crate::http::{Guard, Leave, Local, Refused, Request, Response};
+use crate::http::{Guard, Leave, Local, MAX_BODY, Refused, Request, Response};
 use crate::people::{Asking, Attempt, Gate, Peer, Proven, Standing, Unproven};
 use crate::secret::SecretString;
 use crate::vending::Visit;
@@ -264,12 +264,23 @@ impl Peoples {
         })
     }
 
-    /// Refuses a request whose body is longer than is read, in the words of the API that it is for.
-    pub fn refuse_long(&self, deps: &Deps, head: &Request) -> Option<Response> {
+    fn whose(&self, head: &Request) -> Option<Whose<'_>> {
         let path = head.uri().path();
         let mut mounts = self.mounts.iter();
-        let whose = mounts.find_map(|(prefix, mount)| mount.whose(below(prefix, path)?, head))?;
-        Some(match whose {
+        mounts.find_map(|(prefix, mount)| mount.whose(below(prefix, path)?, head))
+    }
+
+    /// How long the body of such a request may be.
+    pub fn longest_body(&self, head: &Request) -> usize {
+        match self.whose(head) {
+            Some(Whose::Keystone(_)) => keystone::Keystone::LONGEST_BODY,
+            Some(Whose::Sts(_) | Whose::Gated(_)) | None => MAX_BODY,
+        }
+    }
+
+    /// Refuses a request whose body is longer than is read, in the words of the API that it is for.
+    pub fn refuse_long(&self, deps: &Deps, head: &Request) -> Option<Response> {
+        Some(match self.whose(head)? {
             Whose::Gated(Gated::Accounts(_)) => accounts::refuse_long(),
             Whose::Gated(Gated::Connectors(connectors)) => connectors.refuse_long(deps),
             Whose::Keystone(keystone) => keystone.refuse_long(),

@@ -1,5 +1,6 @@
 //! `rolecall key`.
 
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,12 +10,15 @@ use serde::Serialize;
 use super::daemon::{AT_ONCE, Daemon};
 use super::failure::Failure;
 use super::output::{print, print_json, table};
+use super::terminal::{Silent, first_line};
 use crate::api::admin::wire::{
     AccessKeys, BearerToken, BearerTokens, DeleteKey, Devices, KnownDevice, KnownKey, MadeDevice,
-    MadeKey, MadeToken, NewDevice, NewKey, NewToken, RemoveDevice, RemovedDevice,
+    MadeKey, MadeToken, NewDevice, NewKey, NewToken, RemoveDevice, RemovedDevice, Secret,
+    TakenOver,
 };
 use crate::api::date;
 use crate::config::parse_duration;
+use crate::secret::SecretString;
 
 /// Make, list and delete access keys, bearer tokens and MFA devices
 ///
@@ -37,6 +41,9 @@ enum What {
 }
 
 /// Make an access key, with which requests to the STS and Keystone faces are signed
+///
+/// With --access it is one that was made elsewhere, such as in a Keystone or a Ceph: its secret is asked
+/// for on the terminal, or is the first line of standard input.
 #[derive(Debug, Args)]
 struct Create {
     /// For whom it stands
@@ -45,6 +52,9 @@ struct Create {
     /// The account that it is for: Keystone's tenant [default: the only one]
     #[arg(long, value_name = "ALIAS")]
     account: Option<String>,
+    /// The id of a key that was made elsewhere, and is taken over
+    #[arg(long, value_name = "ID")]
+    access: Option<String>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -161,18 +171,39 @@ impl Token {
 
 impl Create {
     fn run(&self, daemon: &Daemon) -> Result<(), Failure> {
+        let taken_over = match &self.access {
+            None => None,
+            Some(access) => Some(TakenOver {
+                access: access.clone(),
+                secret: Secret::new(secret_of(access)?),
+            }),
+        };
+        let is_known = taken_over.is_some();
         let asked = NewKey {
             user: self.user.clone(),
             account: self.account.clone(),
+            taken_over,
         };
         let made: MadeKey = daemon.post("/v1/keys/create", &asked, AT_ONCE)?;
         if self.json {
             return print_json(&made);
         }
         let (access, secret) = (&made.access, made.secret.expose());
+        if is_known {
+            return print(&format!("access key id      {access}\n"));
+        }
         print(&format!(
             "access key id      {access}\nsecret access key  {secret}\n"
         ))
+    }
+}
+
+/// The secret of a key that was made elsewhere.
+fn secret_of(access: &str) -> Result<SecretString, Failure> {
+    if io::stdin().is_terminal() {
+        Silent::open()?.ask(&format!("Secret access key of {access}: "))
+    } else {
+        first_line(io::stdin().lock())
     }
 }
 

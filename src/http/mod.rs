@@ -76,6 +76,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Refuses by itself what its guard refuses.
     fn handle<'a>(&'a self, visit: &'a Self::Visit, request: &'a Request) -> Answer<'a>;
 
+    /// How long the body of such a request may be.
+    fn longest_body(&self, _head: &Request) -> usize {
+        MAX_BODY
+    }
+
     /// Refuses a request whose body is longer than is read.
     fn refuse_long(&self, _visit: &Self::Visit, _head: &Request) -> Response {
         text(StatusCode::PAYLOAD_TOO_LARGE, "")
@@ -106,22 +111,22 @@ impl fmt::Debug for Answer<'_> {
     }
 }
 
-/// The largest request body that is read.
+/// The largest request body that is read, where nobody takes a larger one.
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// The body could not be read whole.
 #[derive(Debug, thiserror::Error)]
-#[error("the request's body is longer than {MAX_BODY} bytes, or broke off")]
+#[error("the request's body is longer than is read, or broke off")]
 pub struct BodyError;
 
 /// Reads a body to its end, as the listener does before a request is handled. Even an empty chunked one must be drained, or the next request on the
 /// connection begins in its terminator (s3fs 1.90 sends one with its token request).
-pub async fn read_body(body: Incoming) -> Result<Bytes, BodyError> {
+pub async fn read_body(body: Incoming, longest: usize) -> Result<Bytes, BodyError> {
     // What says that it is longer is not read at all.
-    if body.size_hint().lower() > u64::try_from(MAX_BODY).unwrap_or(u64::MAX) {
+    if body.size_hint().lower() > u64::try_from(longest).unwrap_or(u64::MAX) {
         return Err(BodyError);
     }
-    match Limited::new(body, MAX_BODY).collect().await {
+    match Limited::new(body, longest).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(_broken) => Err(BodyError),
     }

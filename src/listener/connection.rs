@@ -78,11 +78,20 @@ impl<H: Handler> Service<'_, H> {
     }
 
     /// Answers a request once its body is there.
-    async fn answer_whole(&self, request: hyper::Request<Incoming>) -> Response {
-        let (head, body) = request.into_parts();
-        match whole(body, self.activity).await {
-            Ok(body) => self.answer(&Request::from_parts(head, body)).await,
-            Err(BodyError) => self.refuse_long(&Request::from_parts(head, Bytes::new())),
+    async fn answer_whole(&self, incoming: hyper::Request<Incoming>) -> Response {
+        let (head, body) = incoming.into_parts();
+        let mut request = Request::from_parts(head, Bytes::new());
+        // Most have none, and nobody need be asked about those.
+        let longest = match body.size_hint().upper() {
+            Some(0) => 0,
+            Some(_) | None => self.handler.longest_body(&request),
+        };
+        match whole(body, longest, self.activity).await {
+            Ok(body) => {
+                *request.body_mut() = body;
+                self.answer(&request).await
+            }
+            Err(BodyError) => self.refuse_long(&request),
         }
     }
 
@@ -124,9 +133,13 @@ fn no_turn() -> Response {
 }
 
 /// A request's whole body. One that takes too long ends the connection.
-async fn whole(incoming: Incoming, activity: &Activity) -> Result<Bytes, BodyError> {
+async fn whole(
+    incoming: Incoming,
+    longest: usize,
+    activity: &Activity,
+) -> Result<Bytes, BodyError> {
     activity.enter(Phase::Body);
-    let body = read_body(incoming).await?;
+    let body = read_body(incoming, longest).await?;
     activity.enter(Phase::Busy);
     Ok(body)
 }

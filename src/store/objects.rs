@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -219,6 +220,23 @@ impl AccessKeyDraft {
             account,
             label: Arc::default(),
         })
+    }
+}
+
+impl AccessKeyDraft {
+    /// How long a secret may be that was made elsewhere: whoever sees a signature may guess at leisure.
+    pub const SECRETS_OF_OTHERS: RangeInclusive<usize> = 16..=128;
+
+    /// Whether a secret that was made elsewhere can be taken over.
+    pub fn takes_secret(text: &str) -> bool {
+        Self::SECRETS_OF_OTHERS.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    }
+
+    /// An id that was made elsewhere, where it can stand in paths and in the scope of a signature.
+    pub fn takes_id(text: &str) -> Option<AccessKeyId> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let id = AccessKeyId::new(text).ok();
+        id.filter(|_| text.bytes().all(plain))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -72,15 +72,18 @@ fn signed(access: &str, secret: &str, token: Option<&str>) -> String {
 }
 
 fn verify(daemon: &Daemon, request: &str, arguments: &[&str]) -> Output {
-    let mut command = daemon.command(&[&["verify"], arguments].concat());
+    told_by(
+        &mut daemon.command(&[&["verify"], arguments].concat()),
+        request,
+    )
+}
+
+/// Runs a command with this as its standard input.
+fn told_by(command: &mut Command, input: &str) -> Output {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(request.as_bytes())
-        .unwrap();
+    let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+    written.unwrap();
     child.wait_with_output().unwrap()
 }
 
@@ -140,6 +143,80 @@ fn access_keys_are_made_listed_and_deleted() {
     assert_eq!(text(&left["keys"][0], "user"), "bob");
     assert_eq!(left["tokens"], Value::Array(Vec::new()));
     assert!(!daemon.log().contains(secret), "the log holds a secret");
+}
+
+/// Runs a command that is told a secret.
+fn with_secret(daemon: &Daemon, arguments: &[&str], secret: &str) -> Output {
+    told_by(&mut daemon.command(arguments), secret)
+}
+
+#[test]
+fn a_key_that_was_made_elsewhere_is_taken_over() {
+    const SECRET: &str = "canary/of+another/Keystone0123456789abcd";
+    let daemon = Daemon::start(CONFIGURATION);
+    let taken = [
+        "key",
+        "create",
+        "--user",
+        "ann",
+        "--access",
+        "0555b35654ad1656d804",
+    ];
+    let made = with_secret(&daemon, &taken, &format!("{SECRET}\n"));
+    let said = String::from_utf8(made.stdout).unwrap();
+    assert_eq!(
+        said, "access key id      0555b35654ad1656d804\n",
+        "{:?}",
+        made.stderr
+    );
+    let (code, told) = verdict(&daemon, &signed("0555b35654ad1656d804", SECRET, None), &[]);
+    assert_eq!((code, text(&told["holder"], "user")), (Some(0), "ann"));
+    // What is there is not touched, whoever asks.
+    for user in ["ann", "bob"] {
+        let again = [
+            "key",
+            "create",
+            "--user",
+            user,
+            "--access",
+            "0555b35654ad1656d804",
+        ];
+        let refused = with_secret(&daemon, &again, "another-secret-of-it");
+        assert_eq!(refused.status.code(), Some(78));
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("there is an access key of this id"), "{said}");
+    }
+    let (code, told) = verdict(&daemon, &signed("0555b35654ad1656d804", SECRET, None), &[]);
+    assert_eq!((code, text(&told["holder"], "user")), (Some(0), "ann"));
+    for (access, secret, why) in [
+        ("a/b", SECRET, "3 to 128 letters"),
+        ("AKID", "fifteen-letters", "16 to 128 printable"),
+        ("AKID", "with spaces in between", "16 to 128 printable"),
+        ("AKID", "", "16 to 128 printable"),
+    ] {
+        let asked = [
+            "key", "create", "--user", "ann", "--access", access, "--json",
+        ];
+        let refused = with_secret(&daemon, &asked, secret);
+        assert_eq!(refused.status.code(), Some(64), "{access} {secret}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(why), "{said}");
+        assert!(secret.is_empty() || !said.contains(secret), "{said}");
+    }
+    let asked = [
+        "key", "create", "--user", "ann", "--access", "AKID-2", "--json",
+    ];
+    let made = with_secret(&daemon, &asked, SECRET);
+    let made = json(&String::from_utf8(made.stdout).unwrap());
+    assert_eq!(
+        (text(&made, "access"), text(&made, "secret")),
+        ("AKID-2", SECRET)
+    );
+    let listed = daemon.says(&["key", "list"]);
+    assert!(
+        listed.contains("AKID-2") && !listed.contains(SECRET),
+        "{listed}"
+    );
 }
 
 #[test]

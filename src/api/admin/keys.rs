@@ -11,7 +11,7 @@ use super::Admin;
 use super::answer::Failure;
 use super::wire::{
     AccessKeys, DeleteKey, Devices, KnownDevice, KnownKey, MadeDevice, MadeKey, NewDevice, NewKey,
-    RemoveDevice, RemovedDevice, Secret,
+    RemoveDevice, RemovedDevice, Secret, TakenOver,
 };
 use crate::people::is_name;
 use crate::secret::{ExposeSecret as _, SecretString};
@@ -26,9 +26,19 @@ impl Admin {
     pub(super) async fn make_key(&self, asked: &NewKey) -> Result<MadeKey, Failure> {
         let user = named(&asked.user)?;
         let account = self.account(asked.account.as_deref(), "--account")?;
-        let draft = AccessKeyDraft::generate(user, account).map_err(|error| no_entropy(&error))?;
+        let draft = match &asked.taken_over {
+            None => AccessKeyDraft::generate(user, account).map_err(|error| no_entropy(&error))?,
+            Some(key) => taken_over(key, user, account)?,
+        };
         let made = self.store.create_key(draft).await;
-        let made = made.map_err(|error| failed("access key", error))?;
+        let made = made.map_err(|error| {
+            if error == StoreError::NameTaken {
+                let taken = "there is an access key of this id";
+                return Failure::new(StatusCode::CONFLICT, taken)
+                    .remedy("`rolecall key list` shows whose it is");
+            }
+            failed("access key", error)
+        })?;
         let key = &made.draft;
         tracing::info!(access_key_id = %key.id, user = %key.user, account = %key.account, "an access key was made");
         Ok(MadeKey {
@@ -183,6 +193,34 @@ impl Admin {
         let objects = self.store.objects();
         objects.map_err(|fault| unavailable(&fault))
     }
+}
+
+/// A key that was made elsewhere.
+fn taken_over(
+    key: &TakenOver,
+    user: Arc<str>,
+    account: AccountAlias,
+) -> Result<AccessKeyDraft, Failure> {
+    let wrong = |why: String| Failure::new(StatusCode::BAD_REQUEST, why);
+    let id = AccessKeyDraft::takes_id(&key.access);
+    let id = id.ok_or_else(|| {
+        wrong("an access key's id has 3 to 128 letters, digits, `-` and `_`".to_owned())
+    })?;
+    let secret = key.secret.expose();
+    if !AccessKeyDraft::takes_secret(secret) {
+        let lengths = AccessKeyDraft::SECRETS_OF_OTHERS;
+        let (least, most) = (lengths.start(), lengths.end());
+        return Err(wrong(format!(
+            "a secret access key has {least} to {most} printable characters, and no spaces"
+        )));
+    }
+    Ok(AccessKeyDraft {
+        id,
+        secret: SecretString::from(secret),
+        user,
+        account,
+        label: Arc::default(),
+    })
 }
 
 /// The name of a user.

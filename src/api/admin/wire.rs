@@ -364,12 +364,24 @@ pub struct BearerToken {
 }
 
 /// Body of `/v1/keys/create`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NewKey {
     /// Who signs with it stands for this name.
     pub user: String,
     /// For which account it is made: the only one otherwise.
     pub account: Option<String>,
+    /// The key that was made elsewhere: a fresh one otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
+}
+
+/// A key that was made elsewhere.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TakenOver {
+    /// Its id.
+    pub access: String,
+    /// The key.
+    pub secret: Secret,
 }
 
 /// Answer of `/v1/keys/create`.

@@ -20,9 +20,6 @@ use crate::types::{AccessKeyId, AccountAlias};
 /// The document's own object.
 const DOCUMENTED: &str = "OS-KSEC2-ec2Credentials";
 
-/// A secret that is brought along is not shorter: whoever sees a signature may guess at leisure.
-const SHORTEST: usize = 16;
-const LONGEST: usize = 128;
 /// The longest label.
 const LONGEST_LABEL: usize = 255;
 
@@ -230,9 +227,15 @@ impl Draft {
                 "Invalid input for field 'signature': it is too long.",
             ));
         }
-        if secret.as_ref().is_some_and(|secret| !is_secret(secret)) {
+        if secret
+            .as_deref()
+            .is_some_and(|secret| !AccessKeyDraft::takes_secret(secret))
+        {
+            let lengths = AccessKeyDraft::SECRETS_OF_OTHERS;
             return Err(Fault::bad(format!(
-                "Invalid input for field 'secret': it must have {SHORTEST} to {LONGEST} characters."
+                "Invalid input for field 'secret': it must have {} to {} characters.",
+                lengths.start(),
+                lengths.end()
             )));
         }
         Ok(Self {
@@ -253,18 +256,8 @@ fn documented(key: &AccessKey) -> Value {
     })
 }
 
-/// Whether a secret is one that may be brought along.
-fn is_secret(text: &str) -> bool {
-    (SHORTEST..=LONGEST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
-/// An id that can stand in paths and in the scope of a signature.
 fn chosen_id(text: &str) -> Result<AccessKeyId, Fault> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let id = AccessKeyId::new(text)
-        .ok()
-        .filter(|_| text.bytes().all(plain));
-    id.ok_or_else(|| {
+    AccessKeyDraft::takes_id(text).ok_or_else(|| {
         Fault::bad("Invalid input for field 'access': it must have 3 to 128 letters and digits.")
     })
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::{Fault, Reply};
@@ -10,6 +11,7 @@ use super::bearer::Bearer;
 use super::route::{Version, What};
 use super::subject::{Accounts, Membership, Project, Role, Subject, domain, id_of, tenant};
 use super::{Call, DOMAIN, DOMAIN_NAME};
+use crate::api::yield_often;
 use crate::grants::Way;
 use crate::http::Query;
 use crate::types::AccountAlias;
@@ -111,14 +113,36 @@ impl Call<'_> {
         Ok(Reply::json(&json!({ "role": self.role_document(role) })))
     }
 
-    /// Who has which role where: of one user.
+    /// Who has which role where: one's own, and for administrators anybody's.
     pub(super) async fn role_assignments(&self) -> Result<Reply, Fault> {
         let own = self.own()?;
-        let name = match self.query_of("user.id") {
-            Some(asked) => self.someone(&asked).await?,
-            None => Arc::clone(&own.subject.name),
+        let domain = self.query_of("scope.domain.id");
+        if domain.is_some() && self.query_of("scope.project.id").is_some() {
+            let both = "Specify a domain or project, not both";
+            return Err(Fault::new(StatusCode::BAD_REQUEST, both));
+        }
+        let names = match self.query_of("user.id") {
+            Some(asked) => vec![self.someone(&asked).await?],
+            None if self.shown.is_administrator() => {
+                let all = self.keystone.names.all(self.prover).await?;
+                all.into_iter().collect()
+            }
+            None => vec![Arc::clone(&own.subject.name)],
         };
-        let subject = self.subject_of(&name).await?;
+        let system = self.query_of("scope.system");
+        let elsewhere = system.or(domain).or_else(|| self.query_of("group.id"));
+        let mut assignments = Vec::new();
+        // There are no roles in domains, in the system or of groups.
+        for (done, name) in names.iter().filter(|_| elsewhere.is_none()).enumerate() {
+            yield_often(done).await;
+            let subject = self.subject_of(name).await?;
+            assignments.extend(self.assignments_of(&subject));
+        }
+        Ok(self.list("role_assignments", &assignments))
+    }
+
+    /// What the query asks for of one user's.
+    fn assignments_of(&self, subject: &Subject) -> Vec<Value> {
         let (project, of_role) = (self.query_of("scope.project.id"), self.query_of("role.id"));
         let with_names = self.query_of("include_names");
         let with_names =
@@ -132,9 +156,9 @@ impl Call<'_> {
             let roles = membership.roles.iter();
             let roles = roles.filter(|role| is_asked(of_role.as_deref(), &role.id));
             assignments
-                .extend(roles.map(|role| self.assignment(&subject, membership, role, with_names)));
+                .extend(roles.map(|role| self.assignment(subject, membership, role, with_names)));
         }
-        Ok(self.list("role_assignments", &assignments))
+        assignments
     }
 
     pub(super) fn domains(&self) -> Reply {
@@ -242,7 +266,7 @@ impl Call<'_> {
         }
     }
 
-    fn role_document(&self, role: &Role) -> Value {
+    pub(super) fn role_document(&self, role: &Role) -> Value {
         match self.route.row.version {
             Version::V2 => json!(role),
             Version::V3 => json!({
@@ -309,7 +333,7 @@ impl Call<'_> {
     }
 
     /// The parameter of the query.
-    fn query_of(&self, name: &str) -> Option<String> {
+    pub(super) fn query_of(&self, name: &str) -> Option<String> {
         let query = Query::parse(self.request.uri().query());
         query.first(name).map(str::to_owned)
     }

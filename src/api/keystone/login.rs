@@ -21,6 +21,9 @@ use crate::grants::{Person, Way};
 use crate::people::{Standing, token_hash};
 use crate::types::AccountAlias;
 
+/// What a token of version 3 can be for, of which a body names one.
+const SCOPES: [&str; 5] = ["system", "project", "domain", "OS-TRUST:trust", "unscoped"];
+
 /// A proof that a body brings.
 pub(super) enum Proof<'a> {
     Password {
@@ -295,21 +298,38 @@ fn scope_v3(auth: &Map<String, Value>) -> Result<Scope, Fault> {
     let scope = match auth.get("scope") {
         None | Some(Value::Null) => return Ok(Scope::Unsaid),
         Some(Value::String(word)) if word == "unscoped" => return Ok(Scope::Unscoped),
+        Some(Value::String(_)) => return Err(no_scope()),
         Some(other) => object(Some(other), "scope", "auth")?,
     };
-    if scope.contains_key("unscoped") {
-        return Ok(Scope::Unscoped);
+    let mut named = SCOPES.iter().filter(|name| scope.contains_key(**name));
+    let (Some(kind), None) = (named.next(), named.next()) else {
+        return Err(no_scope());
+    };
+    match *kind {
+        "unscoped" => return Ok(Scope::Unscoped),
+        "project" | "domain" => {}
+        // Nobody has a role in the system, and nobody is trusted with another's.
+        _ => return Ok(Scope::Nowhere),
     }
-    if !scope.contains_key("project") {
-        return Ok(Scope::Nowhere);
-    }
-    let asked = object(scope.get("project"), "project", "scope")?;
+    let asked = object(scope.get(*kind), kind, "scope")?;
     match (text(asked, "id")?, text(asked, "name")?) {
+        (None, None) => {
+            let why = format!("Invalid input for field scope/{kind}: id or name must be present.");
+            Err(Fault::new(StatusCode::BAD_REQUEST, why))
+        }
+        // Nobody has a role in a domain.
+        _ if *kind == "domain" => Ok(Scope::Nowhere),
         (Some(id), _) => Ok(project(id)),
         (None, Some(name)) if is_domain(asked, "project")? => Ok(project(name)),
         (None, Some(_)) => Ok(Scope::Nowhere),
-        (None, None) => Err(Fault::expected("id or name", "project")),
     }
+}
+
+fn no_scope() -> Fault {
+    Fault::expected(
+        "system, project, domain, OS-TRUST:trust or unscoped",
+        "scope",
+    )
 }
 
 /// A name that no project can have is that of none.

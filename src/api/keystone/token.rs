@@ -206,7 +206,7 @@ fn audit_ids(claims: &KeystoneClaims) -> String {
 }
 
 /// Microseconds, which nobody counts: other clients' parsers ask for them.
-fn time(at: SystemTime) -> String {
+pub(super) fn time(at: SystemTime) -> String {
     let date = date(at);
     format!("{}.000000Z", date.trim_end_matches('Z'))
 }

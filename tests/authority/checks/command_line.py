@@ -48,6 +48,51 @@ def check_a_wrong_password_opens_nothing(directory):
             assert refused.returncode != 0 and "401" in refused.stderr, told(refused)
 
 
+def check_a_token_is_revoked(directory):
+    with Daemon(directory) as daemon:
+        identity = story.Identity(daemon.url)
+        for environment in (version_3(daemon), version_2(daemon)):
+            token, other = (asked(directory, environment, "token", "issue")["id"] for _ in range(2))
+            revoked = client(directory, environment, "token", "revoke", token)
+            assert revoked.returncode == 0, told(revoked)
+            for one, status in ((token, 401), (other, 200)):
+                assert identity.ask("GET", "/v3/auth/projects", token=one)[0] == status, (environment, status)
+
+
+def check_bearer_tokens_are_application_credentials(directory):
+    with Daemon(directory) as daemon:
+        made = json.loads(daemon.command("key", "token", "--user", "ann", "--expires", "1h", "--json"))
+        ann, admin = version_3(daemon), version_3(daemon, story.ADMIN, story.PROJECT)
+        number = made["id"].replace("-", "")
+        for environment, user in ((ann, []), (admin, ["--user", "ann"])):
+            listed = asked(directory, environment, "application", "credential", "list", *user)
+            assert [entry["ID"] for entry in listed] == [number], listed
+        shown = asked(directory, ann, "application", "credential", "show", number)
+        assert (shown["Name"], shown["Project ID"]) == (number, "shop"), shown
+        environment = plain_environment(
+            OS_AUTH_TYPE="v3applicationcredential", OS_AUTH_URL=f"{daemon.url}/v3",
+            OS_APPLICATION_CREDENTIAL_ID=made["id"], OS_APPLICATION_CREDENTIAL_SECRET=made["token"],
+        )
+        assert asked(directory, environment, "token", "issue")["project_id"] == "shop"
+
+
+def check_roles_are_listed(directory):
+    with Daemon(directory) as daemon:
+        ann, admin = version_3(daemon), version_3(daemon, story.ADMIN, story.PROJECT)
+        own = {("web", "ann@Default", "shop@Default"), ("member", "ann@Default", "shop@Default")}
+        by_name = ["--names", "--user", "ann", "--project", "shop"]
+        for environment, arguments in (
+            (ann, ["--names", "--auth-user"]), (ann, ["--names"]), (admin, by_name), (admin, [*by_name, "--effective"]),
+        ):
+            listed = asked(directory, environment, "role", "assignment", "list", *arguments)
+            assert {(entry["Role"], entry["User"], entry["Project"]) for entry in listed} == own, (arguments, listed)
+        everybody = asked(directory, admin, "role", "assignment", "list", "--names")
+        assert {"ann@Default", "admin@Default"} <= {entry["User"] for entry in everybody}, everybody
+        assert asked(directory, admin, "role", "assignment", "list", "--system", "all") == []
+        refused = client(directory, ann, "role", "assignment", "list", "--user", "admin", "--project", "shop")
+        assert refused.returncode != 0, told(refused)
+
+
 def keep_keys(directory, environment):
     made = asked(directory, environment, "ec2", "credentials", "create")
     assert len(made["access"]) == len(made["secret"]) == 32, made

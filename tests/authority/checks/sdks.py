@@ -1,9 +1,13 @@
 """SDKs and command lines as they are installed, at the STS face: each assumes a role with a key of the daemon's own."""
 
+import base64
 import hashlib
+import hmac
 import json
 import os
+import struct
 import subprocess
+import time
 from pathlib import Path
 
 import boto3
@@ -17,6 +21,12 @@ CACHE = Path(
     or os.path.join(os.environ.get("ROLECALL_CACHE", "/var/cache/rolecall"), "tests")
 )
 ROLE = "arn:aws:iam::000000000002:role/web"
+TILL = "arn:aws:iam::000000000002:role/till"
+WITH_FACTOR = """
+[[grant]]
+role = "shop/till"
+when = { principal = "ann", mfa = true }
+"""
 SECONDS = 120
 
 PROFILES = """
@@ -86,6 +96,62 @@ def check_the_command_lines(directory):
             assert identity["Arn"] == f"arn:aws:sts::000000000002:assumed-role/web/{name}", identity
 
 
+def check_a_second_factor_of_a_profile(directory):
+    with Daemon(directory, further=WITH_FACTOR) as daemon:
+        device = json.loads(daemon.command("key", "mfa", "enrol", "--user", "ann", "--account", "shop", "--json"))
+        environment = profile(daemon, "mfa", TILL, mfa_serial=device["serial"])
+        environment = plain_environment(AWS_ENDPOINT_URL_STS=daemon.url, HOME=str(daemon.place), **environment)
+
+        def aws(typed):
+            # Without a terminal it reads what is typed from its standard input.
+            return subprocess.run(
+                [CACHE / "awscli/bin/aws", "sts", "get-caller-identity", "--output", "json"], input=f"{typed}\n",
+                env=environment, capture_output=True, text=True, timeout=SECONDS, start_new_session=True,
+            )
+
+        right = code(device["secret"])
+        wrong = aws(f"{(int(right) + 500_000) % 1_000_000:06}")
+        assert wrong.returncode != 0 and "AccessDenied" in wrong.stderr, told(wrong)
+        let_in = aws(right)
+        assert let_in.returncode == 0, told(let_in)
+        arn = json.loads(let_in.stdout)["Arn"]
+        assert arn == "arn:aws:sts::000000000002:assumed-role/till/mfa", arn
+        cached = daemon.place / ".aws/cli/cache"
+        for file in cached.iterdir():
+            file.unlink()
+        again = aws(right)
+        assert again.returncode != 0 and "AccessDenied" in again.stderr, told(again)
+
+
+def check_a_session_keeps_its_second_factor(directory):
+    with Daemon(directory, further=WITH_FACTOR) as daemon:
+        device = json.loads(daemon.command("key", "mfa", "enrol", "--user", "ann", "--account", "shop", "--json"))
+        access, secret = daemon.key("ann", "shop")
+
+        def sts(*keys):
+            return boto3.client("sts", endpoint_url=daemon.url, config=ONCE, **signed_by(*keys))
+
+        try:
+            sts(access, secret).assume_role(RoleArn=TILL, RoleSessionName="me")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "AccessDenied", error
+        else:
+            raise AssertionError("no second factor was asked for")
+        session = sts(access, secret).get_session_token(SerialNumber=device["serial"], TokenCode=code(device["secret"]))
+        given = session["Credentials"]
+        with_factor = sts(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        assumed = with_factor.assume_role(RoleArn=TILL, RoleSessionName="me")
+        assert assumed["AssumedRoleUser"]["Arn"].endswith(":assumed-role/till/me"), assumed
+
+
+def code(secret):
+    """The one-time code of now, as RFC 6238 has it."""
+    step = struct.pack(">Q", int(time.time()) // 30)
+    mac = hmac.new(base64.b32decode(secret + "=" * (-len(secret) % 8)), step, hashlib.sha1).digest()
+    (number,) = struct.unpack_from(">I", mac, mac[-1] & 15)
+    return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
+
+
 def check_who_may_not_is_told_so(directory):
     with Daemon(directory) as daemon:
         bob, ann = daemon.key("bob", "shop"), daemon.key("ann", "shop")
@@ -117,11 +183,12 @@ def by_key(daemon, command, name):
     proves(daemon, asked(daemon, command, keys), name)
 
 
-def profile(daemon, name):
+def profile(daemon, name, role=ROLE, **more):
     """The role in a profile, as the SDKs' shared configuration has it."""
     access, secret = daemon.key("ann", "shop")
     file = daemon.place / "config"
-    file.write_text(PROFILES.format(access=access, secret=secret, role=ROLE, name=name))
+    more = "".join(f"{key} = {value}\n" for key, value in more.items())
+    file.write_text(PROFILES.format(access=access, secret=secret, role=role, name=name) + more)
     return {"AWS_CONFIG_FILE": str(file), "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_PROFILE": "web"}
 
 

@@ -346,7 +346,11 @@ pub(super) const CAUSES: &[Cause] = &[
         "There is a credential of this access key",
         "an id that is taken",
     ),
-    keystone(413, "Request is too large.", "a body of more than 64 KiB"),
+    keystone(
+        413,
+        "Request is too large.",
+        "a body of more than 114,688 bytes",
+    ),
     keystone(
         415,
         "Expecting to find application/json in Content-Type header.",

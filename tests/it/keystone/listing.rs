@@ -1,6 +1,10 @@
 //! What clients look up before they do anything: versions, users, projects, roles.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use rolecall::api::keystone::rows;
+use rolecall::people::token_hash;
+use rolecall::store::TokenDraft;
 use serde_json::{Value, json};
 
 use super::{ADMIN, ANN, BOB, DEMO, MEMBER, Served, refused};
@@ -59,8 +63,10 @@ async fn keystone_has_head_wherever_it_has_get() {
     let admin = served.token("admin", "local").await;
     let services = served.get(&admin, "/v3/services").await.json();
     let service = services["services"][0]["id"].as_str().unwrap();
+    let token = bearer(&served, ("ann", "canary", 4_000_000_000)).await;
     for row in rows().filter(|row| row.method == "GET") {
         let path = row.path.split('/').map(|part| match part {
+            "{credential}" => &token,
             "{alias}" => "OS-KSEC2",
             "{domain}" => "default",
             "{key}" => &key,
@@ -314,6 +320,158 @@ async fn keystone_shows_roles() {
         .get(&admin, "/v3/role_assignments?user.id=nobody")
         .await;
     refused(&answer, 404, "Could not find user: nobody.");
+    served.end().await;
+}
+
+#[tokio::test]
+async fn keystone_shows_administrators_who_has_which_role() {
+    let served = Served::start();
+    let (ann, admin) = (
+        served.token("ann", "local").await,
+        served.token("admin", "local").await,
+    );
+    let told = async |token: &str, query: &str| -> Vec<[String; 3]> {
+        let path = format!("/v3/role_assignments?include_names=True{query}");
+        let all = served.get(token, &path).await.json();
+        let all = all["role_assignments"].as_array().unwrap().iter();
+        let text = |one: &Value, at: &str| one.pointer(at).unwrap().as_str().unwrap().to_owned();
+        let places = ["/user/name", "/scope/project/name", "/role/name"];
+        all.map(|one| places.map(|at| text(one, at))).collect()
+    };
+    let row = |texts: [&str; 3]| texts.map(str::to_owned);
+    let everybody = told(&admin, "").await;
+    for one in [
+        ["admin", "local", "member"],
+        ["admin", "other", "member"],
+        ["ann", "local", "demo"],
+        ["bob", "local", "demo"],
+        ["bob", "other", "web"],
+        ["зоя", "local", "member"],
+    ] {
+        assert!(everybody.contains(&row(one)), "{one:?} in {everybody:?}");
+    }
+    assert_eq!(told(&admin, "&scope.project.id=other").await.len(), 3);
+    let own = [
+        row(["ann", "local", "demo"]),
+        row(["ann", "local", "member"]),
+    ];
+    for query in ["", &format!("&user.id={ANN}"), "&effective=True"] {
+        assert_eq!(told(&ann, query).await, own, "{query}");
+    }
+    // Nobody has a role in a domain or the system, and there are no groups.
+    for query in [
+        "&scope.domain.id=default",
+        "&scope.system=all",
+        "&group.id=web",
+    ] {
+        for token in [&ann, &admin] {
+            assert!(told(token, query).await.is_empty(), "{query}");
+        }
+    }
+    let both = "/v3/role_assignments?scope.domain.id=default&scope.project.id=local";
+    let answer = served.get(&admin, both).await;
+    refused(&answer, 400, "Specify a domain or project, not both");
+    served.end().await;
+}
+
+/// A bearer token of this user, with its secret, that ends in this second; its id.
+async fn bearer(served: &Served, (user, secret, ends): (&str, &str, u64)) -> String {
+    let draft = TokenDraft {
+        user: user.into(),
+        hash: token_hash(secret),
+        expires: UNIX_EPOCH + Duration::from_secs(ends),
+    };
+    let made = served
+        .daemon
+        .daemon
+        .store
+        .create_token(draft)
+        .await
+        .unwrap();
+    made.id.simple().to_string()
+}
+
+#[tokio::test]
+async fn keystone_shows_bearer_tokens_as_application_credentials() {
+    let served = Served::start();
+    let mut ids = Vec::new();
+    for one in [
+        ("ann", "canary-one", 4_000_000_000),
+        ("ann", "canary-two", 4_000_000_001),
+        ("ann", "canary-gone", 1_000_000_000),
+        ("bob", "canary-bobs", 4_000_000_000),
+    ] {
+        ids.push(bearer(&served, one).await);
+    }
+    let (ann, admin) = (
+        served.token("ann", "local").await,
+        served.token("admin", "local").await,
+    );
+    let path = format!("/v3/users/{ANN}/application_credentials");
+    let listed = async |token: &str, path: &str| -> Vec<String> {
+        let answer = served.get(token, path).await;
+        assert!(!answer.body.contains("canary"), "{}", answer.body);
+        let all = answer.json();
+        let all = all["application_credentials"].as_array().unwrap().iter();
+        let mut ids: Vec<String> = all
+            .map(|one| one["id"].as_str().unwrap().to_owned())
+            .collect();
+        ids.sort_unstable();
+        ids
+    };
+    let mut own = ids[..2].to_vec();
+    own.sort_unstable();
+    for token in [&ann, &admin] {
+        assert_eq!(listed(token, &path).await, own);
+        let by_name = format!("{path}?name={}", ids[1]);
+        assert_eq!(listed(token, &by_name).await, ids[1..2]);
+        let one = served
+            .get(token, &format!("{path}/{}", ids[0]))
+            .await
+            .json();
+        let one = &one["application_credential"];
+        assert_eq!(
+            (
+                &one["id"],
+                &one["name"],
+                &one["user_id"],
+                &one["project_id"]
+            ),
+            (&json!(ids[0]), &json!(ids[0]), &json!(ANN), &json!("local"))
+        );
+        assert_eq!(one["expires_at"], "2096-10-02T07:06:40.000000");
+        assert_eq!(names(&one["roles"]), ["demo", "member"]);
+        for other in [&ids[2], &ids[3], "nope"] {
+            let answer = served.get(token, &format!("{path}/{other}")).await;
+            let none = format!("Could not find Application Credential: {other}.");
+            refused(&answer, 404, &none);
+        }
+    }
+    // Whoever has several projects says which when it shows the token.
+    let bobs = format!("/v3/users/{BOB}/application_credentials");
+    let one = served
+        .get(&admin, &format!("{bobs}/{}", ids[3]))
+        .await
+        .json();
+    assert_eq!(one["application_credential"]["project_id"], Value::Null);
+    refused(
+        &served.get(&ann, &bobs).await,
+        403,
+        &forbidden("list_application_credentials"),
+    );
+    refused(
+        &served.get(&ann, &format!("{bobs}/{}", ids[3])).await,
+        403,
+        &forbidden("get_application_credential"),
+    );
+    let nobodys = "/v3/users/nobody/application_credentials";
+    for path in [nobodys.to_owned(), format!("{nobodys}/{}", ids[0])] {
+        refused(
+            &served.get(&admin, &path).await,
+            404,
+            "Could not find user: nobody.",
+        );
+    }
     served.end().await;
 }
 

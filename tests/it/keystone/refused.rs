@@ -2,7 +2,8 @@
 
 use rolecall::api::keystone::{Needs, Row, rows};
 
-use super::{NO_JSON, SERVICE, Served, UNAUTHORIZED, refused};
+use super::{NO_JSON, SERVICE, Served, UNAUTHORIZED, by_password, refused};
+use crate::support::client::{Connection, request};
 
 /// A path of the resource, with somebody's name for each in braces.
 fn path(row: &Row) -> String {
@@ -145,10 +146,28 @@ async fn keystone_answers_no_request_for_two_hosts() {
 #[tokio::test]
 async fn keystone_reads_no_endless_body() {
     let served = Served::start();
+    // What Keystone itself takes where nobody says otherwise.
+    let longest = 114_688;
+    let long = " ".repeat(longest + 1);
     for row in rows() {
-        let long = " ".repeat(70_000);
         let answer = served.send(row.method, &path(row), &[], &long).await;
         refused(&answer, 413, "Request is too large.");
+    }
+    let login = by_password("ann", "annpw", Some("local")).to_string();
+    let filled = login.clone() + &" ".repeat(longest - login.len());
+    let chunked = |text: &str| format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
+    let json = ("Content-Type", "application/json");
+    let made = served
+        .send("POST", "/v3/auth/tokens", &[json], &filled)
+        .await;
+    assert_eq!(made.status, 201);
+    // One that does not say how long it is.
+    let told = [("Transfer-Encoding", "chunked"), json];
+    for (body, status) in [(" ".repeat(longest), 400), (filled + " ", 413)] {
+        let mut connection = Connection::open(served.daemon.address("api")).await;
+        let text = request("POST", "/v3/auth/tokens", &told) + &chunked(&body);
+        connection.send(text.as_bytes()).await;
+        assert_eq!(connection.answer().await.unwrap().status, status);
     }
     served.end().await;
 }
@@ -170,9 +189,7 @@ async fn keystone_says_so_while_the_store_cannot_be_read() {
         refused(&answer, 503, message);
         assert_eq!(answer.header("retry-after"), "1");
     }
-    let answer = served
-        .login(&super::by_password("ann", "annpw", None))
-        .await;
+    let answer = served.login(&by_password("ann", "annpw", None)).await;
     refused(&answer, 503, message);
     let answer = served.login_v2("ann", "annpw").await;
     refused(&answer, 503, message);

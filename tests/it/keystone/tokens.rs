@@ -163,6 +163,8 @@ async fn keystone_refuses_logins_that_prove_nothing() {
             json!({ "project": { "name": "local", "domain": { "id": "x" } } }),
         ),
         with(ann.clone(), json!({ "domain": id })),
+        with(ann.clone(), json!({ "domain": { "name": "other" } })),
+        with(ann.clone(), json!({ "OS-TRUST:trust": { "id": "x" } })),
         with(ann, json!({ "system": { "all": true } })),
         json!({ "auth": { "identity": { "methods": [] } } }),
         json!({ "auth": { "identity": { "methods": ["totp"], "totp": {} } } }),
@@ -207,6 +209,28 @@ async fn keystone_tells_what_a_login_lacks() {
     ] {
         let answer = served.login(&body).await;
         refused(&answer, 400, &format!("Expecting to find {lacks}. {fault}"));
+    }
+    // As a real Keystone has it, whoever asks.
+    let scoped = |scope: Value| {
+        let mut body = by_password("ann", "wrong", None);
+        body["auth"]["scope"] = scope;
+        body
+    };
+    let one = "system, project, domain, OS-TRUST:trust or unscoped in scope";
+    for scope in [
+        json!("local"),
+        json!({}),
+        json!({ "realm": {} }),
+        json!({ "domain": { "id": "default" }, "project": { "id": "local" } }),
+        json!({ "system": { "all": true }, "project": { "id": "local" } }),
+    ] {
+        let answer = served.login(&scoped(scope)).await;
+        refused(&answer, 400, &format!("Expecting to find {one}. {fault}"));
+    }
+    for kind in ["project", "domain"] {
+        let answer = served.login(&scoped(json!({ kind: {} }))).await;
+        let why = format!("Invalid input for field scope/{kind}: id or name must be present.");
+        refused(&answer, 400, &why);
     }
     let answer = served
         .login(&user(json!({ "id": 7, "password": "x" })))

@@ -141,6 +141,21 @@ pub(super) const ROWS: &[Row] = &[
     .with(BY_NAME),
     row(
         "GET",
+        "/v3/users/{user}/application_credentials",
+        (What::ApplicationCredentials, Token),
+        &[200, 404],
+        "The application credentials of a user: bearer tokens that count.",
+    )
+    .with(BY_NAME),
+    row(
+        "GET",
+        "/v3/users/{user}/application_credentials/{credential}",
+        (What::ApplicationCredential, Token),
+        &[200, 404],
+        "One application credential.",
+    ),
+    row(
+        "GET",
         "/v3/projects",
         (What::Projects, Administrator),
         &[200],
@@ -196,11 +211,14 @@ pub(super) const ROWS: &[Row] = &[
         "/v3/role_assignments",
         (What::RoleAssignments, Token),
         &[200, 404],
-        "Who has which role where: of one user, the token's own unless it is an administrator's.",
+        "Who has which role where: the token's own user; all whose names are kept for administrators.",
     )
     .with(&[
         ("user.id", "of this user"),
+        ("group.id", "of this group: of none"),
         ("scope.project.id", "in this project"),
+        ("scope.domain.id", "in this domain: nothing"),
+        ("scope.system", "in the system: nothing"),
         ("role.id", "this role"),
         ("include_names", "with names beside ids"),
     ]),

@@ -65,6 +65,10 @@ pub enum What {
     Endpoints,
     /// Regions.
     Regions,
+    /// The application credentials of a user.
+    ApplicationCredentials,
+    /// One of them.
+    ApplicationCredential,
 }
 
 /// The resources' names in metrics, in the order of [`What`].
@@ -100,11 +104,13 @@ pub(in crate::api::keystone) const LABELS: &[&str] = &[
     "service",
     "endpoints",
     "regions",
+    "application-credentials",
+    "application-credential",
     "none",
 ];
 
 /// The label of requests for which there is no resource.
-pub(in crate::api::keystone) const NO_ROUTE: usize = 31;
+pub(in crate::api::keystone) const NO_ROUTE: usize = 33;
 
 impl What {
     /// Its place in [`LABELS`].
@@ -141,6 +147,8 @@ impl What {
             Self::Service => 28,
             Self::Endpoints => 29,
             Self::Regions => 30,
+            Self::ApplicationCredentials => 31,
+            Self::ApplicationCredential => 32,
         }
     }
 
@@ -176,6 +184,8 @@ impl What {
             Self::Service => "identity:get_service",
             Self::Endpoints => "identity:list_endpoints",
             Self::Regions => "identity:list_regions",
+            Self::ApplicationCredentials => "identity:list_application_credentials",
+            Self::ApplicationCredential => "identity:get_application_credential",
         }
     }
 

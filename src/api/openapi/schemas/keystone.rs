@@ -46,6 +46,8 @@ fn of_success(row: &Row) -> &'static str {
         What::UserRoles | What::Roles => by_version("KeystoneV2Roles", "KeystoneV3Roles"),
         What::Role => by_version("KeystoneV2Role", "KeystoneV3Role"),
         What::RoleAssignments => "KeystoneRoleAssignments",
+        What::ApplicationCredentials => "KeystoneApplicationCredentials",
+        What::ApplicationCredential => "KeystoneApplicationCredential",
         What::Domains | What::OwnDomains => "KeystoneDomains",
         What::Domain => "KeystoneDomain",
         What::Catalog => "KeystoneCatalog",
@@ -366,6 +368,18 @@ fn people() -> Value {
         "options": object(),
         "links": links(),
     }));
+    let application = exactly(json!({
+        "id": text("the bearer token's"),
+        "name": text("the same"),
+        "description": never(),
+        "user_id": text("whose it is"),
+        "project_id": { "type": ["string", "null"], "description": "the only one that its user has" },
+        "system": never(),
+        "expires_at": text("when it ends, without a zone"),
+        "unrestricted": { "const": false },
+        "roles": json!({ "type": "array", "items": role_v3 }),
+        "links": links(),
+    }));
     let assignment = exactly(json!({
         "role": named(),
         "user": named(),
@@ -386,6 +400,9 @@ fn people() -> Value {
         "KeystoneV2Roles": page_v2("roles", &role()),
         "KeystoneV3Roles": page_v3("roles", &role_v3),
         "KeystoneRoleAssignments": page_v3("role_assignments", &assignment),
+        "KeystoneApplicationCredential":
+            exactly(json!({ "application_credential": application })),
+        "KeystoneApplicationCredentials": page_v3("application_credentials", &application),
         "KeystoneDomain": exactly(json!({ "domain": domain })),
         "KeystoneDomains": page_v3("domains", &domain),
     })
