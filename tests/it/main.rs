@@ -49,6 +49,7 @@ mod state;
 mod stored;
 mod sts;
 mod sts_hostile;
+mod sts_operations;
 mod sts_parameters;
 mod sts_roles;
 mod sts_sessions;

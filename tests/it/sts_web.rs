@@ -138,6 +138,15 @@ async fn sts_gives_a_role_to_whom_a_token_stands_for() {
         assert_eq!(element(&answer.body, name), Some(text), "{}", answer.body);
     }
     let token = world.token("repo:shop:main");
+    let less = "&DurationSeconds=900&Policy=%7B%22Statement%22%3A%5B%5D%7D\
+                &PolicyArns.member.1.arn=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FReadOnlyAccess";
+    let less = world.assume(ROLE, &token, less).await;
+    assert_eq!(
+        element(&less.body, "PackedPolicySize"),
+        Some("2"),
+        "{}",
+        less.body
+    );
     let more = world.assume(ROLE, &token, "&DurationSeconds=7201").await;
     assert_eq!(
         (more.status, element(&more.body, "Code")),

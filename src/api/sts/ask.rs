@@ -15,17 +15,17 @@ use crate::types::{ExternalId, RoleArn, SessionName, folded_tag};
 const VERSION: &str = "2011-06-15";
 
 /// The longest life of a role's session, in seconds.
-const LONGEST_OF_ROLES: usize = 43_200;
+pub(super) const LONGEST_OF_ROLES: usize = 43_200;
 /// The longest life of a user's.
-const LONGEST_OF_USERS: usize = 129_600;
+pub(super) const LONGEST_OF_USERS: usize = 129_600;
 /// The shortest life.
-const SHORTEST: usize = 900;
+pub(super) const SHORTEST: usize = 900;
 /// How many session tags there may be.
-const MOST_TAGS: usize = 50;
+pub(super) const MOST_TAGS: usize = 50;
 /// How many managed policies.
-const MOST_POLICIES: usize = 10;
+pub(super) const MOST_POLICIES: usize = 10;
 /// How many contexts.
-const MOST_CONTEXTS: usize = 5;
+pub(super) const MOST_CONTEXTS: usize = 5;
 
 /// What is not there, as it is told.
 const NULL: &str = "null";
@@ -41,7 +41,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
         Self::GetCallerIdentity,

@@ -92,6 +92,18 @@ pub(super) const IDENTITY_TOKEN: Rule = Rule {
 #[derive(Debug, Default)]
 pub(super) struct Violations(Vec<String>);
 
+/// As a reader is told it.
+impl Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { least, most, .. } = self;
+        write!(f, "{least} to {most} characters")?;
+        match self.pattern {
+            Some((pattern, _)) => write!(f, " of `{pattern}`"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Rule {
     /// Each constraint that this value breaks.
     fn broken_by(&self, value: &str) -> Vec<String> {

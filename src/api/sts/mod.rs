@@ -13,6 +13,7 @@ mod own;
 mod packed;
 mod parameters;
 mod signer;
+mod table;
 mod web;
 
 use super::{Deps, Prover};
@@ -27,6 +28,7 @@ use ask::{
 use fault::Fault;
 use parameters::Parameters;
 use signer::Signer;
+pub use table::{Failure, Operation, Parameter, of_none, operations};
 
 /// The protocol's name, in audit and metrics.
 const API: &str = "sts";

@@ -19,9 +19,9 @@ pub(super) fn example(text: &str) -> (Config, Vec<Problem>) {
         fs::write(root.path().join("etc/rolecall").join(file), "").unwrap();
     }
     fs::create_dir(root.path().join("credentials")).unwrap();
-    for secret in ["ceph-secret", "tls-key", "ldap-password"] {
+    for secret in ["ceph-secret", "tls-key", "ldap-password", "service-token"] {
         let file = root.path().join("credentials").join(secret);
-        fs::write(file, "secret\n").unwrap();
+        fs::write(file, "a-secret-of-a-length\n").unwrap();
     }
     let mut surroundings = Surroundings::empty(root.path());
     surroundings.with_variable("CREDENTIALS_DIRECTORY", "/credentials");
@@ -53,28 +53,52 @@ fn every_example_loads_without_a_warning() {
     }
 }
 
-/// What the guide shows, beside what it takes for granted.
+/// What the guides show, beside what they take for granted.
 #[test]
-fn every_snippet_of_the_guide_for_people_loads_without_a_warning() {
-    const GUIDE: &str = include_str!("../../../docs/people.md");
-    let blocks = GUIDE.split("```toml\n").skip(1);
-    let snippets: Vec<&str> = blocks
-        .map(|block| block.split("```").next().unwrap())
-        .collect();
-    assert!(snippets.len() >= 5, "{snippets:?}");
-    for snippet in snippets {
-        let mut text =
-            "[account.prod]\nid = '123456789012'\n[account.prod.role.deploy]\n".to_owned();
-        if !snippet.contains("[[listener]]") {
-            text += "[[listener]]\nname = 'people'\nbind = '127.0.0.1:1339'\napis = 'accounts'\n";
+fn every_snippet_of_the_guides_loads_without_a_warning() {
+    for (guide, count) in [
+        (include_str!("../../../docs/people.md"), 5),
+        (include_str!("../../../docs/authority.md"), 2),
+        (include_str!("../../../docs/keystone.md"), 1),
+        (include_str!("../../../docs/sts.md"), 1),
+    ] {
+        let blocks = guide.split("```toml\n").skip(1);
+        let snippets: Vec<&str> = blocks
+            .map(|block| block.split("```").next().unwrap())
+            .collect();
+        assert!(snippets.len() >= count, "{snippets:?}");
+        for snippet in snippets {
+            let (_, problems) = example(&whole(snippet));
+            assert_eq!(problems, [], "{snippet}");
         }
-        if !snippet.contains("[[grant]]") {
-            text += "[[grant]]\nrole = 'prod/deploy'\nwhen = { principal = 'ann' }\n";
-        }
-        text += snippet;
-        let (_, problems) = example(&text);
-        assert_eq!(problems, [], "{snippet}");
     }
+}
+
+/// A snippet with what is missing of a configuration.
+fn whole(snippet: &str) -> String {
+    let lacks = |table: &str| !snippet.contains(table);
+    let mut text = snippet.to_owned();
+    if lacks("[account.prod]") {
+        text += "\n[account.prod]\nid = '123456789012'\n";
+    } else if lacks("id = ") {
+        text = text.replace("[account.prod]\n", "[account.prod]\nid = '123456789012'\n");
+    }
+    text += "\n[account.prod.role.deploy]\n";
+    if lacks("[[listener]]") {
+        text += "[[listener]]\nname = 'people'\nbind = '127.0.0.1:1339'\n";
+        text += if lacks("service-token") {
+            "apis = 'accounts'\n"
+        } else {
+            "apis = 'keystone'\n"
+        };
+        if lacks("[people") {
+            text += "[people]\nusers-file = '/etc/rolecall/users'\n";
+        }
+    }
+    if lacks("[[grant]]") {
+        text += "[[grant]]\nrole = 'prod/deploy'\nwhen = { principal = 'ann' }\n";
+    }
+    text
 }
 
 #[test]
