@@ -348,7 +348,7 @@ async fn keystone_tokens_end_when_they_say_so() {
 }
 
 #[tokio::test]
-async fn keystone_tells_few_of_many_guesses_and_verifies_all_the_same() {
+async fn keystone_verifies_for_services_whatever_others_guess() {
     let served = Served::start();
     let (access, secret) = served.key("ann", "local").await;
     for number in 0..200 {
