@@ -69,6 +69,7 @@ impl Bound {
             () = end_asked => {}
             () = reloader.run(&daemon) => {}
         }
+        linger(&daemon).await;
         end(&daemon, &shared, &stop, &tasks).await;
         for path in made {
             drop(std::fs::remove_file(path));
@@ -119,6 +120,22 @@ async fn rotate(imds: &Tokens, clock: &Clock) -> ! {
         }
         tokio::time::sleep(KEY_WATCH).await;
     }
+}
+
+/// Serves on, where a sidecar is told to end together with those whom it serves: they need
+/// credentials to the last. A second signal ends the process meanwhile.
+async fn linger(daemon: &Daemon) {
+    let linger = daemon.config.load().limits.linger;
+    if linger.is_zero() {
+        return;
+    }
+    daemon.readiness.set(false);
+    let seconds = linger.as_secs_f64();
+    tracing::info!(
+        seconds,
+        "asked to end: callers are served for as long as this"
+    );
+    tokio::time::sleep(linger).await;
 }
 
 async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: &TaskTracker) {

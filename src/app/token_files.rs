@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ pub(super) fn write(config: &Config, tokens: &AuthorizationTokens) -> Result<(),
             uid: file.owner,
             role: file.role.clone(),
             process: None,
-            bearer: file.bearer,
+            holder: file.holder,
         };
         let token = tokens.issue(&claims).map_err(TokenFileError::NoToken)?;
         replace(&file.file, file.owner, &token)?;
@@ -75,7 +76,8 @@ fn replace(path: &Path, owner: u32, content: &str) -> Result<(), TokenFileError>
 }
 
 /// Nobody but root and the daemon may decide where the file comes to lie: the daemon may be able to
-/// write where its owner is not.
+/// write where its owner is not. A volume that is open to all, as Kubernetes makes them, leads
+/// nowhere else; it will do where the daemon has no more rights than anybody.
 fn check_directories(path: &Path) -> Result<(), TokenFileError> {
     // Both the path as it is written and what links on it lead to.
     let parent = path.parent().unwrap_or(path);
@@ -87,12 +89,14 @@ fn check_directories(path: &Path) -> Result<(), TokenFileError> {
         };
         let trusted = facts.uid() == 0 || facts.uid() == geteuid().as_raw();
         let sticky = facts.mode() & 0o1000 != 0;
+        let open = !facts.is_symlink() && facts.mode() & 0o022 != 0 && !sticky;
+        let leads_nowhere = || directory == resolved && is_mount(directory) && has_no_privilege();
         let reason = if !trusted {
             "belongs to another user"
-        } else if facts.is_symlink() || facts.mode() & 0o022 == 0 || sticky {
-            continue;
-        } else {
+        } else if open && !leads_nowhere() {
             "can be written by others"
+        } else {
+            continue;
         };
         return Err(TokenFileError::Exposed {
             path: path.to_owned(),
@@ -101,6 +105,32 @@ fn check_directories(path: &Path) -> Result<(), TokenFileError> {
         });
     }
     Ok(())
+}
+
+/// Whether a file system begins there: nobody can put another folder in its place.
+fn is_mount(directory: &Path) -> bool {
+    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    is_mount_in(&mounts, directory)
+}
+
+/// The fifth field of a line is where it is mounted; blanks and backslashes in it are in octal.
+fn is_mount_in(mounts: &[u8], directory: &Path) -> bool {
+    let escaped = directory.as_os_str().as_bytes().iter().flat_map(|byte| {
+        let octal = format!("\\{byte:03o}").into_bytes();
+        let plain = !matches!(byte, b' ' | b'\t' | b'\n' | b'\\');
+        if plain { vec![*byte] } else { octal }
+    });
+    let escaped: Vec<u8> = escaped.collect();
+    let mut lines = mounts.split(|byte| *byte == b'\n');
+    lines.any(|line| line.split(|byte| *byte == b' ').nth(4) == Some(&*escaped))
+}
+
+/// Whether it may do what any user may, and nothing else.
+fn has_no_privilege() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let capabilities = lines.find_map(|line| line.strip_prefix("CapEff:"));
+    capabilities.is_some_and(|set| set.trim().bytes().all(|digit| digit == b'0'))
 }
 
 fn write_new(path: &Path, owner: u32, content: &str) -> io::Result<()> {
@@ -115,4 +145,19 @@ fn write_new(path: &Path, owner: u32, content: &str) -> io::Result<()> {
         .open(path)?;
     file.write_all(content.as_bytes())?;
     std::os::unix::fs::fchown(&file, Some(owner), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_told_by_their_whole_path() {
+        let mounts = b"36 35 98:0 / / rw - ext4 /dev/root rw\n\
+            37 36 0:33 / /run/app rw,nosuid shared:7 - tmpfs tmpfs rw\n\
+            38 36 0:34 / /run/my\\040app rw - tmpfs tmpfs rw\n";
+        let is = |directory: &str| is_mount_in(mounts, Path::new(directory));
+        assert!(is("/") && is("/run/app") && is("/run/my app"));
+        assert!(!is("/run") && !is("/run/app/deeper") && !is("/run/my") && !is("tmpfs"));
+    }
 }

@@ -106,6 +106,8 @@ pub struct Limits {
     pub sessions: usize,
     /// How long readiness waits for prefetched roles.
     pub ready_deadline: Duration,
+    /// How long callers are served still once an end is asked for.
+    pub linger: Duration,
     /// How long open connections are let finish at the end.
     pub drain: Duration,
     /// How long callers wait for a flight, instead of what their SDKs are known to bear.
@@ -121,6 +123,7 @@ impl Default for Limits {
             flights_per_caller: 32,
             sessions: 20_000,
             ready_deadline: Duration::from_secs(30),
+            linger: Duration::ZERO,
             drain: Duration::from_millis(200),
             patience: None,
         }

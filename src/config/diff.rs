@@ -51,6 +51,9 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
     if old.limits.ready_deadline != new.limits.ready_deadline {
         applied.push("limits.ready-deadline changed".to_owned());
     }
+    if old.limits.linger != new.limits.linger {
+        applied.push("limits.linger changed".to_owned());
+    }
     if old.limits.drain != new.limits.drain {
         applied.push("limits.drain changed".to_owned());
     }

@@ -94,10 +94,22 @@ pub struct TokenFile {
     pub file: PathBuf,
     /// Where `/v2/credentials/{id}` is written, the ECS relative form.
     pub uri_file: Option<PathBuf>,
-    /// Whose token it is.
+    /// Who may read it.
     pub owner: u32,
-    /// Whether it stands for its owner where the kernel cannot tell who shows it.
-    pub bearer: bool,
+    /// Who may show it.
+    pub holder: Holder,
+}
+
+/// Who may show a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Its owner.
+    Owner,
+    /// Its owner, and who cannot be told by the kernel: that one stands for the owner.
+    Bearer,
+    /// A container that is known by its address: what it gets is decided of the container, and the
+    /// token only shows that it chose to ask.
+    Container,
 }
 
 impl Listener {

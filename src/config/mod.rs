@@ -33,7 +33,7 @@ pub use diff::{Changes, diff};
 pub use duration::{NotADuration, parse as parse_duration};
 pub use embedded::embedded;
 pub use issuer::{Algorithm, Introspection, Issuer, IssuerKeys};
-pub use listener::{Api, Bind, Instance, Listener, TokenFile};
+pub use listener::{Api, Bind, Holder, Instance, Listener, TokenFile};
 pub use load::{DEFAULT_FILE, LoadError, Refused, parse_text};
 pub use people::{Administrator, Console, Ldap, Mount, Oidc, People, ProxyHeader, Tls};
 pub use prefetch::Ahead;

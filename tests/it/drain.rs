@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use rolecall::clock::Clock;
 use rolecall::listener::{Passed, PassedSocket};
 
-use crate::support::client::{Connection, LIST, TOKEN, imds_token, request};
+use crate::support::client::{Connection, LIST, TOKEN, imds_get, imds_token, request};
 use crate::support::daemon::{LOCAL, TestDaemon, upstream, with_secret};
 use crate::support::process::{DEADLINE, Daemon};
 use crate::support::sts::{Reply, ScriptedSts};
@@ -89,16 +89,51 @@ async fn a_passed_socket_outlives_the_daemon() {
     second.end().await;
 }
 
+/// A daemon that serves anyone, with these limits.
+fn with_limits(limits: &str) -> Daemon {
+    let text = "[[listener]]\nname = \"metadata\"\nbind = [\"127.0.0.1:0\"]\napis = [\"imds\", \"metrics\"]\n\
+         [account.local]\nid = \"000000000000\"\ncredentials = { from = \"local\" }\n\
+         [account.local.role.demo]\n\
+         [[grant]]\nrole = \"local/demo\"\nwhen = \"anyone\"\nreason = \"test\"\n";
+    Daemon::start(&format!("{text}[limits]\n{limits}\n"))
+}
+
+fn says(event: &serde_json::Value, beginning: &str) -> bool {
+    let message = event["message"].as_str().unwrap_or_default();
+    message.starts_with(beginning)
+}
+
+#[tokio::test]
+async fn who_is_told_to_end_together_with_its_sidecar_is_served_to_the_last() {
+    let mut daemon = with_limits("linger = \"1h\"");
+    let at = daemon.address.parse().unwrap();
+    assert_eq!(daemon.get("/readyz", &[]).0, 200);
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for(|event| says(event, "asked to end"));
+    let token = imds_token(at).await;
+    let answer = imds_get(at, &token, LIST).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "demo"));
+    assert_eq!(
+        daemon.get("/readyz", &[]).0,
+        503,
+        "nobody new is sent to it"
+    );
+    let status = daemon.end(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(70), "its time was not waited for");
+}
+
+#[test]
+fn a_sidecar_ends_when_its_time_is_over() {
+    let mut daemon = with_limits("linger = \"50ms\"");
+    let status = daemon.end(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(0));
+    assert!(daemon.log().contains("asked to end"));
+}
+
 /// A request of which half is there keeps the drain waiting.
 #[test]
 fn a_second_signal_ends_at_once() {
-    let mut daemon = Daemon::start(
-        "[[listener]]\nname = \"metadata\"\nbind = [\"127.0.0.1:0\"]\napis = [\"imds\", \"metrics\"]\n\
-         [account.local]\nid = \"000000000000\"\ncredentials = { from = \"local\" }\n\
-         [account.local.role.demo]\n\
-         [[grant]]\nrole = \"local/demo\"\nwhen = \"anyone\"\nreason = \"test\"\n\
-         [limits]\ndrain = \"1h\"\n",
-    );
+    let mut daemon = with_limits("drain = \"1h\"");
     let mut half = std::net::TcpStream::connect(&daemon.address).unwrap();
     std::io::Write::write_all(
         &mut half,
@@ -115,10 +150,7 @@ fn a_second_signal_ends_at_once() {
         assert!(begun.elapsed() < DEADLINE, "it was not accepted");
     }
     daemon.signal(Signal::SIGTERM);
-    daemon.wait_for(|event| {
-        let message = event["message"].as_str().unwrap_or_default();
-        message.starts_with("ending")
-    });
+    daemon.wait_for(|event| says(event, "ending"));
     let status = daemon.end(Signal::SIGTERM);
     assert_eq!(status.code(), Some(70), "the drain was not waited for");
 }

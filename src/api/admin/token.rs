@@ -11,6 +11,7 @@ use super::wire::{Secret, Socket, Token};
 use super::{Admin, Guest, want};
 use crate::api::container::Claims;
 use crate::caller::{Evidence, ProcessId};
+use crate::config::Holder;
 use crate::secret::SecretString;
 use crate::types::RoleRef;
 
@@ -72,7 +73,7 @@ impl Admin {
             uid: *uid,
             role,
             process: Some(process),
-            bearer: false,
+            holder: Holder::Owner,
         };
         let token = self.tokens.issue(&claims).map_err(|error| {
             let message = "no token can be made";

@@ -21,8 +21,8 @@ pub use route::{LABELS, NO_ROUTE, NoRoute, Route};
 pub use token::{AuthorizationTokens, Claims, InvalidToken};
 
 use super::{Client, Deps, Guest, slots};
-use crate::caller::ProcessId;
-use crate::config;
+use crate::caller::{Evidence, ProcessId};
+use crate::config::{self, Holder};
 use crate::grants::{Known, Wanted, WebIdentity};
 use crate::http::{CachedHeaders, Refused, Request, Response, Segments, json_error, not_allowed};
 use crate::people::{self, Issuers, NotProven};
@@ -259,7 +259,8 @@ async fn proof(deps: &Deps, guest: &Guest, claims: &Claims) -> Result<Option<Pro
         deps.vending.identify(caller).await;
         uid = caller.facts().uid;
     }
-    let Some(proof) = proof_by(&uid, claims)? else {
+    let is_container = matches!(caller.evidence(), Evidence::ContainerAddress { .. });
+    let Some(proof) = proof_by(&uid, is_container, claims)? else {
         return Ok(None);
     };
     let lives = claims.process.map_or(Ok(true), ProcessId::lives);
@@ -273,13 +274,20 @@ async fn proof(deps: &Deps, guest: &Guest, claims: &Claims) -> Result<Option<Pro
 }
 
 /// A token is its owner's. Who is known to be somebody else is refused with any; who cannot be
-/// known stands for the owner of one that is anybody's who has it.
-const fn proof_by(uid: &Known<u32>, claims: &Claims) -> Result<Option<Proof>, Failure> {
-    match uid {
-        Known::Yes(uid) if *uid == claims.uid => Ok(Some(Proof::Shown)),
-        Known::No if claims.bearer => Ok(Some(Proof::Bearer(claims.uid))),
-        Known::Yes(_) | Known::No => Ok(None),
-        Known::NotYet => Err(Failure::Refused(Refusal::NotReady)),
+/// known stands for the owner of one that is anybody's who has it. A container that is known by its
+/// address stands for itself, with one that is for containers.
+const fn proof_by(
+    uid: &Known<u32>,
+    is_container: bool,
+    claims: &Claims,
+) -> Result<Option<Proof>, Failure> {
+    match (claims.holder, uid) {
+        (Holder::Container, _) if is_container => Ok(Some(Proof::Shown)),
+        (Holder::Container, _) => Ok(None),
+        (_, Known::Yes(uid)) if *uid == claims.uid => Ok(Some(Proof::Shown)),
+        (Holder::Bearer, Known::No) => Ok(Some(Proof::Bearer(claims.uid))),
+        (Holder::Owner | Holder::Bearer, Known::Yes(_)) | (Holder::Owner, Known::No) => Ok(None),
+        (Holder::Owner | Holder::Bearer, Known::NotYet) => Err(Failure::Refused(Refusal::NotReady)),
     }
 }
 
@@ -388,21 +396,36 @@ mod tests {
 
     #[test]
     fn a_token_is_its_owners_and_a_bearer_token_also_nobodys() {
-        let of = |bearer| Claims {
+        let of = |holder| Claims {
             uid: 1000,
             role: None,
             process: None,
-            bearer,
+            holder,
         };
-        let (bound, bearer) = (of(false), of(true));
-        let proven = |uid: Known<u32>, claims| proof_by(&uid, claims).ok().flatten();
+        let (bound, bearer) = (of(Holder::Owner), of(Holder::Bearer));
+        let proven = |uid: Known<u32>, claims| proof_by(&uid, false, claims).ok().flatten();
         for claims in [&bound, &bearer] {
             assert_eq!(proven(Known::Yes(1000), claims), Some(Proof::Shown));
             assert_eq!(proven(Known::Yes(0), claims), None);
-            let not_yet = proof_by(&Known::NotYet, claims);
+            let not_yet = proof_by(&Known::NotYet, false, claims);
             assert!(matches!(not_yet, Err(Failure::Refused(Refusal::NotReady))));
         }
         assert_eq!(proven(Known::No, &bound), None);
         assert_eq!(proven(Known::No, &bearer), Some(Proof::Bearer(1000)));
+    }
+
+    #[test]
+    fn a_token_for_containers_is_of_use_to_one_that_is_known_by_its_address_alone() {
+        let claims = Claims {
+            uid: 1000,
+            role: None,
+            process: None,
+            holder: Holder::Container,
+        };
+        let proven = |uid, is_container| proof_by(&uid, is_container, &claims).ok().flatten();
+        assert_eq!(proven(Known::No, true), Some(Proof::Shown));
+        for uid in [Known::Yes(1000), Known::No, Known::NotYet] {
+            assert_eq!(proven(uid, false), None);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! AuthorizationTokens, and the unguessable ids of the ECS relative form: stateless, bound to a
 //! uid, where `exec` asked for them also to its process. One that was issued as a bearer token also
-//! stands for its uid where the kernel cannot tell who shows it.
+//! stands for its uid where the kernel cannot tell who shows it; one for containers is bound to none.
 //!
 //! A token shows that its bearer chose to ask; it gives nothing by itself: grants decide.
 
@@ -12,23 +12,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::{KeyRingError, Seals};
 use crate::caller::ProcessId;
+use crate::config::Holder;
 use crate::types::RoleRef;
 
 /// What an AuthorizationToken is sealed for.
 const TOKEN: Purpose = Purpose {
     bound: b"rolecall AuthorizationToken 1",
     bearer: b"rolecall bearer token 1",
+    container: b"rolecall container token 1",
 };
 /// What an id is sealed for.
 const ID: Purpose = Purpose {
     bound: b"rolecall container id 1",
     bearer: b"rolecall bearer id 1",
+    container: b"rolecall containers id 1",
 };
 
 /// What something is sealed for, by whom it may be shown: the one never opens as the other.
 struct Purpose {
     bound: &'static [u8],
     bearer: &'static [u8],
+    container: &'static [u8],
+}
+
+impl Purpose {
+    const fn by(&self, holder: Holder) -> &'static [u8] {
+        match holder {
+            Holder::Owner => self.bound,
+            Holder::Bearer => self.bearer,
+            Holder::Container => self.container,
+        }
+    }
 }
 
 /// The longest token that is looked at.
@@ -43,8 +57,8 @@ pub struct Claims {
     pub role: Option<RoleRef>,
     /// The process it dies with.
     pub process: Option<ProcessId>,
-    /// Whether it stands for that user where the kernel cannot tell who shows it.
-    pub bearer: bool,
+    /// Who may show it.
+    pub holder: Holder,
 }
 
 /// Claims as they stand under the seal.
@@ -99,11 +113,7 @@ impl AuthorizationTokens {
             process: claims.process.map(|process| (process.pid, process.started)),
         };
         let plain = postcard::to_stdvec(&sealed).map_err(|_too_long| KeyRingError::Random)?;
-        let context = if claims.bearer {
-            purpose.bearer
-        } else {
-            purpose.bound
-        };
+        let context = purpose.by(claims.holder);
         Ok(URL_SAFE_NO_PAD.encode(self.0.seal(context, &plain)?))
     }
 
@@ -111,11 +121,19 @@ impl AuthorizationTokens {
         if token.len() > MAX_LEN {
             return Err(InvalidToken);
         }
-        let bound = self.open_for(purpose.bound, token, false);
-        bound.or_else(|InvalidToken| self.open_for(purpose.bearer, token, true))
+        let holders = [Holder::Owner, Holder::Bearer, Holder::Container];
+        let opened = holders
+            .into_iter()
+            .find_map(|holder| self.open_for(purpose.by(holder), token, holder).ok());
+        opened.ok_or(InvalidToken)
     }
 
-    fn open_for(&self, context: &[u8], token: &str, bearer: bool) -> Result<Claims, InvalidToken> {
+    fn open_for(
+        &self,
+        context: &[u8],
+        token: &str,
+        holder: Holder,
+    ) -> Result<Claims, InvalidToken> {
         let mut sealed = URL_SAFE_NO_PAD
             .decode(token)
             .map_err(|_not_base64| InvalidToken)?;
@@ -131,7 +149,7 @@ impl AuthorizationTokens {
             process: claims
                 .process
                 .map(|(pid, started)| ProcessId { pid, started }),
-            bearer,
+            holder,
         })
     }
 }
@@ -152,7 +170,7 @@ mod tests {
                 pid: 4711,
                 started: 123_456,
             }),
-            bearer: false,
+            holder: Holder::Owner,
         };
         let token = tokens.issue(&claims).unwrap();
         assert_eq!(tokens.open(&token), Ok(claims.clone()));
@@ -160,15 +178,17 @@ mod tests {
         let id = tokens.issue_id(&claims).unwrap();
         assert_eq!(tokens.open_id(&id), Ok(claims.clone()));
         assert_eq!(tokens.open(&id), Err(InvalidToken));
-        let bearer = Claims {
-            bearer: true,
-            ..claims
-        };
-        let shown = tokens.issue(&bearer).unwrap();
-        assert_eq!(tokens.open(&shown), Ok(bearer.clone()));
-        assert_eq!(tokens.open_id(&shown), Err(InvalidToken));
-        let in_path = tokens.issue_id(&bearer).unwrap();
-        assert_eq!(tokens.open_id(&in_path), Ok(bearer));
+        for holder in [Holder::Bearer, Holder::Container] {
+            let others = Claims {
+                holder,
+                ..claims.clone()
+            };
+            let shown = tokens.issue(&others).unwrap();
+            assert_eq!(tokens.open(&shown), Ok(others.clone()));
+            assert_eq!(tokens.open_id(&shown), Err(InvalidToken));
+            let in_path = tokens.issue_id(&others).unwrap();
+            assert_eq!(tokens.open_id(&in_path), Ok(others));
+        }
         assert!(
             token
                 .bytes()

@@ -87,6 +87,12 @@ pub(super) const LIMITS: Shape = Shape::new(
         )
         .default("\"30s\""),
         Key::new(
+            "linger",
+            Kind::Time,
+            "how long callers are served still after SIGTERM, before the end begins: for a sidecar that is told to end together with those whom it serves; a second signal ends it at once",
+        )
+        .default("\"0s\""),
+        Key::new(
             "drain",
             Kind::Time,
             "how long open connections may finish at the end",

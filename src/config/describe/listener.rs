@@ -180,5 +180,11 @@ const TOKEN: Shape = Shape::new(
             "who shows it and cannot be told by the kernel (a container behind a forwarder such as rootlesskit or slirp4netns) stands for its owner; it is not bound to who that is, so keep the file from others",
         )
         .default("false"),
+        Key::new(
+            "containers",
+            Kind::Flag,
+            "it is for a container that is known by its address (`[runtime]`), and worth nothing to anybody else: what it gets is decided of the container, and the token shows that it chose to ask",
+        )
+        .default("false"),
     ],
 );

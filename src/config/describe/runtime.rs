@@ -13,8 +13,14 @@ pub(super) const RUNTIME: Shape = Shape::new(
         .default("\"/run/rolecall-runtime/runtime.sock\""),
         Key::new(
             "user",
-            Kind::Text,
-            "who may ask the unit beside root: the daemon's user",
+            Kind::Either(&[
+                Kind::Text,
+                Kind::Whole {
+                    least: 0,
+                    most: super::MAX_UID,
+                },
+            ]),
+            "who may ask the unit beside root: the daemon's user, by name or uid",
         )
         .default("`rolecall`, where there is such a user"),
         Key::new(

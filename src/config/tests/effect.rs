@@ -32,6 +32,10 @@ uri-file = "/run/uri"
 owner = 33
 bearer = true
 
+[[listener.token]]
+file = "/run/container-token"
+containers = true
+
 [[listener]]
 name = "api"
 bind = "0.0.0.0:8169"
@@ -215,6 +219,7 @@ requests-per-caller = 11
 flights-per-caller = 12
 sessions = 50
 ready-deadline = "1s"
+linger = "4s"
 drain = "2s"
 patience = "3s"
 

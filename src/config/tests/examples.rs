@@ -110,6 +110,7 @@ fn what_the_whole_example_comments_out_as_defaults_is_right() {
         "rate-limit",
         "idle",
         "connections",
+        "linger",
         "drain",
     ];
     let mut written = String::new();

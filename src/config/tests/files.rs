@@ -55,6 +55,54 @@ fn the_default_file_is_read_with_its_drop_ins_in_order() {
     assert_eq!(config.accounts.len(), 1);
 }
 
+/// What `deploy/` has, each whole with its drop-ins.
+#[test]
+fn every_deployed_configuration_loads_without_a_warning() {
+    macro_rules! deployed {
+        ($path:literal) => {
+            ($path, include_str!(concat!("../../../deploy/", $path)))
+        };
+    }
+    let sidecar = deployed!("sidecar/rolecall.toml");
+    let node = deployed!("node/rolecall.toml");
+    let engine = deployed!("node/engine.toml");
+    let wholes = [
+        vec![sidecar, deployed!("sidecar/profile.toml")],
+        vec![
+            sidecar,
+            deployed!("sidecar/web-identity.toml"),
+            deployed!("overlays/shop-plain/linger.toml"),
+        ],
+        vec![deployed!("network/rolecall.toml")],
+        vec![deployed!("exec/rolecall.toml")],
+        vec![
+            node,
+            engine,
+            deployed!("node/issuer.toml"),
+            deployed!("overlays/nodes-metadata/metadata.toml"),
+        ],
+        vec![
+            node,
+            engine,
+            deployed!("overlays/nodes-discovery/issuer.toml"),
+        ],
+    ];
+    for whole in wholes {
+        let mut parts = vec![(MAIN.to_owned(), whole[0].1)];
+        for (path, text) in &whole[1..] {
+            let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+            parts.push((format!("etc/rolecall/rolecall.d/{name}"), *text));
+        }
+        for mounted in ["keys.json", "ca.crt"] {
+            parts.push((format!("etc/rolecall/cluster/{mounted}"), "{}"));
+        }
+        let parts: Vec<_> = parts.iter().map(|(path, text)| (&**path, *text)).collect();
+        let (_root, surroundings) = files(&parts);
+        let (_, problems) = Config::load(None, &surroundings).unwrap();
+        assert_eq!(problems, [], "{:?}", whole[0].0);
+    }
+}
+
 #[test]
 fn drop_ins_alone_are_a_configuration_too() {
     let (_root, surroundings) = files(&[("etc/rolecall/rolecall.d/10-a.toml", LISTENER)]);

@@ -105,6 +105,11 @@ fn runtimes_are_named_once_each() {
     let containerd = PathBuf::from("/run/containerd/containerd.sock");
     assert_eq!(engines, [(EngineKind::Cri, &containerd)]);
     assert_eq!(runtime.asker, None, "there is no user `rolecall` here");
+    for (user, uid) in [("'ann'", 1000), ("65532", 65_532), ("'65532'", 65_532)] {
+        let text = format!("[runtime]\nuser = {user}\n[[runtime.engine]]\nkind = 'cri'");
+        let asker = load(&text).0.runtime.unwrap().asker;
+        assert_eq!(asker, Some(uid), "{user}: images have no names of users");
+    }
 }
 
 #[test]
@@ -213,9 +218,24 @@ fn token_files_are_somebody_s() {
     );
     let (config, _) = load(&format!("{ROLES}{}", token("file = '/t'\nowner = '1001'")));
     let file = &config.listeners[0].tokens[0];
-    assert_eq!((file.owner, file.bearer), (1001, false));
-    let bearer = load(&format!("{ROLES}{}", token("file = '/t'\nbearer = true")));
-    assert!(bearer.0.listeners[0].tokens[0].bearer);
+    assert_eq!((file.owner, file.holder), (1001, Holder::Owner));
+    for (key, holder) in [
+        ("bearer", Holder::Bearer),
+        ("containers", Holder::Container),
+    ] {
+        let text = format!("{ROLES}{}", token(&format!("file = '/t'\n{key} = true")));
+        assert_eq!(load(&text).0.listeners[0].tokens[0].holder, holder);
+    }
+    // What a container gets is decided of it: nothing is asked of the file's owner.
+    let of_nobody = token("file = '/t'\nowner = 'ann'\ncontainers = true");
+    load(&format!("{ROLES}{of_nobody}"));
+    each_refused(
+        ROLES,
+        &[(
+            &token("file = '/t'\nbearer = true\ncontainers = true"),
+            "exclude each other",
+        )],
+    );
 }
 
 #[test]
@@ -225,6 +245,7 @@ fn limits_logs_and_state_keep_to_sense() {
         &[
             ("[limits]\nconnections = 0", "0 is not between 1 and"),
             ("[limits]\ndrain = '2h'", "`drain` is at most 1h"),
+            ("[limits]\nlinger = '2h'", "`linger` is at most 1h"),
             ("[log]\nto = 'stderr'", "it is none of"),
             ("[log]\nlevel = 'info,rolecall'", "a level is error, warn"),
             ("[log]\nlevel = 'loud'", "a level is error, warn"),

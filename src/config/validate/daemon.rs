@@ -169,6 +169,7 @@ pub(super) fn limits(root: &Reader<'_>) -> Limits {
             default.ready_deadline,
             Duration::from_hours(1),
         ),
+        linger: time("linger", default.linger, Duration::from_hours(1)),
         drain: time("drain", default.drain, Duration::from_hours(1)),
         patience,
     };

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::reader::{Reader, Spot};
 use super::url::Url;
-use crate::config::{Api, Bind, Instance, Listener, Tls, TokenFile};
+use crate::config::{Api, Bind, Holder, Instance, Listener, Tls, TokenFile};
 use crate::grants::Select;
 
 /// A bind that is none.
@@ -195,14 +195,32 @@ fn tls(reader: &Reader<'_>) -> Option<Tls> {
 fn token(reader: &Reader<'_>) -> Option<TokenFile> {
     let role_ok = reader.own("role").is_none() || reader.role("role").is_some();
     let owner = owner(reader);
+    let holder = holder(reader);
     let token = TokenFile {
         role: reader.role("role"),
         file: reader.path("file")?.value,
         uri_file: reader.path("uri-file").map(|spot| spot.value),
         owner: owner?,
-        bearer: reader.flag("bearer").unwrap_or_default(),
+        holder: holder?,
     };
     role_ok.then_some(token)
+}
+
+fn holder(reader: &Reader<'_>) -> Option<Holder> {
+    let is = |key| reader.flag(key).unwrap_or_default();
+    match (is("bearer"), is("containers")) {
+        (false, false) => Some(Holder::Owner),
+        (true, false) => Some(Holder::Bearer),
+        (false, true) => Some(Holder::Container),
+        (true, true) => {
+            let message = "`bearer` and `containers` exclude each other";
+            reader
+                .problems()
+                .error(&reader.place("containers"), message)
+                .hint("who is known by an address is no bearer; leave one of them out");
+            None
+        }
+    }
 }
 
 fn owner(reader: &Reader<'_>) -> Option<u32> {
@@ -210,14 +228,7 @@ fn owner(reader: &Reader<'_>) -> Option<u32> {
     if reader.own("owner").is_none() {
         return Some(surroundings.uid);
     }
-    let Some(spot) = reader.text("owner") else {
-        return u32::try_from(reader.whole("owner")?.value).ok();
-    };
-    let number = spot.value.parse().ok();
-    match surroundings.user(spot.value).or(number) {
-        Some(uid) => Some(uid),
-        None => super::grant::uid_of(reader.context(), &spot),
-    }
+    super::grant::user_of(reader, "owner")
 }
 
 /// Keys that belong to an API which is not served here.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cover::{Anchor, covers};
 use super::reader::Reader;
 use crate::config::problem::At;
-use crate::config::{Account, BaseCredentials, Config, Role};
+use crate::config::{Account, BaseCredentials, Config, Holder, Role};
 use crate::grants::{Grant, GrantId, GrantedRole, When};
 use crate::types::RoleRef;
 
@@ -208,6 +208,9 @@ fn check_tokens(root: &Reader<'_>, config: &Config) {
             continue;
         };
         for (token, at) in listener.tokens.iter().zip(table.tables("token")) {
+            if token.holder == Holder::Container {
+                continue;
+            }
             let gives = |grant: &Grant| {
                 let When {
                     users, listeners, ..

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::grant::uid_of;
+use super::grant::user_of;
 use super::reader::Reader;
 use crate::config::problem::At;
 use crate::config::{EngineKind, Runtime, RuntimeEngine};
@@ -13,8 +13,8 @@ const USER: &str = "rolecall";
 
 pub(super) fn runtime(root: &Reader<'_>) -> Option<Runtime> {
     let table = root.table("runtime")?;
-    let asker = match table.text("user") {
-        Some(name) => uid_of(table.context(), &name),
+    let asker = match table.own("user") {
+        Some(_) => user_of(&table, "user"),
         None => table.context().surroundings.user(USER),
     };
     let socket = table.path("socket").map(|spot| spot.value);

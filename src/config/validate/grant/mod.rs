@@ -17,7 +17,7 @@ use crate::grants::{Grant, GrantId, Pattern, Template, TemplateError, When};
 
 pub(super) use narrowing::check as check_narrowing;
 pub(super) use offer::Offer;
-pub(super) use users::uid_of;
+pub(super) use users::{uid_of, user_of};
 pub(super) use when::{network, when};
 
 pub(super) fn grant(reader: &Reader<'_>, number: usize, offer: &Offer<'_>) -> Option<Grant> {

@@ -98,6 +98,16 @@ fn all(
     ids.into_iter().collect::<Option<_>>().ok_or(Wrong)
 }
 
+/// The user of this key, by name or number.
+pub(in crate::config::validate) fn user_of(reader: &Reader<'_>, key: &str) -> Option<u32> {
+    let Some(spot) = reader.text(key) else {
+        return u32::try_from(reader.whole(key)?.value).ok();
+    };
+    let number = spot.value.parse().ok();
+    let known = reader.context().surroundings.user(spot.value);
+    known.or(number).or_else(|| uid_of(reader.context(), &spot))
+}
+
 /// The uid of the user named here.
 pub(in crate::config::validate) fn uid_of(cx: &Context<'_>, name: &Spot<&str>) -> Option<u32> {
     if name.value.contains('*') {
