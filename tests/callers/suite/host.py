@@ -6,10 +6,11 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cluster_issuer
 import scripted_sts
 import witness
 
-from suite import INSIDE, Failed, configuration, cri, places, sdks, tokens
+from suite import INSIDE, Failed, configuration, cri, places, projected, sdks
 from suite.daemon import Daemon
 from suite.kinds import CONTAINER_USERS, GROUPS, USERS
 from suite.machine import Machine
@@ -35,7 +36,7 @@ class Host:
         self.cri = cri.Cri(self.machine)
         self.daemon = Daemon(self.machine)
         self.daemon.install()
-        self.issuer = tokens.Issuer(Path(os.environ["MACHINE"], "issuer"))
+        self.issuer = cluster_issuer.Issuer(Path(os.environ["MACHINE"], "issuer"))
         self.machine.put(configuration.ISSUER_CERTIFICATE, self.issuer.certificate.read_bytes())
         self.volumes = {}
         self.daemon.start(self.configuration())
@@ -65,7 +66,7 @@ class Host:
 
     def project(self, name, token):
         """A volume with this token, as a kubelet keeps one."""
-        volume = tokens.Projected(self.machine, f"/run/projected/{name}")
+        volume = projected.Projected(self.machine, f"/run/projected/{name}")
         volume.write(token)
         self.volumes[name] = volume
         return volume

@@ -28,7 +28,7 @@ class Issuer:
         context.load_cert_chain(self.certificate, self._key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         self.url = f"https://127.0.0.1:{server.server_address[1]}"
-        server.documents = {
+        self.documents = server.documents = {
             "/.well-known/openid-configuration": {"issuer": self.url, "jwks_uri": self.url + "/keys"},
             "/keys": {"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "1",
                                 "n": _text(bytes.fromhex(modulus)), "e": "AQAB"}]},
@@ -51,25 +51,6 @@ class Issuer:
         header = {"alg": "RS256", "typ": "JWT", "kid": "1"}
         signed = ".".join(_text(json.dumps(part).encode()) for part in (header, claims))
         return signed + "." + _text(_openssl("dgst", "-sha256", "-sign", self._key, given=signed.encode()))
-
-
-class Projected:
-    """A volume of one token as a kubelet keeps it: a folder behind a link that is replaced as a whole."""
-
-    def __init__(self, machine, folder):
-        self._machine = machine
-        self._turn = 0
-        self.folder = folder
-        self.file = f"{folder}/token"
-        machine.run("mkdir", "--parents", folder)
-        machine.run("ln", "--symbolic", "..data/token", self.file)
-
-    def write(self, token):
-        self._turn += 1
-        turn = f"..turn-{self._turn}"
-        self._machine.put(f"{self.folder}/{turn}/token", token)
-        self._machine.run("ln", "--symbolic", turn, f"{self.folder}/..next")
-        self._machine.run("mv", "--no-target-directory", f"{self.folder}/..next", f"{self.folder}/..data")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
