@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use super::decisions::Decisions;
-use super::{Address, Bound, Daemon, StateError, TokenFileError, control, state, token_files};
+use super::{
+    Address, Bound, Daemon, StateError, TokenFileError, control, state, survive, token_files,
+};
 use crate::api::InForce;
 use crate::api::imds::Tokens;
 use crate::api::metrics::Readiness;
@@ -21,7 +23,7 @@ use crate::listener::{
 };
 use crate::people::{self, Codes, Gate, Issuers, Proofs};
 use crate::runtime::Containers;
-use crate::sessions::{Observer, Sessions};
+use crate::sessions::Observer;
 use crate::source::{Engine, Environment, PlanError};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
@@ -94,7 +96,12 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         .iter()
         .filter_map(|bound| bound.address.parse::<SocketAddr>().ok())
         .collect();
-    let sessions = Sessions::new(clock.clone(), config.limits.sessions, outside.observer);
+    let sessions = survive::sessions(
+        keyed.place,
+        clock.clone(),
+        config.limits.sessions,
+        outside.observer,
+    );
     let engine = Engine::new(clock.clone(), outside.environment, own);
     let authority = Arc::new(keyed.authority);
     authority.set_not_before(config.not_before());
@@ -150,7 +157,9 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     });
     daemon.follow_store();
     token_files::write(&daemon.config.load(), &daemon.authorization)?;
-    let imds = Arc::new(Tokens::new(clock, &boot_id(), keyed.imds));
+    // ImdsTokens do not outlive the boot.
+    let boot = clock.boot_name();
+    let imds = Arc::new(Tokens::new(clock, &boot, keyed.imds));
     let shared = Arc::new(Shared::new(desk, limits, sockets.len() + 1));
     let seats = shared.seats(Parking::PROGRAMS);
     let listeners = sockets.into_iter().map(|(listener, bound)| Listener {
@@ -295,10 +304,4 @@ fn limits(config: &Config, descriptors: usize) -> Limits {
         );
     }
     limits
-}
-
-/// The kernel's name for this boot: ImdsTokens do not outlive it.
-fn boot_id() -> String {
-    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    read.map(|id| id.trim().to_owned()).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ mod run;
 mod serve;
 mod state;
 mod stored;
+mod survive;
 mod token_files;
 mod unit;
 

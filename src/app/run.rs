@@ -93,6 +93,7 @@ async fn background(
             rotate(&imds, &daemon.clock),
             systemd::feed_watchdog(),
             daemon.get_ready(),
+            daemon.resume(),
             daemon.let_go_of_changed(),
             follow_containers(daemon.containers.as_ref()),
         )
@@ -148,4 +149,5 @@ async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: 
     tasks.close();
     drop(tokio::time::timeout(drain, tasks.wait()).await);
     daemon.vending.audit().tell_counts();
+    daemon.keep_last().await;
 }

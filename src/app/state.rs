@@ -1,5 +1,6 @@
 //! What survives a restart: the key rings in the state directory, and the store.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Fault;
@@ -9,8 +10,10 @@ use crate::authority::{
     StateKeyError,
 };
 use crate::clock::Clock;
-use crate::config::{Config, Origin};
+use crate::config::{Config, KeptSessions, Origin};
+use crate::keeping::{self, Place};
 use crate::store::Store;
+use crate::telemetry::error_chain;
 
 /// The state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,13 +61,24 @@ pub(super) struct Keyed {
     pub(super) imds: Seals,
     pub(super) authorization: AuthorizationTokens,
     pub(super) store: Store,
+    /// Where held sessions are kept for the next process, if they are.
+    pub(super) place: Option<Place>,
     /// Keeps `rolecall state` from replacing what is used. None where nothing is kept, or where that
     /// cannot be replaced anyway.
     pub(super) held: Option<Held>,
 }
 
+/// What names this host.
+const MACHINE_ID: &str = "/etc/machine-id";
+
 /// The rings of keys that the state directory holds beside the store's.
-const RINGS: [&str; 3] = ["authority", "imds-tokens", "authorization-tokens"];
+const RINGS: [&str; 4] = ["authority", "imds-tokens", "authorization-tokens", SESSIONS];
+
+/// The ring that seals held sessions. All others can do without it.
+const SESSIONS: &str = "sessions";
+
+/// Held sessions take no more of the disk: some fifty thousand of the usual length.
+const MOST_KEPT: u64 = 64 * 1024 * 1024;
 
 /// Seals all rings of keys with `new` from now on, in a directory that no daemon uses; how many.
 /// Interrupted, it is simply done again.
@@ -108,7 +122,11 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Keyed, StateError> 
         |name, with| KeyRing::open(directory, name, with),
     );
     match opened {
-        Ok(keyed) => Ok(Keyed { held, ..keyed }),
+        Ok(keyed) => Ok(Keyed {
+            held,
+            place: place(config, directory, usable, clock),
+            ..keyed
+        }),
         Err(error) if config.origin == Origin::Embedded => {
             tracing::warn!(directory = %directory.display(), %error, "the state directory cannot be used");
             in_memory()
@@ -120,13 +138,47 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Keyed, StateError> 
     }
 }
 
+/// Where held sessions are kept. What an earlier process kept is removed where nothing is to be.
+fn place(
+    config: &Config,
+    directory: &Path,
+    key: impl Fn() -> Option<StateKey>,
+    clock: &Clock,
+) -> Option<Place> {
+    if config.state.sessions == KeptSessions::Memory {
+        match keeping::discard(directory) {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("sessions that were kept for a restart were removed"),
+            Err(error) => {
+                tracing::warn!(%error, "sessions that were kept for a restart cannot be removed");
+            }
+        }
+        return None;
+    }
+    let ring = KeyRing::open(directory, SESSIONS, key().as_ref());
+    match ring.and_then(|ring| Seals::new(ring, key())) {
+        Ok(seals) => Some(Place {
+            directory: directory.to_owned(),
+            seals,
+            host: keeping::host(&fs::read_to_string(MACHINE_ID).unwrap_or_default()),
+            clock: clock.clone(),
+            most: MOST_KEPT,
+        }),
+        Err(error) => {
+            let error = error_chain(&error);
+            tracing::warn!(error, "held sessions are not kept for a restart");
+            None
+        }
+    }
+}
+
 fn keyed(
     clock: &Clock,
     store: Store,
     key: impl Fn() -> Option<StateKey>,
     ring: impl Fn(&str, Option<&StateKey>) -> Result<KeyRing, KeyRingError>,
 ) -> Result<Keyed, KeyRingError> {
-    let [authority, imds, authorization] = RINGS;
+    let [authority, imds, authorization, _] = RINGS;
     let seals = |name: &str| Seals::new(ring(name, key().as_ref())?, key());
     let authority = ring(authority, key().as_ref())?;
     Ok(Keyed {
@@ -134,6 +186,7 @@ fn keyed(
         imds: seals(imds)?,
         authorization: AuthorizationTokens::new(seals(authorization)?),
         store,
+        place: None,
         held: None,
     })
 }

@@ -60,6 +60,8 @@ impl Daemon {
             self.adopted.notified().await;
             let sessions = self.vending.sessions();
             sessions.retain(&*self.vending.policy().catalogue).await;
+            // What could not be told before is held again.
+            self.resume().await;
         }
     }
 }

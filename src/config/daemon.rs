@@ -12,6 +12,18 @@ pub struct State {
     pub directory: Option<PathBuf>,
     /// The key that seals secrets at rest, 32 bytes in hex or base64; generated otherwise.
     pub key: Option<SecretString>,
+    /// What becomes of held sessions when the daemon ends.
+    pub sessions: KeptSessions,
+}
+
+/// What becomes of held sessions when the daemon ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptSessions {
+    /// They are kept, sealed, and held again at the next start.
+    #[default]
+    Sealed,
+    /// They end with it.
+    Memory,
 }
 
 /// `[log]`.

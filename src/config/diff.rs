@@ -112,6 +112,7 @@ fn fixed_at_start(old: &Config, new: &Config, restart: &mut Vec<String>) {
             "state.key",
             !same(old.state.key.as_ref(), new.state.key.as_ref()),
         ),
+        ("state.sessions", old.state.sessions != new.state.sessions),
         (
             "runtime.socket",
             old.runtime.as_ref().map(|one| &one.socket)

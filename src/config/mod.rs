@@ -26,7 +26,7 @@ mod web_origin;
 pub use account::{Account, BaseCredentials, Dialect, RateLimit, Role, RoleKind};
 pub use authority::Authority;
 pub use daemon::{
-    EngineKind, Limits, Log, LogTarget, Runtime, RuntimeEngine, State, SyslogAddress,
+    EngineKind, KeptSessions, Limits, Log, LogTarget, Runtime, RuntimeEngine, State, SyslogAddress,
 };
 pub use describe::{reference, schema};
 pub use diff::{Changes, diff};

@@ -80,7 +80,8 @@ impl Placeholder {
         known.map_or("", |(name, _)| name)
     }
 
-    fn of_name(name: &str) -> Option<Self> {
+    /// The one that is written so.
+    pub fn of_name(name: &str) -> Option<Self> {
         let known = Self::ALL.iter().find(|(known, _)| *known == name);
         known.map(|(_, placeholder)| *placeholder)
     }
@@ -185,6 +186,11 @@ impl Names {
     pub fn iter(&self) -> impl Iterator<Item = (Placeholder, &Arc<str>)> {
         let all = Placeholder::ALL.iter();
         all.filter_map(|(_, placeholder)| Some((*placeholder, self.get(*placeholder)?)))
+    }
+
+    /// What the named groups of the grant's patterns matched.
+    pub fn groups(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.named
     }
 
     fn group(&self, name: &str) -> Option<&Arc<str>> {

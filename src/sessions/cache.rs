@@ -10,6 +10,7 @@ use tokio::task::yield_now;
 use super::allowance::{Allowance, Ticket};
 use super::failure::Failure;
 use super::flight::Outcome;
+use super::kept::{Keeper, Legacy, NotSettled, Settle};
 use super::observer::{Dropped, Observer};
 use super::pacing::{Class, Pacing};
 use super::registry::{Entry, Record, Registry};
@@ -49,6 +50,8 @@ pub(super) struct Shared {
     clock: Clock,
     pub(super) capacity: usize,
     observer: Arc<dyn Observer>,
+    pub(super) keeper: Arc<dyn Keeper>,
+    pub(super) legacy: Legacy,
     pacing: Pacing,
     registry: Mutex<Registry>,
     /// Something is due sooner than the scheduling task knows.
@@ -64,22 +67,34 @@ impl fmt::Debug for Sessions {
 impl Sessions {
     /// An empty cache for at most `capacity` sessions.
     pub fn new(clock: Clock, capacity: usize, observer: Arc<dyn Observer>) -> Self {
+        Self::keeping(clock, capacity, observer, Arc::new(()))
+    }
+
+    /// The same where somebody keeps what is held for the next process.
+    pub fn keeping(
+        clock: Clock,
+        capacity: usize,
+        observer: Arc<dyn Observer>,
+        keeper: Arc<dyn Keeper>,
+    ) -> Self {
         // Without randomness hosts only renew in step with each other.
         let seed = secret::random().map_or(0, u64::from_le_bytes);
-        Self::seeded(clock, capacity, observer, seed)
+        Self::seeded(clock, capacity, (observer, keeper), seed)
     }
 
     /// An empty cache whose moments and jitter follow from `seed`.
     pub(super) fn seeded(
         clock: Clock,
         capacity: usize,
-        observer: Arc<dyn Observer>,
+        (observer, keeper): (Arc<dyn Observer>, Arc<dyn Keeper>),
         seed: u64,
     ) -> Self {
         Self(Arc::new(Shared {
             clock,
             capacity,
             observer,
+            keeper,
+            legacy: Legacy::default(),
             pacing: Pacing::default(),
             registry: Mutex::new(Registry::new(capacity, seed)),
             sooner: Notify::new(),
@@ -143,8 +158,19 @@ impl Sessions {
     }
 
     /// Drops the sessions of a role, and calls its flights off: who waits for them waits for new
-    /// ones. How many sessions were dropped.
-    pub fn forget(&self, role: &RoleRef) -> usize {
+    /// ones. How many sessions were dropped, once none of them is kept anywhere either.
+    pub async fn forget(&self, role: &RoleRef) -> Result<usize, NotSettled> {
+        self.sorted().await;
+        let dropped = self.drop_held(role);
+        self.disinherit();
+        self.0
+            .keeper
+            .settled(Settle::Erased)
+            .await
+            .map(|()| dropped)
+    }
+
+    fn drop_held(&self, role: &RoleRef) -> usize {
         let now = self.clock().boot();
         let mut dropped = Vec::new();
         {
@@ -159,7 +185,7 @@ impl Sessions {
             }
         }
         for request in &dropped {
-            self.observer().dropped(request, Dropped::Forgotten);
+            self.dropped(request, Dropped::Forgotten);
         }
         self.0.sooner.notify_one();
         dropped.len()
@@ -188,7 +214,7 @@ impl Sessions {
         while let Some(batch) = keys.next() {
             for key in batch {
                 if let Some(request) = self.retain_one(&key, catalogue) {
-                    self.observer().dropped(&request, Dropped::Retired);
+                    self.dropped(&request, Dropped::Retired);
                 }
             }
             yield_now().await;
@@ -267,6 +293,17 @@ impl Sessions {
 
     pub(super) fn observer(&self) -> &dyn Observer {
         self.0.observer.as_ref()
+    }
+
+    /// A held session was let go.
+    pub(super) fn dropped(&self, request: &Request, why: Dropped) {
+        self.0.keeper.let_go(&request.key);
+        self.observer().dropped(request, why);
+    }
+
+    /// Waits until what is held is kept for the next process.
+    pub async fn settled(&self, what: Settle) -> Result<(), NotSettled> {
+        self.0.keeper.settled(what).await
     }
 
     pub(super) fn pacing(&self) -> &Pacing {

@@ -19,6 +19,9 @@ use crate::clock::BootTime;
 /// for ever.
 const LONGEST_FETCH: Duration = Duration::from_mins(1);
 
+/// How often a clock that is not set is looked at.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
+
 /// How a flight ended.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
@@ -155,14 +158,20 @@ pub(super) async fn fly(sessions: Sessions, flight: Arc<Flight>, _ticket: Ticket
         sessions: &sessions,
         flight: &flight,
     };
-    let result = fetch(&sessions, &flight).await;
-    let result = result.map(Arc::new);
+    // What an earlier process obtained need not be fetched.
+    let result = match sessions.recover(&flight.entry).await {
+        Some(session) => Ok(session),
+        None => fetch(&sessions, &flight).await.map(Arc::new),
+    };
     sessions.land(&flight, result.map_err(|fault| (fault.error, fault.again)));
     drop(landing);
 }
 
 async fn fetch(sessions: &Sessions, flight: &Arc<Flight>) -> Result<Session, Fault> {
     let request = flight.request();
+    if !sessions.clock().is_plausible() {
+        return Err(clock_not_set(sessions));
+    }
     let base = match &request.base {
         // What nobody wants must not ask for its base: that would enter it again after a reload.
         Some(_) if flight.is_over() => return Err(called_off()),
@@ -205,6 +214,15 @@ async fn fetch(sessions: &Sessions, flight: &Arc<Flight>) -> Result<Session, Fau
         }
     }
     Ok(result?)
+}
+
+/// Whatever is signed or issued by such a clock is wrong. It is looked at again each second.
+fn clock_not_set(sessions: &Sessions) -> Fault {
+    let message = "this machine's clock has not been set yet: nothing is fetched before it is";
+    Fault {
+        error: FetchError::new(FailureKind::Unavailable, message),
+        again: Some(sessions.clock().boot().plus(CLOCK_LOOK)),
+    }
 }
 
 /// Nobody is told: the flight has ended already.

@@ -73,6 +73,16 @@ impl SessionKey {
     pub const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The digest, to write it down.
+    pub const fn digest(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The key of a digest that was written down.
+    pub const fn of_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod cache;
 mod exchange;
 mod failure;
 mod flight;
+mod kept;
 mod key;
 mod lease;
 mod observer;
@@ -32,6 +33,7 @@ pub use exchange::{
     Callback, CallerIdentity, Exchange, ExchangeFuture, LongTermKey, Offers, RegistryAsk,
     RegistryLogin, SigninAsk, SigninUrl,
 };
+pub use kept::{Elsewhen, Keeper, Kept, NotSettled, Settle, Settled};
 pub use key::{KeyDigest, SessionKey};
 pub use lease::{Lease, NoSession, Prefetch};
 pub use observer::{Dropped, Observer, Skew, SkewLevel};

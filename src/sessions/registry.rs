@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use super::failure::Failure;
 use super::flight::Flight;
 use super::pacing::Class;
-use super::schedule::{Spread, renew_after};
+use super::schedule::{Draw, Spread, renew_after};
 use super::{Dropped, FetchError, Request, Session, SessionKey};
 use crate::clock::BootTime;
 use crate::types::RoleRef;
@@ -350,7 +350,7 @@ impl Registry {
         let before = match result {
             Ok(session) => {
                 record.failure = None;
-                record.renews = now.plus(renew_after(session.life, self.moments.draw()));
+                record.renews = renewal(session, self.moments.draw());
                 record.entry.held.swap(Some(Arc::clone(session)))
             }
             Err((error, again)) => {
@@ -365,6 +365,34 @@ impl Registry {
         };
         self.reschedule(&key, now);
         Ok(before)
+    }
+
+    /// Holds what was held before, where nothing else is; whether it does.
+    pub(super) fn resume(
+        &mut self,
+        key: &SessionKey,
+        session: &Arc<Session>,
+        now: BootTime,
+    ) -> bool {
+        let full = self.awake >= self.capacity;
+        let renews = renewal(session, self.moments.draw());
+        let Some(record) = self.records.get_mut(key) else {
+            return false;
+        };
+        let holds = record.entry.servable(now).is_some();
+        if holds || (full && !record.awake) {
+            return holds;
+        }
+        record.failure = None;
+        record.renews = renews;
+        record.entry.held.store(Some(Arc::clone(session)));
+        record.entry.touch(now);
+        if !record.awake {
+            record.awake = true;
+            self.awake += 1;
+        }
+        self.reschedule(key, now);
+        true
     }
 
     /// Forgets the failure of a key.
@@ -436,6 +464,12 @@ impl Registry {
         self.reschedule(key, now);
         Look::Nothing
     }
+}
+
+/// When a session is to be renewed: at once, where that moment lies behind.
+fn renewal(session: &Session, draw: Draw) -> BootTime {
+    let left = session.life.saturating_sub(renew_after(session.life, draw));
+    session.ends.minus(left)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Sessions {
                 Look::Fetch(class) => {
                     drop(self.depart(self.lock(), &key, class, Ticket::of_nobody()));
                 }
-                Look::Dropped(request, why) => self.observer().dropped(&request, why),
+                Look::Dropped(request, why) => self.dropped(&request, why),
             }
         }
         Duration::ZERO

@@ -66,6 +66,35 @@ impl Session {
         }
     }
 
+    /// A session of another process, as it was kept.
+    pub fn kept(
+        credentials: SessionCredentials,
+        (obtained_at, expires_at): (SystemTime, SystemTime),
+        ends: BootTime,
+        life: Duration,
+    ) -> Self {
+        Self {
+            credentials,
+            obtained_at,
+            expires_at,
+            ends,
+            life,
+            rendered: Default::default(),
+        }
+    }
+
+    /// The same, ending at this moment.
+    pub(super) fn ending(&self, ends: BootTime) -> Self {
+        Self {
+            credentials: self.credentials.clone(),
+            obtained_at: self.obtained_at,
+            expires_at: self.expires_at,
+            ends,
+            life: self.life,
+            rendered: Default::default(),
+        }
+    }
+
     /// What is left of its life.
     pub fn remaining(&self, clock: &Clock) -> Duration {
         self.ends.since(clock.boot())

@@ -110,7 +110,7 @@ pub struct Fetched {
 }
 
 /// An access key id, its secret and the session token that goes with them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionCredentials {
     /// Not secret: it stands in logs and audit, and joins them to CloudTrail.
     pub access_key_id: AccessKeyId,

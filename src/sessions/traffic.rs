@@ -98,7 +98,7 @@ impl Sessions {
         };
         let Departure { flight, evicted } = departed?;
         if let Some(evicted) = evicted {
-            self.observer().dropped(&evicted, Dropped::Evicted);
+            self.dropped(&evicted, Dropped::Evicted);
         }
         drop(tokio::spawn(fly(self.clone(), Arc::clone(&flight), ticket)));
         Some(flight)
@@ -177,7 +177,13 @@ impl Sessions {
         let Ok(before) = landed else {
             return flight.call_off();
         };
-        if let (Ok(_), Some(before)) = (&result, before) {
+        if let Ok(session) = &result {
+            self.outdate(&flight.entry.key);
+            self.0.keeper.keep(flight.request(), session);
+        }
+        if let (Ok(session), Some(before)) = (&result, before)
+            && !Arc::ptr_eq(session, &before)
+        {
             let remaining = before.ends.since(now);
             let behind = behind(before.life, remaining);
             self.observer().renewed(flight.request(), remaining, behind);

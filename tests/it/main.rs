@@ -40,6 +40,7 @@ mod pass_through;
 mod people;
 mod proofs;
 mod reload;
+mod restarts;
 mod runtime;
 mod sandbox;
 mod seats;

@@ -61,6 +61,7 @@ pub(crate) fn rolecall(arguments: &[&str]) -> Command {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
@@ -78,9 +79,7 @@ impl Daemon {
     /// The same, with variables in its environment.
     pub(crate) fn start_with(configuration: &str, variables: &[(&str, &str)]) -> Self {
         let mut daemon = Self::launch(configuration, TALKATIVE, variables);
-        let first = daemon.wait_for(|event| event["message"] == "listening");
-        daemon.address = first["address"].as_str().unwrap().to_owned();
-        daemon.wait_for(|event| event["message"] == "listening" && event["listener"] == "admin");
+        daemon.await_listening();
         daemon
     }
 
@@ -91,13 +90,14 @@ impl Daemon {
             .tempdir()
             .unwrap();
         write_configuration(folder.path(), configuration, log);
-        let file = folder.path().join("rolecall.toml");
-        let mut command = rolecall(&["serve", "--config", file.to_str().unwrap()]);
-        command.envs(variables.iter().copied());
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let lines = follow(child.stderr.take().unwrap());
+        let variables = variables.iter();
+        let variables: Vec<_> = variables
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let (child, lines) = spawn(folder.path(), &variables);
         Self {
             folder,
+            variables,
             child,
             lines,
             seen: Vec::new(),
@@ -105,9 +105,40 @@ impl Daemon {
         }
     }
 
+    /// Ends it with this signal, and starts it again in the same folder.
+    pub(crate) fn restart(&mut self, signal: Signal) {
+        self.end(signal);
+        self.restart_ended();
+    }
+
+    /// The same where it has ended.
+    pub(crate) fn restart_ended(&mut self) {
+        (self.child, self.lines) = spawn(self.folder.path(), &self.variables);
+        self.await_listening();
+    }
+
+    /// Waits until it listens.
+    fn await_listening(&mut self) {
+        let first = self.wait_for(|event| event["message"] == "listening");
+        self.address = first["address"].as_str().unwrap().to_owned();
+        self.wait_for(|event| event["message"] == "listening" && event["listener"] == "admin");
+    }
+
     /// Replaces its configuration file.
     pub(crate) fn rewrite(&self, configuration: &str) {
         write_configuration(self.folder.path(), configuration, TALKATIVE);
+    }
+
+    /// The same with a further key of `[state]`.
+    pub(crate) fn rewrite_state(&self, configuration: &str, state: &str) {
+        let path = self.folder.path().join("rolecall.toml");
+        write_configuration(self.folder.path(), configuration, TALKATIVE);
+        let written = fs::read_to_string(&path).unwrap();
+        fs::write(
+            path,
+            written.replace("[state]\n", &format!("[state]\n{state}\n")),
+        )
+        .unwrap();
     }
 
     /// A file in its folder.
@@ -185,6 +216,15 @@ impl Drop for Daemon {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn spawn(folder: &Path, variables: &[(String, String)]) -> (Child, Receiver<String>) {
+    let file = folder.join("rolecall.toml");
+    let mut command = rolecall(&["serve", "--config", file.to_str().unwrap()]);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = follow(child.stderr.take().unwrap());
+    (child, lines)
 }
 
 fn write_configuration(folder: &Path, configuration: &str, log: &str) {

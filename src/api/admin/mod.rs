@@ -154,7 +154,12 @@ impl Admin {
             Route::Forget => {
                 only_administrators(&viewer, "drop sessions")?;
                 let asked: wire::Forget = parse(body)?;
-                let sessions = self.vending.sessions().forget(&role(&asked.role)?);
+                let forgotten = self.vending.sessions().forget(&role(&asked.role)?).await;
+                let sessions = forgotten.map_err(|error| {
+                    let message = "its sessions are dropped, but may come back with the next start";
+                    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+                        .reason(Some(error.to_string()))
+                })?;
                 Ok(self.answers.value(&wire::Forgotten { sessions }))
             }
             Route::Reload => {

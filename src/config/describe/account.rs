@@ -1,6 +1,6 @@
 //! `[account.ALIAS]`, its credentials and roles.
 
-use super::{Key, Kind, Shape, now};
+use super::{Key, Kind, Shape};
 
 pub(super) const ACCOUNT: Shape = Shape::new(
     "An account: an upstream, and the base credentials that its roles are assumed with.",
@@ -20,7 +20,7 @@ pub(super) const ACCOUNT: Shape = Shape::new(
         Key::new("region", Kind::Text, "whose STS endpoint is asked"),
         Key::new(
             "dialect",
-            Kind::Word(&[now("aws"), now("ceph"), now("minio"), now("generic")]),
+            Kind::Word(&["aws", "ceph", "minio", "generic"]),
             "how its STS speaks",
         )
         .default("\"aws\""),
@@ -96,16 +96,16 @@ const CREDENTIALS: Shape = Shape::new(
         Key::new(
             "from",
             Kind::Word(&[
-                now("environment"),
-                now("profile"),
-                now("key"),
-                now("web-identity"),
-                now("process"),
-                now("endpoint"),
-                now("imds"),
-                now("role"),
-                now("caller-token"),
-                now("local"),
+                "environment",
+                "profile",
+                "key",
+                "web-identity",
+                "process",
+                "endpoint",
+                "imds",
+                "role",
+                "caller-token",
+                "local",
             ]),
             "`environment`: the SDK's default chain; `profile`, `key`, `web-identity`, `process`, `endpoint`; `imds`: the real one; `role`: chaining; `caller-token`: the web identity token that the caller shows; `local`: the built-in authority, no cloud at all",
         )
@@ -217,10 +217,10 @@ const ROLE: Shape = Shape::new(
         Key::new(
             "kind",
             Kind::Word(&[
-                now("assume-role"),
-                now("web-identity"),
-                now("federation-token"),
-                now("session-token"),
+                "assume-role",
+                "web-identity",
+                "federation-token",
+                "session-token",
             ]),
             "the STS call behind it",
         )

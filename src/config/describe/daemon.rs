@@ -1,6 +1,6 @@
 //! `[state]`, `[log]`, `[limits]`, `[admin]`.
 
-use super::{Key, Kind, Shape, later, now};
+use super::{Key, Kind, Shape};
 
 pub(super) const STATE: Shape = Shape::new(
     "What survives a restart, and where.",
@@ -11,10 +11,10 @@ pub(super) const STATE: Shape = Shape::new(
             .default("generated, in the directory, mode 0600"),
         Key::new(
             "sessions",
-            Kind::Word(&[now("memory"), later("sealed")]),
-            "`memory`: held sessions end with the daemon",
+            Kind::Word(&["sealed", "memory"]),
+            "`sealed`: held sessions survive a restart, in the directory; `memory`: they end with the daemon",
         )
-        .default("\"memory\""),
+        .default("\"sealed\""),
     ],
 );
 

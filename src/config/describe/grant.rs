@@ -1,6 +1,6 @@
 //! `[[grant]]` and the keys of `when`.
 
-use super::{Key, Kind, MAX_UID, PATTERNS, Shape, now};
+use super::{Key, Kind, MAX_UID, PATTERNS, Shape};
 
 pub(super) const GRANT: Shape = Shape::new(
     "Who gets which role. Grants are tried by priority, higher first, then in order.",
@@ -8,7 +8,7 @@ pub(super) const GRANT: Shape = Shape::new(
         Key::new("role", Kind::Text, "the role it gives, `account/role`; `{name}` stands for what a named group or a key of `when` matched").required(),
         Key::new(
             "when",
-            Kind::Either(&[Kind::Word(&[now("anyone")]), Kind::Table(&WHEN)]),
+            Kind::Either(&[Kind::Word(&["anyone"]), Kind::Table(&WHEN)]),
             "to whom: all keys must match; `\"anyone\"` must be written out",
         )
         .required(),
@@ -64,7 +64,7 @@ pub(super) const GRANT: Shape = Shape::new(
         ),
         Key::new(
             "caller-policy",
-            Kind::Word(&[now("refuse"), now("replace")]),
+            Kind::Word(&["refuse", "replace"]),
             "what becomes of a session policy that a caller of the STS face brings where the role or this grant has one: `refuse` the caller, or `replace` ours by it",
         )
         .default("\"refuse\""),
@@ -118,7 +118,7 @@ pub(super) const WHEN: Shape = Shape::new(
         Key::new("anyone", Kind::Flag, "everybody whom the listener lets in"),
         Key::new(
             "container",
-            Kind::Either(&[Kind::Word(&[now("any")]), Kind::Table(&CONTAINER)]),
+            Kind::Either(&[Kind::Word(&["any"]), Kind::Table(&CONTAINER)]),
             "`\"any\"`: callers in containers match too; or facts of the caller's container",
         ),
         Key::new("pod", Kind::Table(&POD), "facts of the caller's pod"),

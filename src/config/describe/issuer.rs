@@ -1,6 +1,6 @@
 //! `[[issuer]]`.
 
-use super::{Key, Kind, Shape, now};
+use super::{Key, Kind, Shape};
 
 pub(super) const ISSUER: Shape = Shape::new(
     "An issuer of web identities: its tokens, shown as `Authorization` to the container API, say who asks.",
@@ -21,15 +21,15 @@ pub(super) const ISSUER: Shape = Shape::new(
         Key::new(
             "algorithms",
             Kind::Many(&Kind::Word(&[
-                now("RS256"),
-                now("RS384"),
-                now("RS512"),
-                now("PS256"),
-                now("PS384"),
-                now("PS512"),
-                now("ES256"),
-                now("ES384"),
-                now("EdDSA"),
+                "RS256",
+                "RS384",
+                "RS512",
+                "PS256",
+                "PS384",
+                "PS512",
+                "ES256",
+                "ES384",
+                "EdDSA",
             ])),
             "what its tokens may be signed with",
         )

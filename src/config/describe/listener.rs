@@ -1,15 +1,15 @@
 //! `[[listener]]`.
 
-use super::{Key, Kind, Shape, Word, now};
+use super::{Key, Kind, Shape};
 
-const APIS: [Word; 7] = [
-    now("imds"),
-    now("container"),
-    now("metrics"),
-    now("accounts"),
-    now("connectors"),
-    now("keystone"),
-    now("sts"),
+const APIS: [&str; 7] = [
+    "imds",
+    "container",
+    "metrics",
+    "accounts",
+    "connectors",
+    "keystone",
+    "sts",
 ];
 
 pub(super) const LISTENER: Shape = Shape::new(
@@ -52,7 +52,7 @@ pub(super) const LISTENER: Shape = Shape::new(
         ),
         Key::new(
             "select",
-            Kind::Word(&[now("first"), now("only")]),
+            Kind::Word(&["first", "only"]),
             "who has several roles gets the `first`; `only`: none, unless it asks for one by name",
         )
         .default("\"first\""),
@@ -106,10 +106,10 @@ const MOUNT: Shape = Shape::new(
         Key::new(
             "apis",
             Kind::Many(&Kind::Word(&[
-                now("accounts"),
-                now("connectors"),
-                now("keystone"),
-                now("sts"),
+                "accounts",
+                "connectors",
+                "keystone",
+                "sts",
             ])),
             "what is served there; what no mount names is served where it is by default",
         )
@@ -117,13 +117,13 @@ const MOUNT: Shape = Shape::new(
         Key::new(
             "authenticate",
             Kind::Many(&Kind::Word(&[
-                now("basic"),
-                now("pam"),
-                now("ldap"),
-                now("oidc"),
-                now("token"),
-                now("proxy-header"),
-                now("peer"),
+                "basic",
+                "pam",
+                "ldap",
+                "oidc",
+                "token",
+                "proxy-header",
+                "peer",
             ])),
             "what proves a name, in the order in which it is tried; `peer`: the kernel says who is connected, which is refused on the listener of `people.proxy-header`: everybody behind the proxy would be the user that it runs as",
         )

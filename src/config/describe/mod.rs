@@ -57,7 +57,7 @@ pub(super) enum Kind {
     /// Where a secret is: never the secret itself.
     Secret,
     /// One of these words.
-    Word(&'static [Word]),
+    Word(&'static [&'static str]),
     /// One value or a list of them.
     Many(&'static Self),
     /// The first of these that the value's form fits.
@@ -74,13 +74,6 @@ pub(super) enum Kind {
     Pattern,
     /// Values of this kind under names that the user chooses.
     Each(&'static Self),
-}
-
-/// A word among several.
-#[derive(Debug)]
-pub(super) struct Word {
-    pub(super) name: &'static str,
-    pub(super) served: bool,
 }
 
 impl Shape {
@@ -125,17 +118,6 @@ const REGEX: Shape = Shape::new(
     )
     .required()],
 );
-
-const fn now(name: &'static str) -> Word {
-    Word { name, served: true }
-}
-
-const fn later(name: &'static str) -> Word {
-    Word {
-        name,
-        served: false,
-    }
-}
 
 /// The largest uid; the one above it means "no user".
 const MAX_UID: i64 = 4_294_967_294;

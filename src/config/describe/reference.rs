@@ -1,7 +1,5 @@
 //! The reference page of the configuration, in Markdown.
 
-use std::collections::BTreeSet;
-
 use super::{Key, Kind, ROOT, Shape};
 
 const HEAD: &str = "\
@@ -65,17 +63,11 @@ names them.
 /// The page.
 pub fn reference() -> String {
     let mut page = HEAD.to_owned();
-    let mut later = BTreeSet::new();
-    section(&ROOT, "", &mut page, &mut later);
-    page.push_str("\n## Not served by this version\n\n");
-    page.push_str("These names belong to the format and are refused until a version serves them: ");
-    let names: Vec<String> = later.iter().map(|name| format!("`{name}`")).collect();
-    page.push_str(&names.join(", "));
-    page.push_str(".\n");
+    section(&ROOT, "", &mut page);
     page
 }
 
-fn section(shape: &Shape, path: &str, page: &mut String, later: &mut BTreeSet<String>) {
+fn section(shape: &Shape, path: &str, page: &mut String) {
     if !path.is_empty() {
         page.extend(["\n## `", path, "`\n\n", shape.doc, "\n\n"]);
         page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
@@ -90,29 +82,23 @@ fn section(shape: &Shape, path: &str, page: &mut String, later: &mut BTreeSet<St
         } else {
             format!("{inner}.{}", key.name)
         };
-        below(&key.kind, &name, page, later);
+        below(&key.kind, &name, page);
     }
 }
 
-fn below(kind: &Kind, name: &str, page: &mut String, later: &mut BTreeSet<String>) {
+fn below(kind: &Kind, name: &str, page: &mut String) {
     match kind {
-        Kind::Table(shape) => section(shape, &format!("[{name}]"), page, later),
-        Kind::Tables(shape) => section(shape, &format!("[[{name}]]"), page, later),
-        Kind::Named(shape) => section(shape, &format!("[{name}.NAME]"), page, later),
+        Kind::Table(shape) => section(shape, &format!("[{name}]"), page),
+        Kind::Tables(shape) => section(shape, &format!("[[{name}]]"), page),
+        Kind::Named(shape) => section(shape, &format!("[{name}.NAME]"), page),
         Kind::Either(kinds) => {
             for one in *kinds {
-                below(one, name, page, later);
+                below(one, name, page);
             }
         }
-        Kind::Many(one) | Kind::Each(one) => below(one, name, page, later),
-        Kind::Word(words) => {
-            let names = words
-                .iter()
-                .filter(|word| !word.served)
-                .map(|word| word.name);
-            later.extend(names.map(|word| format!("{name} = \"{word}\"")));
-        }
+        Kind::Many(one) | Kind::Each(one) => below(one, name, page),
         Kind::Text
+        | Kind::Word(_)
         | Kind::Flag
         | Kind::Whole { .. }
         | Kind::Positive
@@ -153,11 +139,8 @@ fn value(kind: &Kind) -> String {
         Kind::Path => "absolute path".to_owned(),
         Kind::Secret => "place of a secret".to_owned(),
         Kind::Word(words) => {
-            let served = words.iter().filter(|word| word.served);
-            served
-                .map(|word| format!("`\"{}\"`", word.name))
-                .collect::<Vec<_>>()
-                .join(", ")
+            let words: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+            words.join(", ")
         }
         Kind::Many(one) => format!("{}; or a list", value(one)),
         Kind::Either(kinds) => {

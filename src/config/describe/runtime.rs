@@ -1,6 +1,6 @@
 //! `[runtime]` and `[[runtime.engine]]`.
 
-use super::{Key, Kind, Shape, now};
+use super::{Key, Kind, Shape};
 
 pub(super) const RUNTIME: Shape = Shape::new(
     "What tells the daemon of containers: the unit `rolecall-runtime` (`rolecall runtime`), which alone holds the sockets of container runtimes. Without this table only what a container's control group says is known of it, and connections from its own network are closed.",
@@ -37,7 +37,7 @@ const ENGINE: Shape = Shape::new(
     &[
         Key::new(
             "kind",
-            Kind::Word(&[now("docker"), now("podman"), now("cri")]),
+            Kind::Word(&["docker", "podman", "cri"]),
             "how it is spoken to; `cri`: containerd, CRI-O",
         )
         .required(),

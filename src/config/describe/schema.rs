@@ -73,13 +73,7 @@ fn kind(of: &Kind) -> Value {
         Kind::Moment => json!({}),
         Kind::Path => json!({ "type": "string", "pattern": "^/" }),
         Kind::Secret => json!({ "type": "string", "pattern": "^(credential:|file:/|env:)." }),
-        Kind::Word(words) => {
-            let served = words
-                .iter()
-                .filter(|word| word.served)
-                .map(|word| word.name);
-            json!({ "enum": served.collect::<Vec<_>>() })
-        }
+        Kind::Word(words) => json!({ "enum": words }),
         Kind::Many(one) => {
             json!({ "anyOf": [kind(one), { "type": "array", "items": kind(one) }] })
         }

@@ -1,7 +1,7 @@
 //! `[[grant-source]]`.
 
 use super::grant::WHEN;
-use super::{Key, Kind, Shape, now};
+use super::{Key, Kind, Shape};
 
 pub(super) const GRANT_SOURCE: Shape = Shape::new(
     "A program or a service of yours that says which roles a name has: that of who proved one, or the user's name of a caller outside containers. It answers `{\"account\": [[\"role\", \"reason\"]]}` within 2 s, and is believed for a minute; what fails or is not understood grants nothing. Each is tried among the grants by its priority, after those of the same.",
@@ -28,7 +28,7 @@ pub(super) const GRANT_SOURCE: Shape = Shape::new(
         ),
         Key::new(
             "when",
-            Kind::Either(&[Kind::Word(&[now("anyone")]), Kind::Table(&WHEN)]),
+            Kind::Either(&[Kind::Word(&["anyone"]), Kind::Table(&WHEN)]),
             "about whom it is asked",
         )
         .default("everybody who has a name"),

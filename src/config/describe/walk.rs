@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Kind, REGEX, Shape, Word};
+use super::{Kind, REGEX, Shape};
 use crate::config::duration;
 use crate::config::problem::{At, Problems};
 use crate::config::raw::{Data, Table, Value};
@@ -145,35 +145,14 @@ fn check_path(text: &str, at: &At, problems: &Problems) {
     }
 }
 
-fn check_word(words: &[Word], text: &str, at: &At, problems: &Problems) {
-    match words.iter().find(|word| word.name == text) {
-        Some(word) if word.served => {}
-        Some(word) => {
-            let message = format!("`{}` is not served by this version of rolecall", word.name);
-            problems.error(at, message).hint(alternatives(words));
-        }
-        None => {
-            let served = words
-                .iter()
-                .filter(|word| word.served)
-                .map(|word| word.name);
-            problems
-                .error(
-                    at,
-                    format!(
-                        "`{text}` is none of the words that `{}` takes",
-                        last_part(&at.key)
-                    ),
-                )
-                .hint(suggest::hint(text, served));
-        }
+fn check_word(words: &[&'static str], text: &str, at: &At, problems: &Problems) {
+    if words.contains(&text) {
+        return;
     }
-}
-
-fn alternatives(words: &[Word]) -> String {
-    let served = words.iter().filter(|word| word.served);
-    let names: Vec<String> = served.map(|word| format!("`{}`", word.name)).collect();
-    format!("known: {}", names.join(", "))
+    let key = last_part(&at.key);
+    let message = format!("`{text}` is none of the words that `{key}` takes");
+    let hint = suggest::hint(text, words.iter().copied());
+    problems.error(at, message).hint(hint);
 }
 
 fn fits(kind: &Kind, data: &Data) -> bool {

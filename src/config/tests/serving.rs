@@ -250,8 +250,8 @@ fn limits_logs_and_state_keep_to_sense() {
             ("[log]\nlevel = 'info,rolecall'", "a level is error, warn"),
             ("[log]\nlevel = 'loud'", "a level is error, warn"),
             (
-                "[state]\nsessions = 'sealed'",
-                "`sealed` is not served by this version",
+                "[state]\nsessions = 'kept'",
+                "`kept` is none of the words that `sessions` takes",
             ),
             ("[state]\nkey = 'env:SECRET'", "this key is not 32 bytes"),
             (

@@ -10,7 +10,7 @@ use tracing_subscriber::filter::Targets;
 use zeroize::Zeroizing;
 
 use super::reader::Reader;
-use crate::config::{Limits, Log, LogTarget, State, SyslogAddress};
+use crate::config::{KeptSessions, Limits, Log, LogTarget, State, SyslogAddress};
 use crate::secret::SEAL_KEY_LEN;
 
 /// Where syslog listens on this host.
@@ -38,6 +38,14 @@ pub(super) fn state(root: &Reader<'_>) -> State {
             .map(|spot| spot.value)
             .or_else(|| surroundings.state_directory()),
         key: state.as_ref().and_then(state_key),
+        sessions: state.as_ref().map(kept_sessions).unwrap_or_default(),
+    }
+}
+
+fn kept_sessions(state: &Reader<'_>) -> KeptSessions {
+    match state.text("sessions").map(|spot| spot.value) {
+        Some("memory") => KeptSessions::Memory,
+        Some(_) | None => KeptSessions::Sealed,
     }
 }
 

@@ -124,7 +124,7 @@ async fn who_leaves_gives_back_its_turn_and_a_flight_called_off_counts_to_its_en
     let leaves = waiting(world.lease_of(&allowance, &requests[1]), MINUTE);
     tokio::task::yield_now().await;
     leaves.abort();
-    world.sessions.forget(&requests[0].role);
+    world.sessions.forget(&requests[0].role).await.unwrap();
     let asked = Instant::now();
     let next = world.lease_of(&allowance, &requests[2]);
     next.wait(SECOND * 5).await.unwrap();

@@ -232,7 +232,7 @@ async fn forgetting_drops_what_is_held_and_what_is_under_way() {
     let other = world.lease(&request("prod/other", &source));
     let first = lease.wait(SECOND * 5).await.unwrap();
     let untouched = other.wait(SECOND * 5).await.unwrap();
-    assert_eq!(world.sessions.forget(&role("prod/web")), 1);
+    assert_eq!(world.sessions.forget(&role("prod/web")).await.unwrap(), 1);
     assert!(lease.held().is_none());
     assert_eq!(world.dropped(), [Dropped::Forgotten]);
     let second = lease.wait(SECOND * 5).await.unwrap();
@@ -240,11 +240,11 @@ async fn forgetting_drops_what_is_held_and_what_is_under_way() {
     assert_eq!(id(&other.held().unwrap()), id(&untouched));
 
     // A flight under way: what it brings is lost, and who waits gets the next one's.
-    assert_eq!(world.sessions.forget(&role("prod/web")), 1);
+    assert_eq!(world.sessions.forget(&role("prod/web")).await.unwrap(), 1);
     let waiter = waiting(world.lease(&web), SECOND * 5);
     sleep(SECOND / 2).await;
     assert_eq!(source.calls(), 4);
-    assert_eq!(world.sessions.forget(&role("prod/web")), 0);
+    assert_eq!(world.sessions.forget(&role("prod/web")).await.unwrap(), 0);
     sleep(SECOND * 7 / 10).await;
     assert_eq!((source.calls(), source.running()), (5, 1));
     assert!(lease.held().is_none());
@@ -298,7 +298,7 @@ async fn one_key_under_two_names_is_one_session_and_both_forget_it() {
         .map(|report| report.role.to_string())
         .collect();
     assert_eq!(roles, ["main/web", "prod/web"]);
-    assert_eq!(world.sessions.forget(&role("prod/web")), 1);
+    assert_eq!(world.sessions.forget(&role("prod/web")).await.unwrap(), 1);
     assert!(lease.held().is_none());
 }
 

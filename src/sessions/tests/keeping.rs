@@ -103,7 +103,7 @@ async fn a_prefetched_role_is_ready_when_its_first_session_is_there_and_kept_unu
     assert!(source.calls() > 48);
 
     // Forgotten, it comes back by itself; without its handle it idles like any other.
-    world.sessions.forget(&role("prod/web"));
+    world.sessions.forget(&role("prod/web")).await.unwrap();
     sleep(SECOND * 2).await;
     assert!(prefetch.held().is_some());
     drop(prefetch);
@@ -238,7 +238,7 @@ async fn a_role_that_is_its_own_base_fails_instead_of_waiting_for_itself() {
 
 /// A configuration: which key each of its roles makes.
 #[derive(Debug)]
-struct Roles(Vec<Arc<Request>>);
+pub(super) struct Roles(pub(super) Vec<Arc<Request>>);
 
 impl Catalogue for Roles {
     fn request(&self, wish: &Wish) -> Result<Arc<Request>, NoRequest> {

@@ -9,6 +9,7 @@
 mod fairness;
 mod flights;
 mod keeping;
+mod kept;
 mod paced;
 mod renewal;
 mod script;

@@ -222,7 +222,7 @@ async fn skew_is_told_and_refuses_nothing() {
         lease.wait(SECOND * 5).await.unwrap();
         let skew = world.told.skews.lock().unwrap().pop().unwrap();
         assert_eq!((skew.ahead, skew.level()), (ahead, level), "{skew:?}");
-        world.sessions.forget(&role("prod/web"));
+        world.sessions.forget(&role("prod/web")).await.unwrap();
     }
 }
 

@@ -253,10 +253,18 @@ impl World {
     }
 
     pub(super) fn seeded(capacity: usize, seed: u64) -> Self {
+        Self::made(capacity, seed, Arc::new(()))
+    }
+
+    pub(super) fn kept_by(keeper: Arc<dyn Keeper>) -> Self {
+        Self::made(20_000, 0x5EED, keeper)
+    }
+
+    fn made(capacity: usize, seed: u64, keeper: Arc<dyn Keeper>) -> Self {
         let clock = Clock::simulated(new_year());
         let told = Arc::new(Told::default());
         let observer: Arc<dyn Observer> = Arc::<Told>::clone(&told);
-        let sessions = Sessions::seeded(clock.clone(), capacity, observer, seed);
+        let sessions = Sessions::seeded(clock.clone(), capacity, (observer, keeper), seed);
         let stop = CancellationToken::new();
         let (scheduler, stopped) = (sessions.clone(), stop.clone());
         tokio::spawn(async move { scheduler.run(stopped).await });

@@ -117,7 +117,8 @@ impl Story {
                 }
             }
             Event::Forget(n) => {
-                sessions.forget(&self.requests[usize::from(*n)].role);
+                let role = &self.requests[usize::from(*n)].role;
+                sessions.forget(role).await.unwrap();
                 assert!(self.leases[usize::from(*n)].held().is_none());
             }
             Event::Refresh => drop(sessions.refresh(&Selector::All).await),
