@@ -64,15 +64,12 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Feeds the watchdog, where there is one, for as long as this task gets its turn: a wedged serving
-/// thread is restarted.
-pub async fn feed_watchdog() -> ! {
-    let Some(limit) = sd_notify::watchdog_enabled() else {
-        std::future::pending().await
-    };
-    let mut interval = tokio::time::interval((limit / 2).max(Duration::from_millis(100)));
-    loop {
-        interval.tick().await;
-        tell(&[NotifyState::Watchdog]);
-    }
+/// How long the watchdog waits for the next sign of life, where there is one.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// A sign of life.
+pub fn feed_watchdog() {
+    tell(&[NotifyState::Watchdog]);
 }

@@ -152,7 +152,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         replays: Arc::new(Mutex::new(replays)),
         issuers,
         engine,
-        prefetched: Mutex::default(),
+        prefetched: arc_swap::ArcSwap::default(),
         config: arc_swap::ArcSwap::from_pointee(config),
     });
     daemon.follow_store();

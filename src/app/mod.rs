@@ -4,6 +4,7 @@ mod bind;
 mod control;
 mod decisions;
 mod offline;
+mod ready;
 mod reload;
 mod run;
 mod serve;
@@ -12,8 +13,9 @@ mod stored;
 mod survive;
 mod token_files;
 mod unit;
+mod watchdog;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
@@ -41,7 +43,6 @@ use crate::runtime::Containers;
 use crate::sessions::Prefetch;
 use crate::source::{Engine, Plans};
 use crate::store::Store;
-use crate::systemd;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::LOOP_HEADER;
 use crate::vending::Vending;
@@ -90,7 +91,7 @@ pub struct Daemon {
     deciding: Mutex<()>,
     /// Told when other objects of the store are decided by.
     adopted: Notify,
-    prefetched: Mutex<Vec<Prefetch>>,
+    prefetched: arc_swap::ArcSwap<Vec<Prefetch>>,
     _held: Option<Held>,
 }
 
@@ -167,43 +168,8 @@ impl Daemon {
         sessions.retain(&*self.vending.policy().catalogue).await;
         sessions.clear_failures();
         // The old handles go last: a session that both want is never let go in between.
-        *self
-            .prefetched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = wanted;
+        self.prefetched.store(Arc::new(wanted));
         self.config.store(Arc::new(config));
-    }
-
-    /// Obtains the roles that the configuration wants held from the start, and is ready when they
-    /// are, or when the deadline has passed.
-    async fn get_ready(&self) {
-        let config = self.config.load_full();
-        self.issuers.prepare();
-        let wanted = self.vending.prefetch(&config.prefetched()).await;
-        let held = async {
-            for prefetch in &wanted {
-                drop(prefetch.obtained().await);
-            }
-        };
-        if tokio::time::timeout(config.limits.ready_deadline, held)
-            .await
-            .is_err()
-        {
-            let missing = wanted
-                .iter()
-                .filter(|prefetch| prefetch.held().is_none())
-                .count();
-            tracing::warn!(
-                missing,
-                "ready without some prefetched roles: the deadline passed"
-            );
-        }
-        *self
-            .prefetched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = wanted;
-        self.readiness.set(true);
-        systemd::ready("serving");
     }
 }
 

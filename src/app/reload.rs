@@ -91,7 +91,11 @@ impl Reloader {
     }
 
     async fn reload(&self, daemon: &Daemon) -> Reloaded {
-        systemd::reloading();
+        // While it starts it is told that nothing is ready yet, which a reload does not change.
+        let was_ready = daemon.readiness.is_ready();
+        if was_ready {
+            systemd::reloading();
+        }
         let reloaded = self.apply(daemon).await;
         daemon.in_force.set(reloaded.is_ok());
         match &reloaded {
@@ -102,10 +106,9 @@ impl Reloader {
                 tracing::error!("the configuration was refused; the old one stays: {error}");
             }
         }
-        systemd::ready(match &reloaded {
-            Ok(_) => "serving",
-            Err(_) => "serving; the last reload was refused, see the log",
-        });
+        if was_ready {
+            systemd::ready(&daemon.status());
+        }
         reloaded
     }
 

@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Bound, Daemon, Reloader, control};
+use super::{Bound, Daemon, Reloader, control, watchdog};
+use crate::api::admin::Admin;
 use crate::api::imds::Tokens;
 use crate::clock::Clock;
-use crate::listener::{Listener, Parking, Peers, Shared};
+use crate::listener::{Inside, Listener, Parking, Peers, Shared};
 use crate::runtime::Containers;
 use crate::shutdown::Asked;
 use crate::systemd;
@@ -55,9 +56,20 @@ impl Bound {
             seats: shared.seats(Parking::PEOPLE),
             handler: control::admin(&daemon, reloader.ask()),
         };
+        let within = Inside::new(
+            Arc::clone(&admin.name),
+            Arc::clone(&admin.handler),
+            Arc::clone(&shared),
+        );
         tracing::info!(listener = %admin.name, address = %admin.bound.address, "listening");
         drop(tasks.spawn(admin.run(Arc::clone(&shared))));
-        let background = background(Arc::clone(&daemon), Arc::clone(&shared), imds, stop.clone());
+        let background = background(
+            Arc::clone(&daemon),
+            Arc::clone(&shared),
+            imds,
+            within,
+            stop.clone(),
+        );
         drop(tasks.spawn(background));
         let end_asked = async {
             while asked.recv().await == Some(Asked::Reload) {
@@ -82,6 +94,7 @@ async fn background(
     daemon: Arc<Daemon>,
     shared: Arc<Shared>,
     imds: Arc<Tokens>,
+    within: Inside<Admin>,
     stop: CancellationToken,
 ) {
     let sessions = daemon.vending.sessions().run(stop.clone());
@@ -91,7 +104,7 @@ async fn background(
             daemon.vending.run(),
             shared.watch(),
             rotate(&imds, &daemon.clock),
-            systemd::feed_watchdog(),
+            watchdog::feed(within),
             daemon.get_ready(),
             daemon.resume(),
             daemon.let_go_of_changed(),

@@ -65,6 +65,11 @@ impl Shared {
         }
     }
 
+    /// Who tells who connects.
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// The seats behind a door of the daemon, where the surplus waits so long.
     pub fn seats(&self, parking: Parking) -> Arc<Seats> {
         Arc::new(Seats::new(self.limits, parking, Arc::clone(&self.rounds)))
@@ -355,11 +360,11 @@ impl<H: Handler> Served<H> {
 }
 
 /// What serves the requests of a connection.
-struct Talk<H> {
-    connection: Connection,
-    handler: Arc<H>,
-    shared: Arc<Shared>,
-    parking: Parking,
+pub(super) struct Talk<H> {
+    pub(super) connection: Connection,
+    pub(super) handler: Arc<H>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) parking: Parking,
 }
 
 impl<H: Handler> Talk<H> {
@@ -377,7 +382,7 @@ impl<H: Handler> Talk<H> {
         }
     }
 
-    async fn over(self, io: impl AsyncRead + AsyncWrite + Unpin + Send, seat: &Seat) {
+    pub(super) async fn over(self, io: impl AsyncRead + AsyncWrite + Unpin + Send, seat: &Seat) {
         let service = Service {
             handler: &*self.handler,
             visit: &self.handler.visit(self.connection),

@@ -10,6 +10,7 @@ mod connection;
 mod elsewhere;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod inside;
 mod limits;
 mod subject;
 mod tls;
@@ -21,5 +22,6 @@ mod tests;
 pub use accept::{Listener, Shared};
 pub use bind::{BindError, Bound, Kind, Passed, PassedSocket, Socket, bind};
 pub use elsewhere::Peers;
+pub use inside::Inside;
 pub use limits::{CallerLimits, Limits, Parking, Seats};
 pub use tls::{Tls, TlsError};

@@ -175,10 +175,16 @@ impl Prefetch {
         self.entry.hand_out(self.sessions.clock().boot())
     }
 
+    /// Whether there is none to hand out. Asking is no use of it.
+    pub fn is_missing(&self) -> bool {
+        let now = self.sessions.clock().boot();
+        self.entry.servable(now).is_none()
+    }
+
     /// Why nothing is held yet: the last failure, even while the next try is under way.
     pub fn failure(&self) -> Option<FetchError> {
         let failure = self.sessions.last_failure(&self.entry)?;
-        self.held().is_none().then_some(failure.error)
+        self.is_missing().then_some(failure.error)
     }
 
     /// Waits, over any number of failures, until a session is held. `None` if the daemon stops.

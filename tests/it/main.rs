@@ -36,6 +36,7 @@ mod import;
 mod keys;
 mod keystone;
 mod log_targets;
+mod notified;
 mod pass_through;
 mod people;
 mod proofs;

@@ -1,0 +1,143 @@
+//! What the service manager is told: ready, what is missing, and signs of life.
+
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::support::process::{BASE_SECRET, DEADLINE, Daemon, LISTENER, prod, to_us};
+use crate::support::sts::{Credentials, Reply, ScriptedSts};
+
+/// The service manager's ear.
+struct Manager {
+    socket: UnixDatagram,
+    path: String,
+    _folder: TempDir,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify").to_str().unwrap().to_owned();
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self {
+            socket,
+            path,
+            _folder: folder,
+        }
+    }
+
+    fn start(&self, configuration: &str, variables: &[(&str, &str)]) -> Daemon {
+        let mut all = vec![BASE_SECRET, ("NOTIFY_SOCKET", self.path.as_str())];
+        all.extend(variables);
+        Daemon::start_with(configuration, &all)
+    }
+
+    /// What is told next.
+    fn told(&self) -> String {
+        let mut bytes = [0; 4096];
+        let length = self.socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    /// What is told until this is.
+    fn until(&self, wanted: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            let told = self.told();
+            let last = told.contains(wanted);
+            all.push(told);
+            if last {
+                return all;
+            }
+        }
+    }
+}
+
+/// An STS that denies until it is told otherwise.
+async fn reluctant() -> (ScriptedSts, Arc<AtomicBool>) {
+    let willing = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&willing);
+    let sts = ScriptedSts::start(move |request| {
+        if asked.load(Ordering::Relaxed) {
+            Reply::session(request.field("Action"), &Credentials::default())
+        } else {
+            Reply::error(403, "AccessDenied", "not yet")
+        }
+    });
+    (sts.await, willing)
+}
+
+fn prefetching(sts: &ScriptedSts, deadline: &str) -> String {
+    let account = prod(&sts.url(), "", &["web"]);
+    let grant = to_us("prod/web");
+    format!(
+        "{LISTENER}{account}prefetch = true\nsession-name = \"web\"\n{grant}\
+         [limits]\nready-deadline = \"{deadline}\"\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_ready_when_every_prefetched_role_is_held() {
+    let (sts, willing) = reluctant().await;
+    let manager = Manager::new();
+    let mut daemon = manager.start(&prefetching(&sts, "1h"), &[]);
+    let missing = "1 of 1 prefetched roles missing: prod/web (denied)";
+    let before = manager.until(missing);
+    assert!(
+        before.iter().all(|told| !told.contains("READY=1")),
+        "{before:?}"
+    );
+    // A reload changes nothing of it.
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.starts_with("reloaded")
+    });
+    willing.store(true, Ordering::Relaxed);
+    daemon.says(&["refresh", "prod/web"]);
+    let told = manager.until("READY=1");
+    assert!(told.last().unwrap().contains("STATUS=serving"), "{told:?}");
+    assert!(!told.last().unwrap().contains("missing"), "{told:?}");
+    daemon.signal(Signal::SIGTERM);
+    manager.until("STOPPING=1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_ready_at_the_deadline_and_tells_what_is_missing() {
+    let (sts, willing) = reluctant().await;
+    let manager = Manager::new();
+    let daemon = manager.start(&prefetching(&sts, "100ms"), &[]);
+    let told = manager.until("READY=1");
+    let last = told.last().unwrap();
+    assert!(
+        last.contains("STATUS=serving; 1 of 1 prefetched roles missing: prod/web"),
+        "{last}"
+    );
+    willing.store(true, Ordering::Relaxed);
+    daemon.says(&["refresh", "prod/web"]);
+    let told = manager.until("STATUS=serving");
+    assert!(
+        told.iter().all(|told| !told.contains("READY=1")),
+        "it is told once: {told:?}"
+    );
+}
+
+#[test]
+fn the_watchdog_is_fed_by_requests_that_are_answered() {
+    let manager = Manager::new();
+    let metrics = LISTENER.replace("[\"imds\"]", "[\"imds\", \"metrics\"]");
+    let daemon = manager.start(&metrics, &[("WATCHDOG_USEC", "200000")]);
+    for _ in 0..5 {
+        manager.until("WATCHDOG=1");
+    }
+    let (_, page) = daemon.get("/metrics", &[]);
+    let line = page.lines().find(|line| {
+        line.starts_with("rolecall_requests_total{") && line.contains("route=\"health\"")
+    });
+    let answered = line.and_then(|line| line.rsplit(' ').next()).unwrap();
+    assert!(answered.parse::<u32>().unwrap() >= 5, "{page}");
+}
