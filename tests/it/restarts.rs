@@ -13,8 +13,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::client::{LIST, imds_get, imds_token};
-use crate::support::daemon::{TestDaemon, noon, upstream, with_secret};
+use crate::support::client::{LIST, ask, imds_get, imds_token};
+use crate::support::daemon::{LOCAL, TestDaemon, noon, upstream, with_secret};
 use crate::support::process::{BASE_SECRET, DEADLINE, Daemon, prod, to_us};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
@@ -317,4 +317,24 @@ async fn in_1970_nothing_is_served_or_fetched_until_the_clock_is_set() {
     host.simulation().set_wall(noon() + Duration::from_mins(2));
     assert_eq!(host.key().await, first);
     assert_eq!(sts.received().len(), 1);
+}
+
+#[tokio::test]
+async fn tokens_and_ids_of_the_container_listener_outlive_a_restart() {
+    let daemon = TestDaemon::start(LOCAL);
+    let written = |daemon: &TestDaemon, name: &str| {
+        fs::read_to_string(daemon.directory.path().join(name)).unwrap()
+    };
+    let (token, path) = (written(&daemon, "token"), written(&daemon, "uri"));
+    let asked = async |daemon: &TestDaemon| {
+        let at = daemon.address("container");
+        let by_token = ask(at, "GET", "/creds", &[("Authorization", &token)]).await;
+        let by_path = ask(at, "GET", &path, &[]).await;
+        assert_eq!((by_token.status, by_path.status), (200, 200));
+        [by_token, by_path].map(|answer| answer.json()["AccessKeyId"].clone())
+    };
+    let before = asked(&daemon).await;
+    let (_, directory) = daemon.end().await;
+    let again = TestDaemon::start_in(directory, LOCAL, Clock::System, Passed::default());
+    assert_eq!(asked(&again).await, before);
 }

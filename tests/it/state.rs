@@ -280,7 +280,7 @@ fn a_running_daemon_is_copied_from_and_nothing_under_it_is_replaced() {
     assert!(daemon.end(Signal::SIGTERM).success());
     let told = daemon.says(&rotate);
     assert!(told.starts_with("0 secrets are sealed"), "{told}");
-    assert!(told.contains("3 rings of keys"), "{told}");
+    assert!(told.contains("4 rings of keys"), "{told}");
     let ring = fs::read_to_string(daemon.path("state/authority.keys")).unwrap();
     assert!(ring.starts_with("rolecall sealed keys 1\n"), "{ring}");
 }
