@@ -158,7 +158,7 @@ async fn a_day_of_renewals_leaves_no_memory_behind() {
     let (allocated, resident) = measured(&sessions, &roles).await;
     for _ in 1..24 {
         tokio::time::sleep(HOUR).await;
-        drop(measured(&sessions, &roles).await);
+        measured(&sessions, &roles).await;
     }
     let (allocated_then, resident_then) = measured(&sessions, &roles).await;
     let calls = source.calls.load(Ordering::Relaxed);
