@@ -1,9 +1,8 @@
 //! What is written is read again, whatever happened to the file meanwhile.
 
 #![expect(
-    clippy::unchecked_time_subtraction,
     clippy::shadow_unrelated,
-    reason = "a test that subtracts wrongly fails, and it asks the same thing again and again"
+    reason = "a test asks the same thing again and again"
 )]
 
 use std::fs;
@@ -20,7 +19,7 @@ use crate::authority::KeyRing;
 use crate::clock::BootTime;
 use crate::grants::{CallerPolicy, Names, Narrowing, Placeholder, Template};
 use crate::secret::ExposeSecret;
-use crate::sessions::{Assumption, KeyDigest, SessionCredentials, Wish};
+use crate::sessions::{Assumption, KeyDigest, ProvidedContext, SessionCredentials, Wish};
 use crate::types::{AccessKeyId, ExternalId, RoleRef, SessionName};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -539,6 +538,7 @@ fn wishes_are_read_as_they_were_written() {
             external_id: Some(ExternalId::new("external").unwrap()),
             mfa: true,
             chain_depth: 1,
+            provided_contexts: Vec::new(),
         })),
         ..Wish::declared(RoleRef::parse("prod/web").unwrap(), names)
     };
@@ -548,8 +548,33 @@ fn wishes_are_read_as_they_were_written() {
     };
     book.write(held(&kept), &[]).unwrap();
     drop(book);
-    let (_, read) = scene.open();
+    let (mut book, read) = scene.open();
     assert_eq!(read[0].wish.as_deref(), Some(&whole));
+
+    // A caller's token is not written down: its session is known by its key alone.
+    let shown = ProvidedContext {
+        provider: Arc::from("arn:aws:iam::aws:contextProvider/IdentityCenter"),
+        assertion: SecretString::from("canary"),
+    };
+    let asked = Assumption {
+        provided_contexts: vec![shown],
+        ..Assumption::default()
+    };
+    let of_token = Wish {
+        assumption: Some(Arc::new(asked)),
+        ..whole
+    };
+    let kept = Kept {
+        wish: Some(Arc::new(of_token)),
+        ..scene.session("prod/db", 2)
+    };
+    book.write(held(&kept), &[]).unwrap();
+    drop(book);
+    let (_, read) = scene.open();
+    assert!(
+        read.iter()
+            .any(|again| again.key == kept.key && again.wish.is_none())
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a session's request was made of, as it is written down.
 //!
-//! Web identities are left out: they carry tokens of callers, which end sooner than sessions do. A
-//! session of one is known by its key alone, until the same caller asks again.
+//! Web identities and provided contexts are left out: they carry tokens of callers, which end sooner
+//! than sessions do. A session of one is known by its key alone, until the same caller asks again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,9 @@ struct WrittenAssumption<'a> {
 impl<'a> WrittenWish<'a> {
     /// `None` where it cannot be made again.
     pub(super) fn of(wish: &'a Wish) -> Option<Self> {
-        if wish.identity.is_some() {
+        let asked = wish.assumption.as_deref();
+        if wish.identity.is_some() || asked.is_some_and(|asked| !asked.provided_contexts.is_empty())
+        {
             return None;
         }
         let names = wish.names.iter();
@@ -80,7 +82,7 @@ impl<'a> WrittenWish<'a> {
             groups: pairs(wish.names.groups()),
             narrowing: wish.narrowing.as_deref().map(WrittenNarrowing::of),
             principal: wish.principal.as_deref(),
-            assumption: wish.assumption.as_deref().map(WrittenAssumption::of),
+            assumption: asked.map(WrittenAssumption::of),
         })
     }
 
@@ -203,6 +205,7 @@ impl<'a> WrittenAssumption<'a> {
             external_id: self.external_id.map(ExternalId::new).transpose().ok()?,
             mfa: self.mfa,
             chain_depth: self.chain_depth,
+            provided_contexts: Vec::new(),
         })
     }
 }

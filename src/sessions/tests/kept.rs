@@ -259,10 +259,10 @@ async fn who_keeps_hears_of_all_that_comes_and_goes() {
         .sessions
         .inherit(vec![before(&world, &db, MINUTE * 40)]);
     assert_eq!(world.sessions.forget(&role("prod/web")).await.unwrap(), 1);
-    let heard = hears.0.lock().unwrap().clone();
+    let all = hears.0.lock().unwrap().clone();
     // Whose the second was is not known: it is let go too.
     let wanted = ["prod/web ASIA0000000000000001", "gone", "gone", "Erased"];
-    assert_eq!(heard, wanted);
+    assert_eq!(all, wanted);
     drop(world.lease(&db).wait(SECOND * 2).await.unwrap());
     assert_eq!(source.calls(), 2);
 }
