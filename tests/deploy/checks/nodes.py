@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from cluster_issuer import Issuer
 from compose import SLEEP, role
-from engine import APP, address, engine, run
+from engine import APP, address, await_, engine, run
 from kustomize import objects
 from pods import Pod, find, with_drop_in
 from scripted_sts import ScriptedSts
@@ -72,10 +72,15 @@ ROLES = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 ASK = f'curl -s -m 20 -H "Authorization: $(cat {TOKEN}/token)" {AT}'
 
 
+def await_role(sts, name):
+    """Waits until a pod has its role, as an SDK does: until the container `runtime` answers, nobody is known."""
+    await_("the role", lambda: role(sts, engine().inside(name, ASK)) == "shop")
+
+
 def check_a_pod_gets_the_role_of_its_service_account(directory):
     cluster, docker = Cluster(directory), engine()
     with node("nodes", directory, cluster) as (running, sts), pod(directory, cluster, "till") as till:
-        assert role(sts, docker.inside(till, ASK)) == "shop", running.logs("rolecall")
+        await_role(sts, till)
         [call] = sts.calls
         assert call["parameters"]["RoleSessionName"] == "shop.till", call
         assert call["parameters"]["WebIdentityToken"] == (directory / "token-of-till/token").read_text()
@@ -91,12 +96,12 @@ def check_away_it_refuses_and_comes_back_where_it_was(directory):
     cluster, docker = Cluster(directory), engine()
     with pod(directory, cluster, "till") as till:
         with node("nodes", directory / "first", cluster) as (running, sts):
-            assert role(sts, docker.inside(till, ASK)) == "shop"
+            await_role(sts, till)
             assert running.terminate() == {"network": 0, "rolecall": 0, "runtime": 0}
             # Refused: 7. The table stays, and leads to nobody.
             assert docker.inside(till, f"curl -s -m 5 {AT}; echo $?") == "7\n"
             with Pod(running.objects, WORKLOAD, directory / "second", sockets=running.sockets):
-                assert role(sts, docker.inside(till, ASK)) == "shop"
+                await_role(sts, till)
                 assert run("nft", "list", "ruleset").count("table inet rolecall") == 1
         assert "rolecall" not in run("nft", "list", "ruleset")
         assert "169.254.170.23" not in run("ip", "address")
@@ -113,8 +118,8 @@ def check_where_it_is_wanted_pods_find_instance_metadata(directory):
             drop_ins["metadata.toml"] = drop_ins["metadata.toml"].replace(ours, here)
 
     with node("nodes-metadata", directory, cluster, for_docker), pod(directory, cluster, None) as legacy:
-        roles = docker.inside(legacy, f"{TOKEN_OF_METADATA}; curl -s -m 5 -H \"X-aws-ec2-metadata-token: $token\" {ROLES}")
-        assert roles == "legacy", roles
+        asked = f"{TOKEN_OF_METADATA}; curl -s -m 5 -H \"X-aws-ec2-metadata-token: $token\" {ROLES}"
+        await_("the role", lambda: docker.inside(legacy, asked) == "legacy")
         # The node's own programs are led nowhere else.
         own = run("curl", "-s", "-m", "2", "http://169.254.169.254/", check=False)
         assert own.returncode in (7, 28), own
