@@ -128,6 +128,8 @@ class Engine:
             self("rm", "--force", "--volumes", *containers)
         self._daemon.terminate()
         self._daemon.wait(SECONDS)
+        # It leaves the namespace of --network host mounted.
+        run("umount", "--lazy", self._folder / "exec/netns/default", check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
