@@ -7,7 +7,7 @@ import subprocess
 import made
 
 COPIED = ["Cargo.toml", "Cargo.lock", ".cargo", ".ci", "CHANGELOG.md", "README.md", "SECURITY.md", "LICENSE", "build.rs",
-          "config", "docs", "monitoring", "packaging", "src", "systemd", "benches", "examples"]
+          "config", "deploy", "docs", "monitoring", "packaging", "src", "systemd", "benches", "examples"]
 
 
 def check_another_place_mask_zone_language_and_user_give_the_same_bytes(folder):

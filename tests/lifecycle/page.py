@@ -1,0 +1,29 @@
+"""docs/lifecycle.md, without what changes between runs."""
+
+from machine import LEAST_REQUESTS
+
+HEAD = f"""# A package's life, under load
+
+Clients ask for credentials without a pause while packages are installed, upgraded and removed, and while the daemon is
+reloaded and restarted, and the host booted. This page is written by `tests/lifecycle/run`: do not edit it. The same command prints how
+many requests there were, and the longest that one waited.
+
+Eight clients, each with a user and a role of its own, ask the metadata address: with one connection for each request by
+IPv4 and by IPv6, with connections that are kept, and with the fetcher of AWS's SDK for Python, unmodified. Upstream is
+a scripted STS. Each step is done under {LEAST_REQUESTS} requests or more, and the clients ask before, during and after it.
+
+* *failed*: requests without an answer, or with a wrong one; and refused connections, but for the steps in which
+  nothing is installed for a while. Nothing is tried again but on a kept connection that was closed between two requests,
+  and the SDK has two attempts for the same reason.
+
+How many sessions were replaced before they had to be is printed by the same command, and not judged by it.
+"""
+
+
+def text(lives, steps):
+    lines = [HEAD]
+    for life in lives:
+        lines += [f"## {life.title}", "", "| step | failed |", "|---|---|"]
+        lines += [f"| {step.name} | {step.failed} |" for step in steps[life.name].values()]
+        lines.append("")
+    return "\n".join(lines)
