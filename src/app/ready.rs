@@ -24,6 +24,8 @@ impl Daemon {
     pub(super) async fn get_ready(&self) -> ! {
         let deadline = self.config.load().limits.ready_deadline;
         self.issuers.prepare();
+        // Who is told that it is ready may stop it again: what was held before is held by then.
+        drop(tokio::time::timeout(deadline, self.resume()).await);
         let wanted = self
             .vending
             .prefetch(&self.config.load().prefetched())

@@ -106,7 +106,6 @@ async fn background(
             rotate(&imds, &daemon.clock),
             watchdog::feed(within),
             daemon.get_ready(),
-            daemon.resume(),
             daemon.let_go_of_changed(),
             follow_containers(daemon.containers.as_ref()),
         )

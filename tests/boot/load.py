@@ -18,6 +18,7 @@ HOST = "169.254.169.254"
 ROLES = "/latest/meta-data/iam/security-credentials/"
 FRESH, KEPT = 6, 4
 PATIENCE = 20
+TRIES = 3
 
 lock = threading.Lock()
 counts = collections.Counter()
@@ -61,18 +62,23 @@ class Client:
                 self.connection = None
             return answer.status, body
 
+    def tried(self, method, path, headers):
+        """As SDKs do: what was cut off is tried again, three times in all."""
+        for _ in range(TRIES - 1):
+            try:
+                return self.exchange(method, path, headers)
+            except CUT as cut:
+                fails("cut", repr(cut))
+                self.connection = None
+        return self.exchange(method, path, headers)
+
     def ask(self, method, path, headers):
         global slowest
         begun = time.monotonic()
         with lock:
             counts["sent"] += 1
         try:
-            try:
-                status, body = self.exchange(method, path, headers)
-            except CUT as cut:
-                fails("cut", repr(cut))
-                self.connection = None
-                status, body = self.exchange(method, path, headers)
+            status, body = self.tried(method, path, headers)
         except ConnectionRefusedError as error:
             return fails("refused", repr(error))
         except OSError as error:
