@@ -1,7 +1,9 @@
-//! What requests to STS cost: `cargo bench --bench authority`.
+//! What requests to the authority cost: `cargo bench --bench authority`.
 //!
-//! Asked over one kept connection, signed: for a session that is held, for one that has to be issued,
-//! and for nothing but who asks; beside a metadata document of a held session. Prints one JSON object.
+//! Asked over kept connections: STS for a session of a cloud that is held, for a local one that is
+//! held, for local ones that have to be issued, and for who asks; Keystone whose a signature is. Beside
+//! each a metadata document of the cloud's session, in the same round. Prints one JSON object, of each
+//! kind of request its nanoseconds of CPU.
 
 #![expect(
     clippy::print_stdout,
@@ -10,8 +12,12 @@
 )]
 
 mod served;
+#[path = "served/upstream.rs"]
+mod upstream;
 
-use std::os::unix::fs::DirBuilderExt as _;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,12 +29,14 @@ use rolecall::clock::Clock;
 use rolecall::store::{AccessKeyDraft, Store};
 use rolecall::types::{AccessKeyId, AccountAlias};
 
-use served::{Addresses, Failure, ROUNDS, during, least};
+use served::{Addresses, Client, Failure, ROUNDS, during, least};
 
 const KEY: &str = "AKIABENCH0000000";
 const SECRET: &str = "benchbenchbenchbenchbenchbenchbenchbench";
+const SERVICE: &str = "bench-service-token";
+const CLOUD: &str = "123456789012";
 const REQUESTS: u32 = 10_000;
-const ISSUED: usize = 2000;
+const ISSUED: usize = 1000;
 
 fn main() -> ExitCode {
     match run() {
@@ -46,7 +54,7 @@ fn main() -> ExitCode {
 fn run() -> Result<serde_json::Value, Failure> {
     let directory = tempfile::tempdir()?;
     make_key(&directory.path().join("state"))?;
-    let config = configuration(directory.path());
+    let config = configuration(directory.path(), upstream::start()?)?;
     during(
         directory.path(),
         &[("rolecall.toml", config.as_str())],
@@ -60,37 +68,70 @@ fn measure(addresses: &Addresses) -> Result<serde_json::Value, Failure> {
                X-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\r\n";
     let token = metadata.ask(put)?;
     let document = format!(
-        "GET /latest/meta-data/iam/security-credentials/demo HTTP/1.1\r\nHost: 127.0.0.1\r\n\
+        "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\r\nHost: 127.0.0.1\r\n\
          X-aws-ec2-metadata-token: {token}\r\n\r\n"
     );
     let mut api = addresses.connect("api")?;
-    let held = assume("held")?;
-    let who = signed("Action=GetCallerIdentity&Version=2011-06-15")?;
-    let mut figures = [const { Vec::new() }; 4];
+    let mut figures: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for round in 0..ROUNDS {
-        let names = (0..ISSUED).map(|number| assume(&format!("s{round}-{number}")));
-        let new: Vec<String> = names.collect::<Result<_, _>>()?;
-        let [documents, identities, sessions, issued] = &mut figures;
-        documents.push(metadata.cost(&document, REQUESTS)?);
-        identities.push(api.cost(&who, REQUESTS)?);
-        sessions.push(api.cost(&held, REQUESTS)?);
-        issued.push(api.cost_of(new.iter().map(String::as_str))?);
+        // Signed anew in each round, as clients sign anew in each second.
+        let upstream = assume(CLOUD, "app", "held")?;
+        let local = assume("000000000000", "demo", "held")?;
+        let who = signed("Action=GetCallerIdentity&Version=2011-06-15")?;
+        let told = told(&who)?;
+        let names = (0..ISSUED).map(|number| format!("s{round}-{number}"));
+        let new: Vec<String> = names
+            .map(|name| assume("000000000000", "demo", &name))
+            .collect::<Result<_, _>>()?;
+        let mut cost = |name, client: &mut Client, request: &str| -> Result<(), Failure> {
+            let cost = client.cost(request, REQUESTS)?;
+            figures.entry(name).or_default().push(cost);
+            Ok(())
+        };
+        cost("metadata_ns", &mut metadata, &document)?;
+        cost("held_upstream_ns", &mut api, &upstream)?;
+        cost("held_local_ns", &mut api, &local)?;
+        cost("caller_identity_ns", &mut api, &who)?;
+        cost("ec2tokens_ns", &mut api, &told)?;
+        let issued = api.cost_of(new.iter().map(String::as_str))?;
+        figures.entry("issued_local_ns").or_default().push(issued);
     }
-    let [program, identity, session, issued] = figures.map(|rounds| least(&rounds));
-    Ok(serde_json::json!({
-        "metadata_ns": program,
-        "caller_identity_ns": identity,
-        "held_session_ns": session,
-        "held_session_percent_of_metadata": session * 100 / program.max(1),
-        "issued_session_ns": issued,
-    }))
+    let figures = figures.iter();
+    Ok(figures
+        .map(|(name, rounds)| (*name, least(rounds)))
+        .collect())
 }
 
-/// A request for a session of this name.
-fn assume(name: &str) -> Result<String, Failure> {
+/// A request for a session of this role of this account, of this name.
+fn assume(account: &str, role: &str, name: &str) -> Result<String, Failure> {
     signed(&format!(
-        "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A000000000000%3Arole%2Fdemo\
+        "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A{account}%3Arole%2F{role}\
          &RoleSessionName={name}&Version=2011-06-15"
+    ))
+}
+
+/// What a service that received this signed request asks Keystone.
+fn told(request: &str) -> Result<String, Failure> {
+    let (head, body) = request.split_once("\r\n\r\n").ok_or("no head")?;
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers: serde_json::Map<_, _> = headers
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    let authorization = headers.get("authorization");
+    let authorization = authorization.and_then(serde_json::Value::as_str);
+    let signature = authorization.and_then(|text| text.rsplit_once("Signature="));
+    let (_, signature) = signature.ok_or("no signature")?;
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+    let hash = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    let credentials = serde_json::json!({ "credentials": {
+        "access": KEY, "signature": signature, "host": "127.0.0.1", "verb": "POST", "path": "/",
+        "params": {}, "headers": headers, "body_hash": hash.collect::<String>(),
+    }});
+    let asked = credentials.to_string();
+    Ok(format!(
+        "POST /v2.0/ec2tokens HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Auth-Token: {SERVICE}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{asked}",
+        asked.len()
     ))
 }
 
@@ -147,18 +188,33 @@ fn make_key(state: &Path) -> Result<(), Failure> {
     })
 }
 
-/// One role for this user and for the key's; sessions are issued as fast as they are asked for.
-fn configuration(directory: &Path) -> String {
+/// A local role and one of a cloud, for this user and for the key's; sessions are issued as fast as
+/// they are asked for.
+fn configuration(directory: &Path, cloud: SocketAddr) -> Result<String, Failure> {
     let at = directory.display();
+    for (name, secret) in [
+        ("service", SERVICE),
+        ("key", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"),
+    ] {
+        let file = directory.join(name);
+        std::fs::write(&file, secret)?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    }
     let own = nix::unistd::geteuid();
-    format!(
+    Ok(format!(
         "[[listener]]\nname = \"metadata\"\nbind = \"127.0.0.1:0\"\napis = \"imds\"\n\
-         [[listener]]\nname = \"api\"\nbind = \"127.0.0.1:0\"\napis = \"sts\"\n\
+         [[listener]]\nname = \"api\"\nbind = \"127.0.0.1:0\"\napis = [\"sts\", \"keystone\"]\n\
+         [authority]\nservice-token = \"file:{at}/service\"\n\
          [state]\ndirectory = \"{at}/state\"\n[admin]\nsocket = \"{at}/admin.sock\"\n\
          [account.local]\nid = \"000000000000\"\ncredentials = {{ from = \"local\" }}\n\
          rate-limit = {{ per-second = 1000000, burst = 1000000 }}\n\
          [account.local.role.demo]\n\
-         [[grant]]\nrole = \"local/demo\"\nwhen = {{ uid = {own} }}\n\
+         [account.cloud]\nid = \"{CLOUD}\"\nregion = \"us-east-1\"\nendpoint = \"http://{cloud}\"\n\
+         credentials = {{ from = \"key\", access-key-id = \"AKIAIOSFODNN7EXAMPLE\", \
+         secret-access-key = \"file:{at}/key\" }}\n\
+         [account.cloud.role.app]\n\
+         [[grant]]\nrole = \"cloud/app\"\nwhen = {{ uid = {own} }}\n\
+         [[grant]]\nrole = \"cloud/app\"\nwhen = {{ principal = \"ann\" }}\n\
          [[grant]]\nrole = \"local/demo\"\nwhen = {{ principal = \"ann\" }}\n"
-    )
+    ))
 }

@@ -38,6 +38,16 @@ def accounts(bench):
     return {"runs": [in_process(bench, "accounts") for _ in range(min(bench.rounds, 5))]}
 
 
+def signatures(bench):
+    """What the verification of a signed request of 1 KiB costs."""
+    return {"runs": [in_process(bench, "signatures") for _ in range(min(bench.rounds, 5))]}
+
+
+def authority(bench):
+    """What requests to STS and to Keystone cost that are signed, or about a signature."""
+    return {"runs": [in_process(bench, "authority") for _ in range(min(bench.rounds, 5))]}
+
+
 def connectors(bench):
     """What a hundred thousand stored connectors cost: their lists, the start, and memory."""
     bench.sts.reset()
@@ -196,4 +206,4 @@ def window(bench, token, role="app"):
     return {**seen, "begun": begun, "ended": time.monotonic()}
 
 
-PHASES = {"proofs": proofs, "accounts": accounts, "connectors": connectors}
+PHASES = {"proofs": proofs, "accounts": accounts, "connectors": connectors, "signatures": signatures, "authority": authority}

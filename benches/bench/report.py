@@ -129,6 +129,28 @@ def goals_of_accounts(figures):
            spread(cost), statistics.median(cost) <= 1.5)
 
 
+def goals_of_signatures(figures):
+    each = {key: [run[key] / 1e3 for run in figures["runs"]] for key in figures["runs"][0]}
+    found = {key: spread(each[f"{key}_ns"], "{:.1f}") for key in ("header", "query", "ec2tokens", "ec2tokens_wrong")}
+    yield ("CPU of the verification of a signed request of 1 KiB: by the header; by the query", "≤ 15 µs",
+           f"{found['header']}; {found['query']} µs", max(map(statistics.median, (each["header_ns"], each["query_ns"]))) <= 15)
+    yield ("the same as a service tells Keystone of it, in JSON; with a wrong signature", "",
+           f"{found['ec2tokens']}; {found['ec2tokens_wrong']} µs", None)
+
+
+def goals_of_authority(figures):
+    each = {key: [run[key] for run in figures["runs"]] for key in figures["runs"][0]}
+    by_document = {key: [cost / document for cost, document in zip(each[f"{key}_ns"], each["metadata_ns"])]
+                   for key in ("held_upstream", "held_local", "caller_identity")}
+    yield ("CPU of AssumeRole for a held session of a cloud, by a metadata document's", "≤ 2.00",
+           spread(by_document["held_upstream"]), statistics.median(by_document["held_upstream"]) <= 2)
+    yield ("the same for a held local session; of GetCallerIdentity", "",
+           f"{spread(by_document['held_local'])}; {spread(by_document['caller_identity'])}", None)
+    for key, words, goal in (("issued_local", "AssumeRole for a local session that is issued", 65), ("ec2tokens", "ec2tokens", 50)):
+        costs = [cost / 1e3 for cost in each[f"{key}_ns"]]
+        yield f"CPU of {words}", f"≤ {goal} µs", spread(costs, "{:.1f}") + " µs", statistics.median(costs) <= goal
+
+
 def goals_of_connectors(figures):
     lists = [figures[f"list_{of}_ns"] / 1e6 for of in ("some", "all", "administrator")]
     yield ("CPU of a list of 100,000 stored connectors: whose 1,000 are; all; an administrator", "< 50 ms",
@@ -151,7 +173,8 @@ def goals_of_connectors(figures):
 
 GOALS = {"requests": goals_of_requests, "stall": goals_of_stall, "fan-in": goals_of_fan_in, "memory": goals_of_memory,
          "start": goals_of_start, "size": goals_of_size, "grants": goals_of_grants, "proofs": goals_of_proofs,
-         "accounts": goals_of_accounts, "connectors": goals_of_connectors}
+         "accounts": goals_of_accounts, "connectors": goals_of_connectors, "signatures": goals_of_signatures,
+         "authority": goals_of_authority}
 
 
 def request_rows(figures):

@@ -29,7 +29,7 @@ pub use document::date;
 pub use peoples::{Peoples, Prover};
 
 use crate::authority::Authority;
-use crate::authority::signature::Replays;
+use crate::authority::signature::{DerivedKeys, Replays};
 use crate::clock::Clock;
 use crate::config;
 use crate::grants::Select;
@@ -89,6 +89,8 @@ pub struct Deps {
     pub rules: Arc<config::Authority>,
     /// Holds codes of MFA devices against the store.
     pub codes: Arc<Codes>,
+    /// What was derived from the secrets of whoever signed lately.
+    pub derived: Arc<DerivedKeys>,
     /// The signatures that were accepted, where they count once.
     pub replays: Arc<Mutex<Replays>>,
 }

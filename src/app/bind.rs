@@ -13,7 +13,7 @@ use super::{
 use crate::api::InForce;
 use crate::api::imds::Tokens;
 use crate::api::metrics::Readiness;
-use crate::authority::signature::Replays;
+use crate::authority::signature::{DerivedKeys, Replays};
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
 use crate::config::{self, Api, Bind, Config};
@@ -149,6 +149,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         authority,
         gate: Arc::new(gate),
         codes: Arc::new(codes),
+        derived: Arc::new(DerivedKeys::default()),
         replays: Arc::new(Mutex::new(replays)),
         issuers,
         engine,

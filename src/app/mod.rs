@@ -31,7 +31,7 @@ use crate::api::container::AuthorizationTokens;
 use crate::api::imds::{Imds, Tokens};
 use crate::api::metrics::{Exposition, Readiness};
 use crate::api::{Deps, InForce, Mounted, Patience, Peoples, container};
-use crate::authority::signature::Replays;
+use crate::authority::signature::{DerivedKeys, Replays};
 use crate::authority::{Authority, Held};
 use crate::caller::Desk;
 use crate::clock::Clock;
@@ -85,6 +85,7 @@ pub struct Daemon {
     issuers: Arc<Issuers>,
     gate: Arc<Gate>,
     codes: Arc<Codes>,
+    derived: Arc<DerivedKeys>,
     replays: Arc<Mutex<Replays>>,
     plans: arc_swap::ArcSwap<Plans>,
     /// Held by who changes what is decided by.
@@ -132,6 +133,7 @@ impl Daemon {
             authority: Arc::clone(&self.authority),
             rules: Arc::new(self.config.load().authority.clone()),
             codes: Arc::clone(&self.codes),
+            derived: Arc::clone(&self.derived),
             replays: Arc::clone(&self.replays),
         };
         let since = self.clock.now();

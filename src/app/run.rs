@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::{Bound, Daemon, Reloader, control, watchdog};
 use crate::api::admin::Admin;
 use crate::api::imds::Tokens;
+use crate::authority::signature::DerivedKeys;
 use crate::clock::Clock;
 use crate::listener::{Inside, Listener, Parking, Peers, Shared};
 use crate::runtime::Containers;
@@ -20,6 +21,9 @@ use crate::systemd;
 const KEY_WATCH: Duration = Duration::from_mins(10);
 /// How long one key of the ImdsTokens seals.
 const KEY_AGE: Duration = Duration::from_hours(24);
+
+/// How often it is asked which derived keys are still of use.
+const FORGETTING: Duration = Duration::from_mins(1);
 
 impl Bound {
     /// Serves until it is asked to end, or nobody is left to ask. `reloader` is what a reload goes to.
@@ -102,6 +106,7 @@ async fn background(
         tokio::join!(
             daemon.vending.audit().run(),
             daemon.vending.run(),
+            forget_derived(&daemon.derived),
             shared.watch(),
             rotate(&imds, &daemon.clock),
             watchdog::feed(within),
@@ -111,6 +116,14 @@ async fn background(
         )
     });
     tokio::join!(sessions, others);
+}
+
+/// Forgets what was derived from secrets, where nobody signs with them any more.
+async fn forget_derived(derived: &DerivedKeys) -> ! {
+    loop {
+        tokio::time::sleep(FORGETTING).await;
+        derived.forget_unused();
+    }
 }
 
 /// Keeps in step with the unit that tells of containers, where there is one.

@@ -51,6 +51,7 @@ impl Daemon {
         self.plans.load().follow(objects.clone());
         let stored = self.vending.policy().stored.with(objects);
         self.vending.follow_stored(&Arc::new(stored));
+        self.derived.clear();
         self.adopted.notify_one();
     }
 

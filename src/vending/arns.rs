@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use foldhash::fast::RandomState;
+
 use super::{Policy, Vending};
 use crate::config::Account;
 use crate::grants::Wanted;
@@ -11,11 +13,11 @@ use crate::types::{AccountAlias, AccountId, Partition, RoleArn, RoleName, RoleRe
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arns {
     /// The declared roles of each.
-    roles: HashMap<RoleArn, BTreeSet<RoleRef>>,
+    roles: HashMap<RoleArn, BTreeSet<RoleRef>, RandomState>,
     /// That of each declared role.
-    of: HashMap<RoleRef, RoleArn>,
+    of: HashMap<RoleRef, RoleArn, RandomState>,
     /// The accounts whose roles need not be declared, by what the ARNs of those begin with.
-    accounts: HashMap<String, BTreeSet<AccountAlias>>,
+    accounts: HashMap<String, BTreeSet<AccountAlias>, RandomState>,
     /// What the ARNs of undeclared roles begin with, by account.
     prefixes: HashMap<AccountAlias, String>,
 }
@@ -37,15 +39,15 @@ impl Arns {
     }
 
     /// The declared roles that this may be.
-    fn declared(&self, arn: &RoleArn) -> BTreeSet<RoleRef> {
-        self.roles.get(arn).cloned().unwrap_or_default()
+    fn declared(&self, arn: &RoleArn) -> impl Iterator<Item = &RoleRef> {
+        self.roles.get(arn).into_iter().flatten()
     }
 
     /// The undeclared roles that this may be.
     fn derived(&self, arn: &RoleArn) -> impl Iterator<Item = RoleRef> {
         let (prefix, last) = arn.as_str().rsplit_once('/').unwrap_or_default();
-        let named = RoleName::new(last).ok();
-        let within = named.and_then(|name| Some((self.accounts.get(prefix)?, name)));
+        let accounts = self.accounts.get(prefix);
+        let within = accounts.and_then(|accounts| Some((accounts, RoleName::new(last).ok()?)));
         let derived = within.into_iter().flat_map(|(accounts, name)| {
             accounts.iter().map(move |account| RoleRef {
                 account: account.clone(),
@@ -82,8 +84,8 @@ impl Policy {
 
     /// The role of this ARN. Where several accounts have one, it is that of `tenant`.
     fn role_of_arn(&self, arn: &RoleArn, tenant: Option<&AccountAlias>) -> Option<RoleRef> {
-        let mut all = self.declared.arns().declared(arn);
-        all.extend(self.stored.of_arn(arn).cloned());
+        let named = self.declared.arns().declared(arn);
+        let mut all: Vec<RoleRef> = named.chain(self.stored.of_arn(arn)).cloned().collect();
         // What an account has under this ARN by name is meant before what it could have.
         let derived = self.declared.arns().derived(arn).filter(|derived| {
             self.stored.connector(derived).is_none()
@@ -91,6 +93,8 @@ impl Policy {
         });
         let derived: Vec<RoleRef> = derived.collect();
         all.extend(derived);
+        all.sort_unstable();
+        all.dedup();
         let one = all.first()?;
         if all.iter().any(|role| role.account != one.account) {
             all.retain(|role| Some(&role.account) == tenant);
@@ -99,7 +103,7 @@ impl Policy {
             let name = arn.as_str().rsplit('/').next();
             all.retain(|role| Some(role.role.as_str()) == name);
         }
-        all.pop_first()
+        all.into_iter().next()
     }
 }
 
@@ -148,9 +152,9 @@ mod tests {
     #[test]
     fn an_arn_is_that_of_declared_roles_or_derived_from_the_accounts() {
         let all = |text: &str| {
-            let arns = arns();
-            let mut all = arns.declared(&arn(text));
-            all.extend(arns.derived(&arn(text)));
+            let (arns, arn) = (arns(), arn(text));
+            let mut all: Vec<RoleRef> = arns.declared(&arn).cloned().collect();
+            all.extend(arns.derived(&arn));
             all.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(all("arn:aws:iam::123456789012:role/team/web"), ["prod/web"]);

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use declared::{Declared, DeclaredAccount, DeclaredRole};
@@ -154,6 +155,12 @@ impl Handout {
     /// The source identity that was set.
     pub fn source_identity(&self) -> Option<&str> {
         self.decided.request().source_identity.as_deref()
+    }
+
+    /// What a protocol says of a hand-out whatever session it is of, made by `render` once for what
+    /// was asked and kept with what was decided of it.
+    pub fn rendered(&self, render: impl FnOnce() -> Bytes) -> Bytes {
+        self.decided.rendered(render)
     }
 
     /// What is known of the role's account.

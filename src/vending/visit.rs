@@ -1,6 +1,8 @@
 //! What is remembered for one connection, so that a known caller's next request costs no decision.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use bytes::Bytes;
 
 use super::{AccountFacts, Policy, Proof, Refusal, Want};
 use crate::caller::Caller;
@@ -234,6 +236,8 @@ pub(super) struct Decided {
     until: Option<BootTime>,
     /// The audit line of the session last handed out over this connection.
     line: Mutex<Option<(Weak<Session>, Arc<AuditLine>)>>,
+    /// What a protocol says of it.
+    rendered: OnceLock<Bytes>,
 }
 
 impl Decided {
@@ -253,7 +257,13 @@ impl Decided {
             account,
             until,
             line: Mutex::new(None),
+            rendered: OnceLock::new(),
         }
+    }
+
+    /// The bytes made by `render` at the first ask.
+    pub(super) fn rendered(&self, render: impl FnOnce() -> Bytes) -> Bytes {
+        self.rendered.get_or_init(render).clone()
     }
 
     pub(super) const fn lease(&self) -> &Lease {

@@ -230,6 +230,40 @@ async fn everybody_is_told_who_they_are() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_gone_or_has_another_secret_signs_nothing_any_more() {
+    let scene = Scene::start("");
+    let ann = scene.key("ann").await;
+    for _ in 0..2 {
+        assert_eq!(scene.ask(&ann, WHO).await.status, 200);
+    }
+    let store = &scene.daemon.daemon.store;
+    let id = AccessKeyId::new(&ann.id).unwrap();
+    let old = store.objects().unwrap().keys[&id].draft.clone();
+    store.delete_key(id).await.unwrap();
+    let gone = scene.ask(&ann, WHO).await;
+    gone.assert_fault(403, "InvalidClientTokenId", INVALID_TOKEN);
+    let secret = "canary-of-another-time";
+    let again = AccessKeyDraft {
+        secret: secret.into(),
+        ..old
+    };
+    store.create_key(again).await.unwrap();
+    let answer = scene.ask(&ann, WHO).await;
+    answer.assert_fault(403, "SignatureDoesNotMatch", MISMATCH);
+    let new = Keys::new(&ann.id, secret);
+    for region in ["eu-central-1", "us-east-1", "eu-central-1"] {
+        let signing = Signing {
+            region,
+            ..Signing::default()
+        };
+        let answer = post_as(scene.api, &new, WHO, signing).await;
+        answer.assert_element("Arn", "arn:aws:iam::000000000000:user/ann");
+        let answer = post_as(scene.api, &ann, WHO, signing).await;
+        answer.assert_fault(403, "SignatureDoesNotMatch", MISMATCH);
+    }
+}
+
+#[tokio::test]
 async fn a_presigned_query_counts_as_long_as_it_says() {
     let scene = Scene::start("");
     let ann = scene.key("ann").await;

@@ -114,7 +114,7 @@ impl Call<'_> {
         let key = key.ok_or_else(|| self.unknown(access))?;
         let signed = signed.map_err(|malformed| Fault::from(&malformed))?;
         let age = Age::of(deps.rules.signature_age);
-        let verified = signed.verify(&key.secret, deps.clock.now(), age);
+        let verified = signed.verify_by(&deps.derived, &key.secret, deps.clock.now(), age);
         let verified = verified.map_err(|mismatch| self.refused(access, told(mismatch)))?;
         let first = {
             let replays = deps.replays.lock();

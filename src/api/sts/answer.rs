@@ -1,23 +1,24 @@
 //! The answers of STS, as XML.
 
-use std::fmt::Write as _;
-
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use quick_xml::escape::escape;
 use secrecy::ExposeSecret as _;
-use uuid::Uuid;
+use uuid::Builder;
+use uuid::fmt::Hyphenated;
 
 use super::ask::Action;
 use super::fault::Fault;
 use crate::api::{date, slots};
 use crate::authority::Issued;
-use crate::http::{Response, StatusCode};
+use crate::http::{CachedHeaders, Response, StatusCode};
 use crate::sessions::{CallerIdentity, Session};
-use crate::types::AccessKeyId;
+use crate::types::{AccessKeyId, RoleArn, SessionName};
+use crate::vending::Handout;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -48,11 +49,11 @@ pub(super) enum Answer {
 /// A role's session, with what it is called.
 #[derive(Debug)]
 pub(super) struct Assumed {
-    pub(super) credentials: Bytes,
-    pub(super) user: CallerIdentity,
+    credentials: Bytes,
+    user: Bytes,
     /// How much of the room for policies and tags the request takes, where it has any.
-    pub(super) packed: Option<usize>,
-    pub(super) source_identity: Option<String>,
+    packed: Option<usize>,
+    source_identity: Option<String>,
 }
 
 /// Whom a token that was shown stands for.
@@ -67,19 +68,25 @@ pub(super) struct ShownFor {
 }
 
 /// Elements under way.
-struct Xml(String);
+struct Xml(Vec<u8>);
 
 impl Xml {
+    fn with_room(room: usize) -> Self {
+        Self(Vec::with_capacity(room))
+    }
+
+    fn push(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.0.extend_from_slice(text.as_bytes());
+        }
+    }
+
     fn open(&mut self, name: &str) {
-        self.0.push('<');
-        self.0.push_str(name);
-        self.0.push('>');
+        self.push(&["<", name, ">"]);
     }
 
     fn close(&mut self, name: &str) {
-        self.0.push_str("</");
-        self.0.push_str(name);
-        self.0.push('>');
+        self.push(&["</", name, ">"]);
     }
 
     fn element(&mut self, name: &str, text: &str) {
@@ -87,40 +94,113 @@ impl Xml {
         // What XML has no way to write is what a caller sent and is told of.
         let writable = |c: char| matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..);
         if text.chars().all(writable) {
-            self.0.push_str(&escape(text));
+            self.push(&[&escape(text)]);
         } else {
             let text: String = text
                 .chars()
                 .map(|c| if writable(c) { c } else { '\u{fffd}' })
                 .collect();
-            self.0.push_str(&escape(&text));
+            self.push(&[&escape(&text)]);
         }
         self.close(name);
     }
+}
 
-    /// An element with a name of the action's.
-    fn of_action(&mut self, action: Action, what: &str, attributes: &str) {
-        let told = write!(self.0, "<{}{what}{attributes}>", action.as_str());
-        debug_assert!(told.is_ok(), "a text takes everything");
+/// Makes answers, and names the requests that they answer.
+#[derive(Debug)]
+pub(super) struct Answers {
+    headers: CachedHeaders,
+    /// Ids are told apart by the count; this makes them look like nothing else's.
+    seed: RandomState,
+    count: AtomicU64,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        // Each answer has another one at this place.
+        let headers = CachedHeaders::new("text/xml", None);
+        Self {
+            headers: headers.with(REQUEST_ID, HeaderValue::from_static("")),
+            seed: RandomState::new(),
+            count: AtomicU64::default(),
+        }
     }
 }
 
-impl Answer {
+impl Answers {
     /// The answer of this operation.
-    pub(super) fn into_response(self, action: Action) -> Response {
-        let id = Uuid::new_v4().to_string();
-        let mut xml = Xml(String::with_capacity(2048));
-        xml.of_action(action, "Response", &format!(" xmlns=\"{NAMESPACE}\""));
-        xml.of_action(action, "Result", "");
-        self.write(&mut xml);
-        xml.close(&format!("{}Result", action.as_str()));
-        xml.open("ResponseMetadata");
-        xml.element("RequestId", &id);
-        xml.close("ResponseMetadata");
-        xml.close(&format!("{}Response", action.as_str()));
-        respond(StatusCode::OK, xml, &id)
+    pub(super) fn of(&self, action: Action, answer: &Answer) -> Response {
+        let action = action.as_str();
+        let mut xml = Xml::with_room(2048);
+        xml.push(&[
+            "<",
+            action,
+            "Response xmlns=\"",
+            NAMESPACE,
+            "\"><",
+            action,
+            "Result>",
+        ]);
+        answer.write(&mut xml);
+        xml.push(&["</", action, "Result><ResponseMetadata>"]);
+        let id = self.id();
+        xml.element("RequestId", text(&id));
+        xml.push(&["</ResponseMetadata></", action, "Response>"]);
+        self.respond(StatusCode::OK, xml, &id)
     }
 
+    /// An error.
+    pub(super) fn fail(&self, fault: &Fault) -> Response {
+        let (status, code) = fault.code();
+        let mut xml = Xml::with_room(512);
+        xml.push(&["<ErrorResponse xmlns=\"", NAMESPACE, "\"><Error>"]);
+        let whose = if status.is_server_error() {
+            "Receiver"
+        } else {
+            "Sender"
+        };
+        xml.element("Type", whose);
+        xml.element("Code", code);
+        let message = fault.message();
+        // Of what a caller sent enough is told again: it is escaped, and would be many times as long.
+        let told = message.char_indices().nth(LONGEST_MESSAGE);
+        let end = told.map_or(message.len(), |(end, _)| end);
+        xml.element("Message", message.get(..end).unwrap_or_default());
+        xml.close("Error");
+        let id = self.id();
+        xml.element("RequestId", text(&id));
+        xml.close("ErrorResponse");
+        self.respond(status, xml, &id)
+    }
+
+    fn respond(&self, status: StatusCode, xml: Xml, id: &Id) -> Response {
+        let mut response = self.headers.answer(status, Bytes::from(xml.0));
+        if let Ok(id) = HeaderValue::from_bytes(id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response
+    }
+
+    /// The id of another request. The system is not asked for randomness: it is no secret.
+    fn id(&self) -> Id {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let half = |half: u8| u128::from(self.seed.hash_one((number, half)));
+        let random = half(0) << 64 | half(1);
+        let uuid = Builder::from_random_bytes(random.to_be_bytes()).into_uuid();
+        let mut id = [0; Hyphenated::LENGTH];
+        uuid.hyphenated().encode_lower(&mut id);
+        id
+    }
+}
+
+/// An id of a request, as text.
+type Id = [u8; Hyphenated::LENGTH];
+
+fn text(id: &Id) -> &str {
+    std::str::from_utf8(id).unwrap_or_default()
+}
+
+impl Answer {
     fn write(&self, xml: &mut Xml) {
         match self {
             Self::Assumed(assumed) => assumed.write(xml),
@@ -159,12 +239,34 @@ impl Answer {
 }
 
 impl Assumed {
+    /// What was handed out to whoever asked for this role under this name.
+    pub(super) fn new(
+        handout: &Handout,
+        role: &RoleArn,
+        name: SessionName,
+        packed: Option<usize>,
+    ) -> Self {
+        let render = || {
+            let own = handout.session_name();
+            let own = own.and_then(|own| SessionName::new(own).ok());
+            user(&CallerIdentity::assumed(role, &own.unwrap_or(name)))
+        };
+        Self {
+            credentials: credentials(&handout.session),
+            // A decision is for one name, and its role has one ARN.
+            user: if handout.role_arn() == Some(role) {
+                handout.rendered(render)
+            } else {
+                render()
+            },
+            packed,
+            source_identity: handout.source_identity().map(str::to_owned),
+        }
+    }
+
     fn write(&self, xml: &mut Xml) {
         block(xml, &self.credentials);
-        xml.open("AssumedRoleUser");
-        xml.element("AssumedRoleId", &self.user.user_id);
-        xml.element("Arn", &self.user.arn);
-        xml.close("AssumedRoleUser");
+        block(xml, &self.user);
         packed_size(xml, self.packed);
         if let Some(identity) = &self.source_identity {
             xml.element("SourceIdentity", identity);
@@ -172,8 +274,18 @@ impl Assumed {
     }
 }
 
-fn block(xml: &mut Xml, credentials: &Bytes) {
-    xml.0.push_str(&String::from_utf8_lossy(credentials));
+/// The element of who a role's session is.
+fn user(user: &CallerIdentity) -> Bytes {
+    let mut xml = Xml::with_room(256);
+    xml.open("AssumedRoleUser");
+    xml.element("AssumedRoleId", &user.user_id);
+    xml.element("Arn", &user.arn);
+    xml.close("AssumedRoleUser");
+    Bytes::from(xml.0)
+}
+
+fn block(xml: &mut Xml, element: &Bytes) {
+    xml.0.extend_from_slice(element);
 }
 
 fn packed_size(xml: &mut Xml, packed: Option<usize>) {
@@ -206,7 +318,7 @@ pub(super) fn issued(issued: &Issued) -> Bytes {
 }
 
 fn element(id: &AccessKeyId, secret: &str, token: &str, expires: &str) -> Bytes {
-    let mut xml = Xml(String::with_capacity(secret.len() + token.len() + 256));
+    let mut xml = Xml::with_room(secret.len() + token.len() + 256);
     xml.open("Credentials");
     xml.element("AccessKeyId", id.as_str());
     xml.element("SecretAccessKey", secret);
@@ -214,42 +326,4 @@ fn element(id: &AccessKeyId, secret: &str, token: &str, expires: &str) -> Bytes 
     xml.element("Expiration", expires);
     xml.close("Credentials");
     Bytes::from(xml.0)
-}
-
-/// An error.
-pub(super) fn fail(fault: &Fault) -> Response {
-    let (status, code) = fault.code();
-    let id = Uuid::new_v4().to_string();
-    let mut xml = Xml(String::with_capacity(512));
-    xml.0.push_str("<ErrorResponse xmlns=\"");
-    xml.0.push_str(NAMESPACE);
-    xml.0.push_str("\"><Error>");
-    let whose = if status.is_server_error() {
-        "Receiver"
-    } else {
-        "Sender"
-    };
-    xml.element("Type", whose);
-    xml.element("Code", code);
-    let message = fault.message();
-    // Of what a caller sent enough is told again: it is escaped, and would be many times as long.
-    let told = message.char_indices().nth(LONGEST_MESSAGE);
-    let end = told.map_or(message.len(), |(end, _)| end);
-    xml.element("Message", message.get(..end).unwrap_or_default());
-    xml.close("Error");
-    xml.element("RequestId", &id);
-    xml.close("ErrorResponse");
-    respond(status, xml, &id)
-}
-
-fn respond(status: StatusCode, xml: Xml, id: &str) -> Response {
-    let mut response = Response::new(Full::new(Bytes::from(xml.0)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    response
 }

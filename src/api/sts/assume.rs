@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::API;
-use super::answer::{Answer, Assumed, credentials};
+use super::answer::{Answer, Assumed};
 use super::ask::AssumeRole;
 use super::fault::Fault;
 use super::packed::{packed, pairs};
 use super::signer::Signer;
 use crate::api::Prover;
 use crate::authority::{SessionClaims, SessionOf};
-use crate::sessions::{Assumption, CallerIdentity};
+use crate::sessions::Assumption;
 use crate::types::{SessionName, same_tag};
 use crate::vending::{Proof, Want};
 
@@ -64,16 +64,8 @@ pub(super) async fn assume(
     };
     let handout = vending.ask_fresh(&prover.visit(&person), &want).await;
     let handout = handout.map_err(|refusal| Fault::of(refusal, refused))?;
-    let name = handout
-        .session_name()
-        .and_then(|name| SessionName::new(name).ok());
-    let name = name.unwrap_or(session_name);
-    Ok(Answer::Assumed(Assumed {
-        credentials: credentials(&handout.session),
-        user: CallerIdentity::assumed(&role, &name),
-        packed,
-        source_identity: handout.source_identity().map(str::to_owned),
-    }))
+    let assumed = Assumed::new(&handout, &role, session_name, packed);
+    Ok(Answer::Assumed(assumed))
 }
 
 impl<'c> Inherited<'c> {

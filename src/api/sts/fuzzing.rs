@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::answer::fail;
+use super::answer::Answers;
 use super::ask::{
     Action, AssumeRole, AssumeRoleWithWebIdentity, GetFederationToken, GetSessionToken, Policies,
 };
@@ -105,7 +105,7 @@ fn check_policies(policies: &Policies) {
 }
 
 fn told(fault: &Fault) {
-    let response = fail(fault);
+    let response = Answers::default().fail(fault);
     let status = response.status();
     assert!(status.is_client_error(), "{fault:?}");
     let text = String::from_utf8(whole(response)).expect("text");

@@ -20,7 +20,7 @@ use super::{Deps, Prover};
 use crate::http::{Method, Query, Refused, Request, Response, not_allowed};
 use crate::people::NoCode;
 use crate::telemetry::metrics::RequestCounters;
-use answer::{Answer, fail};
+use answer::{Answer, Answers};
 use ask::{
     Action, AssumeRole, AssumeRoleWithWebIdentity, GetFederationToken, GetSessionToken,
     SecondFactor,
@@ -48,6 +48,7 @@ const NONE: usize = 5;
 #[derive(Debug)]
 pub struct Sts {
     counters: RequestCounters,
+    answers: Answers,
 }
 
 /// Whether this request is for STS: everything that is posted to the root of a mount, and what names
@@ -67,12 +68,13 @@ impl Sts {
     pub fn new(deps: &Deps) -> Self {
         Self {
             counters: deps.metrics.requests(API, LABELS),
+            answers: Answers::default(),
         }
     }
 
     /// A request that was not read.
     pub(super) fn refuse_long(&self) -> Response {
-        let response = fail(&Fault::TooLarge);
+        let response = self.answers.fail(&Fault::TooLarge);
         self.counters.count(NONE, response.status().as_u16());
         response
     }
@@ -85,30 +87,30 @@ impl Sts {
         request: &Request,
     ) -> Response {
         let (label, response) = if guarded.is_err() {
-            (NONE, fail(&Fault::DENIED))
+            (NONE, self.answers.fail(&Fault::DENIED))
         } else if matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
-            serve(&prover, request).await
+            self.serve(&prover, request).await
         } else {
             (NONE, not_allowed("GET, HEAD, POST"))
         };
         self.counters.count(label, response.status().as_u16());
         response
     }
-}
 
-async fn serve(prover: &Prover<'_>, request: &Request) -> (usize, Response) {
-    let read = Parameters::read(request);
-    let read = read.and_then(|parameters| Ok((Action::named(&parameters)?, parameters)));
-    let (action, parameters) = match read {
-        Ok(read) => read,
-        Err(fault) => return (NONE, fail(&fault)),
-    };
-    let response = match perform(prover, request, action, &parameters).await {
-        Ok(answer) => answer.into_response(action),
-        Err(fault) => fail(&fault),
-    };
-    let label = LABELS.iter().position(|label| *label == action.as_str());
-    (label.unwrap_or(NONE), response)
+    async fn serve(&self, prover: &Prover<'_>, request: &Request) -> (usize, Response) {
+        let read = Parameters::read(request);
+        let read = read.and_then(|parameters| Ok((Action::named(&parameters)?, parameters)));
+        let (action, parameters) = match read {
+            Ok(read) => read,
+            Err(fault) => return (NONE, self.answers.fail(&fault)),
+        };
+        let response = match perform(prover, request, action, &parameters).await {
+            Ok(answer) => self.answers.of(action, &answer),
+            Err(fault) => self.answers.fail(&fault),
+        };
+        let label = LABELS.iter().position(|label| *label == action.as_str());
+        (label.unwrap_or(NONE), response)
+    }
 }
 
 /// Who asks is proved before anything is said of what is asked.

@@ -56,9 +56,9 @@ impl<'a> Parameters<'a> {
     /// The numbers of the members of a list, in order.
     pub(super) fn members(&self, list: &str) -> Result<Vec<u32>, Fault> {
         let mut numbers = Vec::new();
-        let begin = format!("{list}.member.");
         for (name, _) in &self.0 {
-            let Some(rest) = name.strip_prefix(begin.as_str()) else {
+            let rest = name.strip_prefix(list);
+            let Some(rest) = rest.and_then(|rest| rest.strip_prefix(".member.")) else {
                 continue;
             };
             let number = rest.split('.').next().unwrap_or_default();

@@ -235,7 +235,7 @@ fn verified(
 ) -> Result<Verified, Fault> {
     let now = prover.deps.clock.now();
     let age = Age::of(prover.deps.rules.signature_age);
-    let verified = signed.verify(secret, now, age);
+    let verified = signed.verify_by(&prover.deps.derived, secret, now, age);
     let verified = verified.map_err(|mismatch| match mismatch {
         Mismatch::Signature | Mismatch::Body => Fault::SignatureDoesNotMatch,
         Mismatch::NoTimestamp => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::API;
-use super::answer::{Answer, Assumed, ShownFor, credentials};
+use super::answer::{Answer, Assumed, ShownFor};
 use super::ask::AssumeRoleWithWebIdentity;
 use super::fault::Fault;
 use super::packed::packed;
@@ -14,8 +14,7 @@ use crate::grants::WebIdentity;
 use crate::http::Request;
 use crate::people::{NotProven, Refused};
 use crate::secret::ExposeSecret as _;
-use crate::sessions::{Assumption, CallerIdentity};
-use crate::types::SessionName;
+use crate::sessions::Assumption;
 use crate::vending::{Proof, Want};
 
 /// A session of a role, for whoever shows a token of an issuer that is believed.
@@ -55,15 +54,7 @@ pub(super) async fn assume(
     let handout = deps.vending.ask_fresh(&prover.bearer(), &want).await;
     let denied = || "Not authorized to perform sts:AssumeRoleWithWebIdentity".to_owned();
     let handout = handout.map_err(|refusal| Fault::of(refusal, denied))?;
-    let name = handout
-        .session_name()
-        .and_then(|name| SessionName::new(name).ok());
-    let assumed = Assumed {
-        credentials: credentials(&handout.session),
-        user: CallerIdentity::assumed(&asked.role, &name.unwrap_or(asked.session_name)),
-        packed,
-        source_identity: handout.source_identity().map(str::to_owned),
-    };
+    let assumed = Assumed::new(&handout, &asked.role, asked.session_name, packed);
     Ok(Answer::Federation { assumed, shown_for })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
 /// `X-Amz-Date`: the basic form of ISO 8601, to the second.
 const BASIC: &str = "%Y%m%dT%H%M%SZ";
@@ -18,11 +18,27 @@ const FORMS: [&str; 5] = [
 
 /// Reads the date of version 4.
 pub(super) fn basic(text: &str) -> Option<SystemTime> {
-    // chrono would take a sign, or fewer digits.
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let parsed =
-        (text.len() == 16 && digits == 14).then(|| NaiveDateTime::parse_from_str(text, BASIC).ok());
-    time(&parsed.flatten()?)
+    let bytes: &[u8; 16] = text.as_bytes().try_into().ok()?;
+    let [date @ .., b'T', _, _, _, _, _, _, b'Z'] = bytes else {
+        return None;
+    };
+    let [y1, y2, y3, y4, m1, m2, d1, d2] = *date;
+    let [_, _, _, _, _, _, _, _, _, h1, h2, n1, n2, s1, s2, _] = *bytes;
+    let year = number([y1, y2])? * 100 + number([y3, y4])?;
+    let date = NaiveDate::from_ymd_opt(
+        i32::try_from(year).ok()?,
+        number([m1, m2])?,
+        number([d1, d2])?,
+    )?;
+    // A leap second counts as the one before it.
+    let second = number([s1, s2]).map(|second| if second == 60 { 59 } else { second })?;
+    time(&date.and_hms_opt(number([h1, h2])?, number([n1, n2])?, second)?)
+}
+
+/// Two digits.
+fn number(digits: [u8; 2]) -> Option<u32> {
+    let [tens, ones] = digits.map(|digit| char::from(digit).to_digit(10));
+    Some(tens? * 10 + ones?)
 }
 
 /// Reads the `Timestamp` of older versions; without an offset it is UTC.
@@ -48,4 +64,40 @@ pub(super) fn of_header(text: &str) -> Option<String> {
 fn time(date: &NaiveDateTime) -> Option<SystemTime> {
     let seconds = u64::try_from(date.and_utc().timestamp()).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_version_4_are_read_as_their_form_says() {
+        for text in [
+            "20150830T123600Z",
+            "19700101T000000Z",
+            "20240229T235959Z",
+            "20161231T235960Z",
+            "99991231T000000Z",
+        ] {
+            let form = NaiveDateTime::parse_from_str(text, BASIC).unwrap();
+            assert_eq!(basic(text), time(&form), "{text}");
+            assert!(basic(text).is_some(), "{text}");
+        }
+        for text in [
+            "",
+            "20150830T123600",
+            "20150830T123600Z ",
+            "2015083OT123600Z",
+            "20150830 123600Z",
+            "20150830T123600z",
+            "+0150830T123600Z",
+            "20150230T123600Z",
+            "20150830T243600Z",
+            "20150830T126000Z",
+            "20150830T123661Z",
+            "19691231T235959Z",
+        ] {
+            assert_eq!(basic(text), None, "{text}");
+        }
+    }
 }

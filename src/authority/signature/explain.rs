@@ -1,8 +1,7 @@
 //! What was signed, for a person to compare, and what else it may have been.
 
 use super::canonical::{self, HostSpelling, PathSpelling, QuerySpelling, Spaces, Spelling};
-use super::mac::{self, Algorithm};
-use super::query::QuerySigned;
+use super::mac::{self, Digest, Mac};
 use super::v4::V4;
 use super::{Scheme, SignedRequest, Text};
 use crate::secret::{ExposeSecret as _, SecretString};
@@ -64,7 +63,11 @@ impl SignedRequest {
             Scheme::V4(signed) => signed.texts().collect(),
             Scheme::Stated(stated) => vec![stated.text()],
         };
-        let right = |text: &Text| secret.is_some_and(|secret| self.is_signature_of(text, secret));
+        let mac = secret.map(|secret| self.mac(secret));
+        let right = |text: &Text| {
+            let mac = mac.as_ref();
+            mac.is_some_and(|mac| mac.is_of(&self.signature, &text.string_to_sign))
+        };
         let at = texts.iter().position(right).unwrap_or_default();
         let explained = (at < texts.len()).then(|| texts.swap_remove(at));
         let shown = |text: &[u8]| {
@@ -100,20 +103,26 @@ impl SignedRequest {
 
     /// What alone would make the signature right, tried with this secret.
     pub fn cause(&self, secret: &SecretString) -> Option<Cause> {
-        if self.matches(secret) {
+        let mac = self.mac(secret);
+        if self.matches(&mac) {
             return Some(Cause::None);
         }
         let trimmed = SecretString::from(secret.expose_secret().trim());
-        if self.matches(&trimmed) {
+        if self.matches(&self.mac(&trimmed)) {
             return Some(Cause::SpacesAroundSecret);
         }
+        if let Scheme::Query(signed) = &self.scheme
+            && signed.digest == Digest::Sha256
+        {
+            let sha1 = Mac::plain(Digest::Sha1, secret.expose_secret().as_bytes());
+            return self.matches(&sha1).then_some(Cause::Sha1);
+        }
         let mut others = match &self.scheme {
-            Scheme::Query(signed) => signed.others(),
             Scheme::V4(signed) => signed.others(),
-            Scheme::Stated(_) => Vec::new(),
+            Scheme::Query(_) | Scheme::Stated(_) => Vec::new(),
         }
         .into_iter();
-        let right = others.find(|(_, text)| self.is_signature_of(text, secret));
+        let right = others.find(|(_, text)| mac.is_of(&self.signature, &text.string_to_sign));
         right.map(|(cause, _)| cause)
     }
 }
@@ -160,19 +169,5 @@ impl V4 {
         let bodies = bodies.into_iter();
         let bodies = bodies.map(|(cause, line)| (cause, self.text(first, &line)));
         spelled.chain(bodies).collect()
-    }
-}
-
-impl QuerySigned {
-    /// What else may have been signed, and why.
-    fn others(&self) -> Vec<(Cause, Text)> {
-        let texts = self
-            .texts()
-            .filter(|text| text.algorithm == Algorithm::Sha256);
-        let sha1 = texts.map(|text| {
-            let algorithm = Algorithm::Sha1;
-            (Cause::Sha1, Text { algorithm, ..text })
-        });
-        sha1.collect()
     }
 }

@@ -1,10 +1,11 @@
 //! A signed HTTP request, as a service that is signed for receives it: version 4 in the header or in
 //! the query, version 2 in the parameters.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::canonical::{HostSpelling, Pair, Query, Spelling, decoded_pairs};
-use super::mac::{self, Algorithm};
+use super::mac::{self, Digest};
 use super::query::{QuerySigned, SIGNATURE, hosts, value};
 use super::v4::{self, ALGORITHM, Parameters, PayloadHash, V4};
 use super::{Limit, Malformed, Payload, Scheme, Scope, SignedRequest, Version, date};
@@ -146,7 +147,7 @@ impl<'a> HttpRequest<'a> {
                 headers,
                 signed_headers: place.parameters.signed_headers.to_owned(),
                 spellings: vec![spelling],
-                scope,
+                scope: Arc::new(scope),
             }),
         })
     }
@@ -212,9 +213,9 @@ impl<'a> HttpRequest<'a> {
             Some(other) => return Err(Malformed::Version(other.to_owned())),
             None => return Err(Malformed::NoVersion),
         }
-        let algorithm = match param("SignatureMethod") {
-            Some("HmacSHA256") => Algorithm::Sha256,
-            Some("HmacSHA1") => Algorithm::Sha1,
+        let digest = match param("SignatureMethod") {
+            Some("HmacSHA256") => Digest::Sha256,
+            Some("HmacSHA1") => Digest::Sha1,
             Some(other) => return Err(Malformed::Version(other.to_owned())),
             None => return Err(Malformed::Missing("SignatureMethod")),
         };
@@ -235,7 +236,7 @@ impl<'a> HttpRequest<'a> {
             limit: Limit::Age,
             scheme: Scheme::Query(QuerySigned {
                 version: Version::V2,
-                algorithm,
+                digest,
                 verb: self.method.to_owned(),
                 hosts: hosts(&host.to_ascii_lowercase()),
                 path: Some(self.path)

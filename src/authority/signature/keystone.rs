@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::canonical::{HostSpelling, Pair, PathSpelling, Query, QuerySpelling, Spaces, Spelling};
-use super::mac::Algorithm;
+use super::mac::Digest;
 use super::query::{QuerySigned, hosts, value};
 use super::v4::{self, ALGORITHM, Parameters, PayloadHash, V4};
 use super::{Limit, Malformed, Payload, Scheme, Scope, SignedRequest, Stated, Version, date, http};
@@ -208,9 +209,9 @@ impl Ec2Credentials {
             limit: Limit::Age,
             scheme: Scheme::Query(QuerySigned {
                 version,
-                algorithm: match version {
-                    Version::V2 => Algorithm::Sha256,
-                    Version::V0 | Version::V1 | Version::V4 | Version::S3 => Algorithm::Sha1,
+                digest: match version {
+                    Version::V2 => Digest::Sha256,
+                    Version::V0 | Version::V1 | Version::V4 | Version::S3 => Digest::Sha1,
                 },
                 verb: self.verb.clone().unwrap_or_default(),
                 hosts: hosts(self.host.as_deref().unwrap_or_default()),
@@ -267,7 +268,7 @@ impl Ec2Credentials {
                 signed_headers: parameters.signed_headers.to_owned(),
                 payload: PayloadHash::stated(body_hash.ok_or(Malformed::Missing("body_hash"))?)?,
                 spellings: self.spellings(&method),
-                scope,
+                scope: Arc::new(scope),
                 method,
             }),
         })
@@ -331,11 +332,11 @@ impl S3Credentials {
         let (access, signature) = supplied(self.access.as_ref(), self.signature.as_ref())?;
         let token = self.token.as_deref().ok_or(Malformed::Missing("token"))?;
         let string_to_sign = decoded(token).ok_or(Malformed::StringToSign)?;
-        let (algorithm, date) = if string_to_sign.starts_with(b"AWS4") {
+        let (scope, date) = if string_to_sign.starts_with(b"AWS4") {
             let (scope, date) = scope_of(&string_to_sign)?;
-            (Algorithm::V4(scope), date::basic(&date))
+            (Some(Arc::new(scope)), date::basic(&date))
         } else {
-            (Algorithm::Sha1, None)
+            (None, None)
         };
         Ok(SignedRequest {
             access_key_id: access.to_owned(),
@@ -344,7 +345,7 @@ impl S3Credentials {
             date,
             limit: Limit::None,
             scheme: Scheme::Stated(Stated {
-                algorithm,
+                scope,
                 string_to_sign,
             }),
         })

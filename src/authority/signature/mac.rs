@@ -7,32 +7,70 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::Scope;
+use crate::secret::same_secret;
 
 /// The last part of a credential scope.
 pub(super) const TERMINATOR: &str = "aws4_request";
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// How a text becomes a signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
+/// How a text becomes a signature, where no scope belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Digest {
     /// HMAC-SHA1 in base64.
     Sha1,
     /// HMAC-SHA256 in base64.
     Sha256,
-    /// HMAC-SHA256 in hex, with a key derived for this scope.
-    V4(Scope),
 }
 
-impl Algorithm {
-    pub(super) fn signature(&self, secret: &[u8], text: &[u8]) -> String {
-        match self {
-            Self::Sha1 => {
-                let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
-                STANDARD.encode(hmac::sign(&key, text))
-            }
-            Self::Sha256 => STANDARD.encode(sign(secret, text)),
-            Self::V4(scope) => hex(sign(signing_key(secret, scope).as_ref(), text).as_ref()),
+/// What texts are signed with: made of a secret, and as secret.
+pub(super) struct Mac {
+    key: Key,
+    form: Form,
+}
+
+/// How a signature is written.
+enum Form {
+    Base64,
+    Hex,
+}
+
+impl Mac {
+    /// The secret itself.
+    pub(super) fn plain(kind: Digest, secret: &[u8]) -> Self {
+        let algorithm = match kind {
+            Digest::Sha1 => HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            Digest::Sha256 => HMAC_SHA256,
+        };
+        Self {
+            key: Key::new(algorithm, secret),
+            form: Form::Base64,
+        }
+    }
+
+    /// The key of version 4 that is derived for this scope.
+    pub(super) fn derived(secret: &[u8], scope: &Scope) -> Self {
+        let first = Zeroizing::new([b"AWS4", secret].concat());
+        let date = sign(&first, scope.date.as_bytes());
+        let region = sign(date.as_ref(), scope.region.as_bytes());
+        let service = sign(region.as_ref(), scope.service.as_bytes());
+        let last = sign(service.as_ref(), TERMINATOR.as_bytes());
+        Self {
+            key: Key::new(HMAC_SHA256, last.as_ref()),
+            form: Form::Hex,
+        }
+    }
+
+    /// Whether this is the text's signature.
+    pub(super) fn is_of(&self, signature: &str, text: &[u8]) -> bool {
+        same_secret(self.signature(text).as_bytes(), signature.as_bytes())
+    }
+
+    pub(super) fn signature(&self, text: &[u8]) -> String {
+        let tag = hmac::sign(&self.key, text);
+        match self.form {
+            Form::Base64 => STANDARD.encode(tag),
+            Form::Hex => hex(tag.as_ref()),
         }
     }
 }
@@ -41,22 +79,13 @@ fn sign(key: &[u8], text: &[u8]) -> Tag {
     hmac::sign(&Key::new(HMAC_SHA256, key), text)
 }
 
-fn signing_key(secret: &[u8], scope: &Scope) -> Tag {
-    let first = Zeroizing::new([b"AWS4", secret].concat());
-    let date = sign(&first, scope.date.as_bytes());
-    let region = sign(date.as_ref(), scope.region.as_bytes());
-    let service = sign(region.as_ref(), scope.service.as_bytes());
-    sign(service.as_ref(), TERMINATOR.as_bytes())
-}
-
 /// The SHA-256 of a text, in hex.
 pub(super) fn hash(text: &[u8]) -> String {
     hex(digest(&SHA256, text).as_ref())
 }
 
-/// What tells a key's signature from all others.
-pub(super) fn mark(access_key_id: &str, signature: &str) -> [u8; 32] {
-    let text = [access_key_id, "\n", signature].concat();
+/// What tells a text from all others.
+pub(super) fn mark(text: &str) -> [u8; 32] {
     let mut mark = [0; 32];
     let digest = digest(&SHA256, text.as_bytes());
     for (to, from) in mark.iter_mut().zip(digest.as_ref()) {
@@ -66,11 +95,9 @@ pub(super) fn mark(access_key_id: &str, signature: &str) -> [u8; 32] {
 }
 
 fn hex(bytes: &[u8]) -> String {
+    let digit = |four: u8| DIGITS.get(usize::from(four)).copied().map(char::from);
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.extend(DIGITS.get(usize::from(digit)).copied().map(char::from));
-        }
-    }
+    text.extend(digits.filter_map(digit));
     text
 }

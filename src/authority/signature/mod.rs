@@ -3,7 +3,7 @@
 //! A request is read into a [`SignedRequest`] before anybody knows its key: that tells the access
 //! key id, and the session token where the key is a session's. Whoever has looked the secret up has
 //! it verified, and holds a [`Verified`] that nothing else makes. Nothing here asks the time, reads
-//! a file or remembers a request, but for [`Replays`] which its owner keeps.
+//! a file or remembers anything, but for [`Replays`] and [`DerivedKeys`] which their owner keeps.
 //!
 //! Requests come in three forms: told by a service that was asked (Keystone's `ec2tokens`,
 //! [`Ec2Credentials`]), as no more than the text that was signed (`s3tokens`, [`S3Credentials`]), and
@@ -11,6 +11,7 @@
 
 mod canonical;
 mod date;
+mod derived;
 mod explain;
 mod http;
 mod keystone;
@@ -23,8 +24,10 @@ mod v4;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use derived::DerivedKeys;
 pub use explain::{Cause, Explanation};
 pub use http::HttpRequest;
 pub use keystone::{Ec2Credentials, S3Credentials};
@@ -34,8 +37,8 @@ pub use text::{RequestText, TextError};
 #[cfg(fuzzing)]
 pub(in crate::authority) use canonical::decoded_pairs;
 
-use crate::secret::{ExposeSecret as _, SecretString, same_secret};
-use mac::Algorithm;
+use crate::secret::{ExposeSecret as _, SecretString};
+use mac::{Digest, Mac};
 use query::QuerySigned;
 use v4::V4;
 
@@ -55,7 +58,7 @@ pub enum Version {
 }
 
 /// For what a key of signature version 4 was derived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// The day, `YYYYMMDD`.
     pub date: String,
@@ -224,13 +227,13 @@ enum Scheme {
 
 /// What `s3tokens` states: the text that was signed.
 struct Stated {
-    algorithm: Algorithm,
+    /// Of version 4; of S3's own before it there is none.
+    scope: Option<Arc<Scope>>,
     string_to_sign: Vec<u8>,
 }
 
 /// A text that is signed, and where it has one, the canonical request whose hash it names.
 struct Text {
-    algorithm: Algorithm,
     canonical_request: Option<Vec<u8>>,
     string_to_sign: Vec<u8>,
 }
@@ -240,11 +243,12 @@ struct Text {
 #[derive(Clone, Debug)]
 pub struct Verified {
     version: Version,
-    scope: Option<Scope>,
+    scope: Option<Arc<Scope>>,
     signed_at: Option<SystemTime>,
     until: Option<SystemTime>,
     payload: Payload,
-    mark: [u8; 32],
+    /// The access key id, a line's end, the signature: a key's signature is no other's.
+    which: Box<str>,
 }
 
 impl SignedRequest {
@@ -264,21 +268,22 @@ impl SignedRequest {
         match &self.scheme {
             Scheme::Query(signed) => signed.version,
             Scheme::V4(_) => Version::V4,
-            Scheme::Stated(stated) => match stated.algorithm {
-                Algorithm::V4(_) => Version::V4,
-                Algorithm::Sha1 | Algorithm::Sha256 => Version::S3,
+            Scheme::Stated(stated) => match stated.scope {
+                Some(_) => Version::V4,
+                None => Version::S3,
             },
         }
     }
 
     /// For what its key is derived, where it is of version 4.
-    pub const fn scope(&self) -> Option<&Scope> {
+    pub fn scope(&self) -> Option<&Scope> {
+        self.own_scope().map(AsRef::as_ref)
+    }
+
+    const fn own_scope(&self) -> Option<&Arc<Scope>> {
         match &self.scheme {
             Scheme::V4(signed) => Some(&signed.scope),
-            Scheme::Stated(stated) => match &stated.algorithm {
-                Algorithm::V4(scope) => Some(scope),
-                Algorithm::Sha1 | Algorithm::Sha256 => None,
-            },
+            Scheme::Stated(stated) => stated.scope.as_ref(),
             Scheme::Query(_) => None,
         }
     }
@@ -297,7 +302,32 @@ impl SignedRequest {
         now: SystemTime,
         age: Age,
     ) -> Result<Verified, Mismatch> {
-        if !self.matches(secret) {
+        self.verified(&self.mac(secret), now, age)
+    }
+
+    /// The same, with what was derived from the secret for a request before.
+    pub fn verify_by(
+        &self,
+        derived: &DerivedKeys,
+        secret: &SecretString,
+        now: SystemTime,
+        age: Age,
+    ) -> Result<Verified, Mismatch> {
+        let Some(scope) = self.own_scope() else {
+            return self.verify(secret, now, age);
+        };
+        let id = &self.access_key_id;
+        if let Some(known) = derived.recall(id, scope, secret) {
+            return self.verified(&known, now, age);
+        }
+        let mac = Arc::new(self.mac(secret));
+        let verified = self.verified(&mac, now, age)?;
+        derived.remember(id, scope, secret, &mac);
+        Ok(verified)
+    }
+
+    fn verified(&self, mac: &Mac, now: SystemTime, age: Age) -> Result<Verified, Mismatch> {
+        if !self.matches(mac) {
             return Err(Mismatch::Signature);
         }
         let until = self.in_time(now, age)?;
@@ -308,35 +338,45 @@ impl SignedRequest {
         };
         Ok(Verified {
             version: self.version(),
-            scope: self.scope().cloned(),
+            scope: self.own_scope().cloned(),
             signed_at: self.date,
             until,
             payload,
-            mark: mac::mark(&self.access_key_id, &self.signature),
+            which: [&*self.access_key_id, "\n", &self.signature]
+                .concat()
+                .into(),
         })
     }
 
+    /// What it is signed with by whoever has this secret.
+    fn mac(&self, secret: &SecretString) -> Mac {
+        let secret = secret.expose_secret().as_bytes();
+        match &self.scheme {
+            Scheme::Query(signed) => Mac::plain(signed.digest, secret),
+            Scheme::V4(signed) => Mac::derived(secret, &signed.scope),
+            Scheme::Stated(stated) => match &stated.scope {
+                Some(scope) => Mac::derived(secret, scope),
+                None => Mac::plain(Digest::Sha1, secret),
+            },
+        }
+    }
+
     /// Whether any of the texts that may have been signed gives the signature.
-    fn matches(&self, secret: &SecretString) -> bool {
+    fn matches(&self, mac: &Mac) -> bool {
         let mut last = Vec::new();
         let mut same = |text: Text| {
             if text.string_to_sign == last {
                 return false;
             }
-            let right = self.is_signature_of(&text, secret);
+            let right = mac.is_of(&self.signature, &text.string_to_sign);
             last = text.string_to_sign;
             right
         };
         match &self.scheme {
             Scheme::Query(signed) => signed.texts().any(&mut same),
             Scheme::V4(signed) => signed.texts().any(&mut same),
-            Scheme::Stated(stated) => same(stated.text()),
+            Scheme::Stated(stated) => mac.is_of(&self.signature, &stated.string_to_sign),
         }
-    }
-
-    fn is_signature_of(&self, text: &Text, secret: &SecretString) -> bool {
-        let made = text.signature(secret);
-        same_secret(made.as_bytes(), self.signature.as_bytes())
     }
 
     /// Until when it counts; none where its date does not matter.
@@ -375,17 +415,9 @@ impl std::fmt::Debug for SignedRequest {
 impl Stated {
     fn text(&self) -> Text {
         Text {
-            algorithm: self.algorithm.clone(),
             canonical_request: None,
             string_to_sign: self.string_to_sign.clone(),
         }
-    }
-}
-
-impl Text {
-    fn signature(&self, secret: &SecretString) -> String {
-        let secret = secret.expose_secret().as_bytes();
-        self.algorithm.signature(secret, &self.string_to_sign)
     }
 }
 
@@ -397,8 +429,8 @@ impl Verified {
 
     /// For what the key was derived, where it is of version 4. Which services are accepted is the
     /// caller's to say.
-    pub const fn scope(&self) -> Option<&Scope> {
-        self.scope.as_ref()
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_deref()
     }
 
     /// When it was signed, where it says so.

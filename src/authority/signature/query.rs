@@ -1,7 +1,7 @@
 //! Versions 0, 1 and 2: signed parameters.
 
 use super::canonical::{Pair, sorted_query, without_port};
-use super::mac::Algorithm;
+use super::mac::Digest;
 use super::{Payload, Text, Version};
 
 /// The parameter that is never signed.
@@ -10,7 +10,7 @@ pub(super) const SIGNATURE: &str = "Signature";
 /// A request signed by version 0, 1 or 2.
 pub(super) struct QuerySigned {
     pub(super) version: Version,
-    pub(super) algorithm: Algorithm,
+    pub(super) digest: Digest,
     pub(super) verb: String,
     /// The hosts that may have been signed.
     pub(super) hosts: Vec<String>,
@@ -39,7 +39,6 @@ impl QuerySigned {
             Version::V2 | Version::V4 | Version::S3 => self.version_2(host),
         };
         Text {
-            algorithm: self.algorithm.clone(),
             canonical_request: None,
             string_to_sign,
         }

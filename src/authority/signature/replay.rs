@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::SystemTime;
 
-use super::Verified;
+use super::{Verified, mac};
 
 /// A signature was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,19 +38,18 @@ impl Replays {
     /// not remembered.
     pub fn first(&mut self, verified: &Verified, now: SystemTime) -> Result<(), Replayed> {
         self.forget(now);
-        let Some(until) = verified.until else {
+        let Some(until) = verified.until.filter(|_| self.most > 0) else {
             return Ok(());
         };
-        if self.seen.contains(&verified.mark) {
+        let mark = mac::mark(&verified.which);
+        if self.seen.contains(&mark) {
             return Err(Replayed);
         }
         if self.seen.len() >= self.most {
             self.forget_first();
         }
-        if self.most > 0 {
-            self.seen.insert(verified.mark);
-            self.ends.insert((until, verified.mark));
-        }
+        self.seen.insert(mark);
+        self.ends.insert((until, mark));
         Ok(())
     }
 

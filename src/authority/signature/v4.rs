@@ -1,9 +1,11 @@
 //! Version 4: what it signs, and where the parts of the signature stand.
 
+use std::sync::Arc;
+
 use super::canonical::{
     Header, HostSpelling, Parts, PathSpelling, Query, QuerySpelling, Spaces, Spelling,
 };
-use super::mac::{self, Algorithm, TERMINATOR};
+use super::mac::{self, TERMINATOR};
 use super::{Malformed, Payload, Scope, Text};
 
 /// The algorithm's name, and how an `Authorization` header begins.
@@ -14,7 +16,7 @@ const MOST_HEADERS: usize = 100;
 
 /// A request signed by version 4.
 pub(super) struct V4 {
-    pub(super) scope: Scope,
+    pub(super) scope: Arc<Scope>,
     /// `X-Amz-Date` as it stands there.
     pub(super) date: String,
     pub(super) method: String,
@@ -138,15 +140,15 @@ impl V4 {
             payload,
         };
         let canonical_request = parts.spelled(spelling);
-        let string_to_sign = [
-            ALGORITHM,
-            &self.date,
-            &self.scope.text(),
-            &mac::hash(&canonical_request),
-        ];
+        let mut string_to_sign = Vec::with_capacity(192);
+        for part in [ALGORITHM, "\n", &self.date, "\n"] {
+            string_to_sign.extend_from_slice(part.as_bytes());
+        }
+        self.scope.spelled(&mut string_to_sign);
+        string_to_sign.push(b'\n');
+        string_to_sign.extend_from_slice(mac::hash(&canonical_request).as_bytes());
         Text {
-            algorithm: Algorithm::V4(self.scope.clone()),
-            string_to_sign: string_to_sign.join("\n").into_bytes(),
+            string_to_sign,
             canonical_request: Some(canonical_request),
         }
     }
@@ -185,8 +187,18 @@ impl Scope {
     }
 
     /// `DATE/REGION/SERVICE/aws4_request`.
-    pub(super) fn text(&self) -> String {
-        [&*self.date, &self.region, &self.service, TERMINATOR].join("/")
+    fn spelled(&self, text: &mut Vec<u8>) {
+        for part in [
+            &*self.date,
+            "/",
+            &self.region,
+            "/",
+            &self.service,
+            "/",
+            TERMINATOR,
+        ] {
+            text.extend_from_slice(part.as_bytes());
+        }
     }
 
     /// That it is of the day of `date`.

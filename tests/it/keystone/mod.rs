@@ -1,5 +1,6 @@
 //! Keystone's Identity API on the wire.
 
+mod database;
 mod hostile;
 mod keys;
 mod listing;

@@ -355,7 +355,7 @@ async fn keystone_tokens_of_a_key_end_with_it() {
 }
 
 /// What S3's clients sign: the text of version 4, and its signature.
-fn s3_v4(secret: &str) -> (String, String) {
+pub(super) fn s3_v4(secret: &str) -> (String, String) {
     let text = "AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/s3/aws4_request\n\
                 f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
     let mut key = format!("AWS4{secret}").into_bytes();

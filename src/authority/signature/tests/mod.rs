@@ -5,6 +5,7 @@
 )]
 
 mod causes;
+mod derived_keys;
 mod properties;
 mod rules;
 mod suite;
@@ -55,8 +56,15 @@ fn first(signed: &SignedRequest) -> Text {
     }
 }
 
+/// The signature of what is signed, as it is tried first.
+fn signature(signed: &SignedRequest) -> String {
+    signed
+        .mac(&secret(SECRET))
+        .signature(&first(signed).string_to_sign)
+}
+
 /// The request with its signature.
 fn completed(text: &str) -> String {
-    let signature = first(&sent(text).unwrap().unwrap()).signature(&secret(SECRET));
+    let signature = signature(&sent(text).unwrap().unwrap());
     text.replace(BLANK, &canonical::encoded(&signature))
 }
