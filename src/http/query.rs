@@ -1,6 +1,7 @@
 //! The query of a request target.
 
 use std::borrow::Cow;
+use std::string::FromUtf8Error;
 
 use percent_encoding::percent_decode_str;
 
@@ -39,12 +40,19 @@ impl<'a> Query<'a> {
 
 /// As forms are encoded: `+` is a space. What is no UTF-8 can be no value of ours.
 fn decode(raw: &str) -> Cow<'_, str> {
-    if !raw.contains(['%', '+']) {
+    let bytes = raw.as_bytes();
+    if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(raw);
     }
-    let spaced = raw.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
-    Cow::Owned(decoded.into_owned())
+    let decoded: Vec<u8> = if bytes.contains(&b'+') {
+        let spaced = raw.replace('+', " ");
+        percent_decode_str(&spaced).collect()
+    } else {
+        percent_decode_str(raw).collect()
+    };
+    let text = String::from_utf8(decoded);
+    let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+    Cow::Owned(text.unwrap_or_else(lossy))
 }
 
 #[cfg(test)]

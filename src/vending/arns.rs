@@ -47,9 +47,9 @@ impl Arns {
     fn derived(&self, arn: &RoleArn) -> impl Iterator<Item = RoleRef> {
         let (prefix, last) = arn.as_str().rsplit_once('/').unwrap_or_default();
         let accounts = self.accounts.get(prefix);
-        let within = accounts.and_then(|accounts| Some((accounts, RoleName::new(last).ok()?)));
-        let derived = within.into_iter().flat_map(|(accounts, name)| {
-            accounts.iter().map(move |account| RoleRef {
+        let within = accounts.and_then(|all| Some((all, RoleName::new(last).ok()?)));
+        let derived = within.into_iter().flat_map(|(all, name)| {
+            all.iter().map(move |account| RoleRef {
                 account: account.clone(),
                 role: name.clone(),
             })
@@ -89,7 +89,7 @@ impl Policy {
         // What an account has under this ARN by name is meant before what it could have.
         let derived = self.declared.arns().derived(arn).filter(|derived| {
             self.stored.connector(derived).is_none()
-                && !all.iter().any(|named| named.account == derived.account)
+                && !all.iter().any(|role| role.account == derived.account)
         });
         let derived: Vec<RoleRef> = derived.collect();
         all.extend(derived);

@@ -65,11 +65,19 @@ pub(super) enum Query {
     Told(Vec<Pair>),
 }
 
-/// A signed header: its name in lower case, all its values in their order.
-#[derive(Debug)]
-pub(super) struct Header {
-    pub(super) name: String,
-    pub(super) values: Vec<Vec<u8>>,
+/// The signed headers: of each its name in lower case, then all its values in their order. In one
+/// text: requests have many, and each is signed anew.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    text: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+/// What stands next in the text, and how long it is.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Name(usize),
+    Value(usize),
 }
 
 /// The parts of a request that are signed.
@@ -77,7 +85,7 @@ pub(super) struct Parts<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) query: &'a Query,
-    pub(super) headers: &'a [Header],
+    pub(super) headers: &'a Headers,
     pub(super) signed_headers: &'a str,
     pub(super) payload: &'a str,
 }
@@ -92,9 +100,7 @@ impl Parts<'_> {
         text.push(b'\n');
         self.query.spelled(spelling.query, &mut text);
         text.push(b'\n');
-        for header in self.headers {
-            header.spelled(spelling, &mut text);
-        }
+        self.headers.spelled(spelling, &mut text);
         text.push(b'\n');
         text.extend_from_slice(self.signed_headers.as_bytes());
         text.push(b'\n');
@@ -141,24 +147,66 @@ impl Query {
     }
 }
 
-impl Header {
+impl Headers {
+    /// Adds a header with these values. Whether there are any.
+    pub(super) fn add<'v>(&mut self, name: &str, values: impl Iterator<Item = &'v [u8]>) -> bool {
+        self.text.extend_from_slice(name.as_bytes());
+        self.parts.push(Part::Name(name.len()));
+        let before = self.parts.len();
+        for value in values {
+            self.text.extend_from_slice(value);
+            self.parts.push(Part::Value(value.len()));
+        }
+        self.parts.len() > before
+    }
+
+    /// The names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let names = self
+            .parts()
+            .filter(|(part, _)| matches!(part, Part::Name(_)));
+        names.map(|(_, name)| name)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (Part, &[u8])> {
+        let mut rest = self.text.as_slice();
+        self.parts.iter().filter_map(move |part| {
+            let (Part::Name(length) | Part::Value(length)) = *part;
+            let (text, after) = rest.split_at_checked(length)?;
+            rest = after;
+            Some((*part, text))
+        })
+    }
+
     fn spelled(&self, spelling: Spelling, text: &mut Vec<u8>) {
-        text.extend_from_slice(self.name.as_bytes());
-        text.push(b':');
-        for (number, value) in self.values.iter().enumerate() {
-            if number > 0 {
-                text.push(b',');
-            }
-            let mut value = value.trim_ascii();
-            if spelling.host == HostSpelling::WithoutPort && self.name == "host" {
-                value = without_port(value).unwrap_or(value);
-            }
-            match spelling.spaces {
-                Spaces::Kept => text.extend_from_slice(value),
-                Spaces::Collapsed => collapsed(value, text),
+        let [mut is_host, mut is_first] = [false; 2];
+        for (number, (part, own)) in self.parts().enumerate() {
+            match part {
+                Part::Name(_) => {
+                    text.extend((number > 0).then_some(b'\n'));
+                    text.extend_from_slice(own);
+                    text.push(b':');
+                    is_host = own == b"host";
+                    is_first = true;
+                }
+                Part::Value(_) => {
+                    text.extend((!is_first).then_some(b','));
+                    value(own.trim_ascii(), is_host, spelling, text);
+                    is_first = false;
+                }
             }
         }
         text.push(b'\n');
+    }
+}
+
+fn value(mut value: &[u8], is_host: bool, spelling: Spelling, text: &mut Vec<u8>) {
+    if spelling.host == HostSpelling::WithoutPort && is_host {
+        value = without_port(value).unwrap_or(value);
+    }
+    match spelling.spaces {
+        Spaces::Kept => text.extend_from_slice(value),
+        Spaces::Collapsed => collapsed(value, text),
     }
 }
 

@@ -18,27 +18,28 @@ const FORMS: [&str; 5] = [
 
 /// Reads the date of version 4.
 pub(super) fn basic(text: &str) -> Option<SystemTime> {
-    let bytes: &[u8; 16] = text.as_bytes().try_into().ok()?;
-    let [date @ .., b'T', _, _, _, _, _, _, b'Z'] = bytes else {
-        return None;
-    };
-    let [y1, y2, y3, y4, m1, m2, d1, d2] = *date;
-    let [_, _, _, _, _, _, _, _, _, h1, h2, n1, n2, s1, s2, _] = *bytes;
-    let year = number([y1, y2])? * 100 + number([y3, y4])?;
-    let date = NaiveDate::from_ymd_opt(
-        i32::try_from(year).ok()?,
-        number([m1, m2])?,
-        number([d1, d2])?,
-    )?;
+    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+    let [century, of_century, month, day] = numbers(date)?;
+    let [hour, minute, second] = numbers(clock)?;
+    let year = i32::try_from(century * 100 + of_century).ok()?;
+    let midnight = NaiveDate::from_ymd_opt(year, month, day)?;
     // A leap second counts as the one before it.
-    let second = number([s1, s2]).map(|second| if second == 60 { 59 } else { second })?;
-    time(&date.and_hms_opt(number([h1, h2])?, number([n1, n2])?, second)?)
+    let second = second - u32::from(second == 60);
+    time(&midnight.and_hms_opt(hour, minute, second)?)
 }
 
-/// Two digits.
-fn number(digits: [u8; 2]) -> Option<u32> {
-    let [tens, ones] = digits.map(|digit| char::from(digit).to_digit(10));
-    Some(tens? * 10 + ones?)
+/// Numbers of two digits.
+fn numbers<const COUNT: usize>(text: &str) -> Option<[u32; COUNT]> {
+    let mut numbers = [0; COUNT];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != COUNT || !rest.is_empty() {
+        return None;
+    }
+    for (number, digits) in numbers.iter_mut().zip(pairs) {
+        let [tens, ones] = digits.map(|digit| char::from(digit).to_digit(10));
+        *number = tens? * 10 + ones?;
+    }
+    Some(numbers)
 }
 
 /// Reads the `Timestamp` of older versions; without an offset it is UTC.

@@ -118,8 +118,8 @@ impl<'a> HttpRequest<'a> {
         let date = date.ok_or(Malformed::Missing("X-Amz-Date"))?;
         let signed_at = date::basic(&date).ok_or_else(|| Malformed::Timestamp(date.clone()))?;
         scope.of_day(&date)?;
-        let headers = v4::signed_headers(place.parameters.signed_headers, |name| {
-            Ok(self.values(name).map(<[u8]>::to_vec).collect())
+        let headers = v4::signed_headers(place.parameters.signed_headers, |name, headers| {
+            Ok(headers.add(name, self.values(name)))
         })?;
         let limit = match place.query {
             Some(query) => {

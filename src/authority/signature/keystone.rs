@@ -245,7 +245,9 @@ impl Ec2Credentials {
         let sent = sent.ok_or(Malformed::Missing("X-Amz-Date"))?;
         scope.of_day(sent)?;
         let date = date::basic(sent).ok_or_else(|| Malformed::Timestamp(sent.to_owned()))?;
-        let headers = v4::signed_headers(parameters.signed_headers, |name| self.only(name))?;
+        let headers = v4::signed_headers(parameters.signed_headers, |name, headers| {
+            Ok(headers.add(name, self.only(name)?.into_iter()))
+        })?;
         let limit = match self.param("X-Amz-Expires").filter(|_| in_query) {
             None => Limit::Age,
             Some(text) => Limit::Both(http::expires(text)?),
@@ -284,14 +286,14 @@ impl Ec2Credentials {
     }
 
     /// The one value of a header. Two spellings of its name would leave open which one is meant.
-    fn only(&self, name: &str) -> Result<Vec<Vec<u8>>, Malformed> {
+    fn only(&self, name: &str) -> Result<Option<&[u8]>, Malformed> {
         let headers = self.headers.0.iter();
-        let named = headers.filter(|(known, _)| known.trim().eq_ignore_ascii_case(name));
-        let values: Vec<Vec<u8>> = named.map(|(_, value)| value.clone().into_bytes()).collect();
-        if values.len() > 1 {
+        let mut named = headers.filter(|(known, _)| known.trim().eq_ignore_ascii_case(name));
+        let value = named.next();
+        if named.next().is_some() {
             return Err(Malformed::Twice(name.to_owned()));
         }
-        Ok(values)
+        Ok(value.map(|(_, value)| value.as_bytes()))
     }
 
     /// AWS's spelling, then `Ec2Signer`'s; with the host as it is, then without its port.

@@ -1,9 +1,10 @@
 //! Version 4: what it signs, and where the parts of the signature stand.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::canonical::{
-    Header, HostSpelling, Parts, PathSpelling, Query, QuerySpelling, Spaces, Spelling,
+    Headers, HostSpelling, Parts, PathSpelling, Query, QuerySpelling, Spaces, Spelling,
 };
 use super::mac::{self, TERMINATOR};
 use super::{Malformed, Payload, Scope, Text};
@@ -22,7 +23,7 @@ pub(super) struct V4 {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: Query,
-    pub(super) headers: Vec<Header>,
+    pub(super) headers: Headers,
     pub(super) signed_headers: String,
     pub(super) payload: PayloadHash,
     pub(super) spellings: Vec<Spelling>,
@@ -244,27 +245,30 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// The headers that are listed as signed, each with what `values` finds for its name in lower case.
+/// The headers that are listed as signed, each with the values that `add` adds for its name in lower
+/// case, if there are any.
 pub(super) fn signed_headers(
     list: &str,
-    mut values: impl FnMut(&str) -> Result<Vec<Vec<u8>>, Malformed>,
-) -> Result<Vec<Header>, Malformed> {
-    let mut headers: Vec<Header> = Vec::new();
+    mut add: impl FnMut(&str, &mut Headers) -> Result<bool, Malformed>,
+) -> Result<Headers, Malformed> {
+    let mut headers = Headers::default();
     for name in list.split(';') {
-        let name = name.to_ascii_lowercase();
-        if headers.iter().any(|header| header.name == name) {
-            return Err(Malformed::Twice(name));
+        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        };
+        if headers.names().any(|known| *known == *name.as_bytes()) {
+            return Err(Malformed::Twice(name.into_owned()));
         }
-        if headers.len() == MOST_HEADERS {
+        if headers.names().count() == MOST_HEADERS {
             return Err(Malformed::TooManyHeaders);
         }
-        let values = values(&name)?;
-        if values.is_empty() {
-            return Err(Malformed::HeaderMissing(name));
+        if !add(&name, &mut headers)? {
+            return Err(Malformed::HeaderMissing(name.into_owned()));
         }
-        headers.push(Header { name, values });
     }
-    if headers.iter().any(|header| header.name == "host") {
+    if headers.names().any(|name| *name == *b"host") {
         Ok(headers)
     } else {
         Err(Malformed::HostNotSigned)

@@ -51,14 +51,14 @@ impl Drop for Away {
 /// All that shows a signature or a token is answered.
 async fn all_is_verified(served: &Served, key: &Keys, sessions: &[Keys], tokens: &[String]) {
     let api = served.daemon.address("api");
-    for keys in [&[key.clone()], sessions].concat() {
-        assert_eq!(post(api, &keys, WHO).await.status, 200, "{keys:?}");
+    for keys in std::iter::once(key).chain(sessions) {
+        assert_eq!(post(api, keys, WHO).await.status, 200, "{keys:?}");
         let in_query = Signing {
             in_query: Some(Duration::from_mins(1)),
             ..Signing::default()
         };
-        assert_eq!(get(api, &keys, WHO, in_query).await.status, 200, "{keys:?}");
-        assert_eq!(post(api, &keys, ASSUME).await.status, 200, "{keys:?}");
+        assert_eq!(get(api, keys, WHO, in_query).await.status, 200, "{keys:?}");
+        assert_eq!(post(api, keys, ASSUME).await.status, 200, "{keys:?}");
         let token = keys.token.as_deref();
         let token: Vec<_> = token
             .iter()
