@@ -8,6 +8,7 @@ mod audit;
 mod check;
 mod completions;
 mod configuration;
+mod conformance;
 mod console;
 mod credentials;
 mod daemon;
@@ -95,6 +96,7 @@ enum Command {
     Password(password::Options),
     Verify(verify::Options),
     Doctor(doctor::Options),
+    Conformance(conformance::Options),
     Healthcheck(healthcheck::Options),
     Import(import::Options),
     State(state::Options),
@@ -152,6 +154,7 @@ impl Cli {
             Command::Password(options) => options.run(),
             Command::Verify(options) => options.run(socket),
             Command::Doctor(options) => options.run(socket),
+            Command::Conformance(options) => options.run(),
             Command::Healthcheck(options) => options.run(socket),
             Command::Import(options) => options.run(),
             Command::State(options) => options.run(),

@@ -1,0 +1,399 @@
+//! A client that sends exactly the bytes that it is told, and reads what comes back.
+//!
+//! No well-kept client sends what attackers do. Everything has a deadline; nothing is followed.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Longer than any SDK waits.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+const LARGEST_HEAD: usize = 64 << 10;
+const LARGEST_BODY: usize = 1 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    #[error("the connection broke: {0}")]
+    Broken(io::Error),
+    #[error("nothing came in {} s", PATIENCE.as_secs())]
+    Silent,
+    #[error("the connection was closed instead")]
+    Closed,
+    #[error("the connection was closed within the answer")]
+    Short,
+    #[error("the answer is no HTTP: {0}")]
+    Malformed(&'static str),
+}
+
+/// The bytes of a request, in parts.
+#[derive(Clone)]
+pub(super) struct Request {
+    method: String,
+    target: String,
+    version: &'static str,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Request {
+    pub(super) fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            version: "HTTP/1.1",
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// Adds a header, though it may be there already.
+    #[must_use]
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Removes all headers of this name.
+    #[must_use]
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// Has this and no other `Host`.
+    #[must_use]
+    pub(super) fn at_host(self, host: &str) -> Self {
+        self.without("Host").with("Host", host)
+    }
+
+    #[must_use]
+    pub(super) const fn in_version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
+    }
+
+    #[must_use]
+    pub(super) fn with_body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut text = format!("{} {} {}\r\n", self.method, self.target, self.version);
+        for (name, value) in &self.headers {
+            for part in [name, ": ", value, "\r\n"] {
+                text.push_str(part);
+            }
+        }
+        text.push_str("\r\n");
+        text.push_str(&self.body);
+        text.into_bytes()
+    }
+
+    fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+}
+
+/// How the end of a body was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none.
+    Bodiless,
+    Length(usize),
+    Chunked,
+    /// By the connection's end.
+    Close,
+}
+
+/// An answer as it came. It has secrets in it: it is not printed.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
+    pub(super) body: Vec<u8>,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    is_old: bool,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(super) const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Whether the other side said that it would close, or speaks a version in which it does unless
+    /// it says otherwise.
+    pub(super) fn announces_close(&self) -> bool {
+        let connection = self.header("connection").map(str::to_ascii_lowercase);
+        match connection {
+            Some(said) if said.contains("close") => true,
+            Some(said) if said.contains("keep-alive") => false,
+            Some(_) | None => self.is_old,
+        }
+    }
+}
+
+/// What comes after the last answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Closed,
+    Silence,
+    Bytes,
+}
+
+/// One connection.
+pub(super) struct Connection {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl Connection {
+    pub(super) fn open(address: SocketAddr) -> Result<Self, Trouble> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(Trouble::Connect)?;
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .and_then(|()| stream.set_nodelay(true))
+            .map_err(Trouble::Broken)?;
+        Ok(Self {
+            stream,
+            unread: Vec::new(),
+        })
+    }
+
+    pub(super) fn is_ipv6(&self) -> bool {
+        self.stream.peer_addr().is_ok_and(|peer| peer.is_ipv6())
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        self.stream.write_all(bytes).map_err(Trouble::Broken)
+    }
+
+    /// Sends and reads the answer. One that came before everything was sent counts.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<Answer, Trouble> {
+        let sent = self.send(&request.bytes());
+        match self.answer(request.is_head()) {
+            Err(Trouble::Closed) => sent.and(Err(Trouble::Closed)),
+            answer => answer,
+        }
+    }
+
+    /// The next answer. That to a HEAD has no body.
+    pub(super) fn answer(&mut self, to_head: bool) -> Result<Answer, Trouble> {
+        let deadline = Instant::now() + PATIENCE;
+        let head = self.head(deadline)?;
+        let mut answer = parse_head(&head, to_head)?;
+        answer.body = match answer.framing {
+            Framing::Bodiless => Vec::new(),
+            Framing::Length(length) => self.take(length, deadline)?,
+            Framing::Chunked => self.chunks(deadline)?,
+            Framing::Close => self.until_end(deadline)?,
+        };
+        Ok(answer)
+    }
+
+    /// What comes within this time.
+    pub(super) fn rest(&mut self, within: Duration) -> Rest {
+        if !self.unread.is_empty() {
+            return Rest::Bytes;
+        }
+        match self.fill(Instant::now() + within) {
+            Ok(0) => Rest::Closed,
+            Ok(_) => Rest::Bytes,
+            Err(Trouble::Silent) => Rest::Silence,
+            Err(_broken) => Rest::Closed,
+        }
+    }
+
+    fn head(&mut self, deadline: Instant) -> Result<Vec<u8>, Trouble> {
+        loop {
+            let end = self.unread.windows(4).position(|four| four == b"\r\n\r\n");
+            if let Some(end) = end {
+                return self.take(end + 4, deadline);
+            }
+            if self.unread.len() > LARGEST_HEAD {
+                return Err(Trouble::Malformed("its head does not end"));
+            }
+            if self.fill(deadline)? == 0 {
+                let nothing = self.unread.is_empty();
+                return Err(if nothing {
+                    Trouble::Closed
+                } else {
+                    Trouble::Short
+                });
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize, deadline: Instant) -> Result<Vec<u8>, Trouble> {
+        if length > LARGEST_BODY {
+            return Err(Trouble::Malformed("it is longer than any SDK reads"));
+        }
+        while self.unread.len() < length {
+            if self.fill(deadline)? == 0 {
+                return Err(Trouble::Short);
+            }
+        }
+        let rest = self.unread.split_off(length);
+        Ok(std::mem::replace(&mut self.unread, rest))
+    }
+
+    fn chunks(&mut self, deadline: Instant) -> Result<Vec<u8>, Trouble> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line(deadline)?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let size = usize::from_str_radix(size, 16)
+                .ok()
+                .filter(|size| body.len().saturating_add(*size) <= LARGEST_BODY)
+                .ok_or(Trouble::Malformed("a chunk has no size"))?;
+            if size == 0 {
+                while !self.line(deadline)?.is_empty() {}
+                return Ok(body);
+            }
+            body.extend(self.take(size, deadline)?);
+            if !self.line(deadline)?.is_empty() {
+                return Err(Trouble::Malformed("a chunk is longer than it says"));
+            }
+        }
+    }
+
+    fn line(&mut self, deadline: Instant) -> Result<String, Trouble> {
+        loop {
+            let end = self.unread.windows(2).position(|two| two == b"\r\n");
+            if let Some(end) = end {
+                let line = self.take(end + 2, deadline)?;
+                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            if self.unread.len() > LARGEST_HEAD {
+                return Err(Trouble::Malformed("a line does not end"));
+            }
+            if self.fill(deadline)? == 0 {
+                return Err(Trouble::Short);
+            }
+        }
+    }
+
+    fn until_end(&mut self, deadline: Instant) -> Result<Vec<u8>, Trouble> {
+        while self.fill(deadline)? > 0 {
+            if self.unread.len() > LARGEST_BODY {
+                return Err(Trouble::Malformed("it is longer than any SDK reads"));
+            }
+        }
+        Ok(std::mem::take(&mut self.unread))
+    }
+
+    /// Reads what has come, waiting for it; 0 at the end.
+    fn fill(&mut self, deadline: Instant) -> Result<usize, Trouble> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Trouble::Silent);
+        }
+        self.stream
+            .set_read_timeout(Some(left))
+            .map_err(Trouble::Broken)?;
+        let mut bytes = [0; 8192];
+        match self.stream.read(&mut bytes) {
+            Ok(count) => {
+                self.unread.extend(bytes.iter().take(count));
+                Ok(count)
+            }
+            Err(error) => {
+                let kind = error.kind();
+                if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+                    Err(Trouble::Silent)
+                } else if kind == ErrorKind::ConnectionReset {
+                    Ok(0)
+                } else {
+                    Err(Trouble::Broken(error))
+                }
+            }
+        }
+    }
+}
+
+fn parse_head(head: &[u8], to_head: bool) -> Result<Answer, Trouble> {
+    let text = String::from_utf8_lossy(head);
+    let mut lines = text.lines();
+    let (version, status) = lines
+        .next()
+        .and_then(|line| line.split_once(' '))
+        .ok_or(Trouble::Malformed("it has no status line"))?;
+    let is_old = match version {
+        "HTTP/1.1" => false,
+        "HTTP/1.0" => true,
+        _ => return Err(Trouble::Malformed("its version is neither 1.0 nor 1.1")),
+    };
+    let status = status.split(' ').next().unwrap_or_default();
+    let status = status
+        .parse()
+        .ok()
+        .filter(|status| (100..600).contains(status));
+    let status = status.ok_or(Trouble::Malformed("it has no status"))?;
+    let mut headers = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let header = line.split_once(':');
+        let (name, value) = header.ok_or(Trouble::Malformed("a header has no value"))?;
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut answer = Answer {
+        status,
+        framing: Framing::Bodiless,
+        body: Vec::new(),
+        headers,
+        is_old,
+    };
+    if !to_head && status >= 200 && !matches!(status, 204 | 304) {
+        answer.framing = framing(&answer)?;
+    }
+    Ok(answer)
+}
+
+fn framing(answer: &Answer) -> Result<Framing, Trouble> {
+    if let Some(coding) = answer.header("transfer-encoding") {
+        return if coding.eq_ignore_ascii_case("chunked") {
+            Ok(Framing::Chunked)
+        } else {
+            Err(Trouble::Malformed("its transfer coding is not chunked"))
+        };
+    }
+    let mut lengths = answer.headers.iter();
+    let mut lengths = lengths
+        .by_ref()
+        .filter(|(name, _)| name == "content-length")
+        .map(|(_, value)| value);
+    let Some(first) = lengths.next() else {
+        return Ok(Framing::Close);
+    };
+    if lengths.any(|other| other != first) {
+        return Err(Trouble::Malformed("it has two lengths"));
+    }
+    let length = first.parse().ok();
+    length
+        .map(Framing::Length)
+        .ok_or(Trouble::Malformed("its length is no number"))
+}
