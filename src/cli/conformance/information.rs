@@ -35,6 +35,8 @@ pub(super) const REGION: Check = Check {
 };
 
 fn profile(scene: &Scene) -> Found {
+    // Who has no role has no profile.
+    let role = scene.role()?;
     let answer = scene.ask(&scene.get(PROFILE_PATH))?;
     if answer.status != 200 {
         let what = format!("{PROFILE_PATH} is answered {}", answer.status);
@@ -53,7 +55,7 @@ fn profile(scene: &Scene) -> Found {
         }
     }
     let named = text("InstanceProfileArn").rsplit('/').next();
-    if named != Some(scene.role()?) {
+    if named != Some(role) {
         let what = format!(
             "the profile {} is not named as the role",
             quoted(named.unwrap_or_default())

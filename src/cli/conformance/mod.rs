@@ -74,8 +74,9 @@ const CHECKS: &[Check] = &[
     hop_limit::HOPS,
     load::LATENCY,
     load::FAN_IN,
-    // Last: where tokens are few, it costs the one that all the others show.
+    // Where tokens are few, it costs the one that all the others show.
     tokens::MANY,
+    tokens::ENDS,
 ];
 
 /// Tell whether a metadata endpoint is safe and right
@@ -84,7 +85,8 @@ const CHECKS: &[Check] = &[
 /// ask it, and in those in which attackers do. Everything that it finds comes with why it matters and
 /// how to mend it. It makes about a thousand requests, changes nothing, and prints no secrets.
 ///
-/// Run it as a caller who has a role there. Exit code 1 if there is a fault, 69 if nobody answers.
+/// Run it as a caller who has a role there: without one, little can be told. Exit code 1 if there is a
+/// fault, 69 if nobody answers.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The endpoint, as AWS_EC2_METADATA_SERVICE_ENDPOINT names it: http://169.254.169.254

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::finding::Finding;
@@ -25,6 +26,8 @@ pub(super) struct Scene {
     pub(super) clock: Clock,
     address: SocketAddr,
     token: Option<SecretString>,
+    /// One of a second, and when it was issued.
+    short_token: Option<(SecretString, Instant)>,
     role: Option<String>,
     document: Option<Answer>,
 }
@@ -44,11 +47,15 @@ impl Scene {
             hop_limit,
             clock: Clock::System,
             token: None,
+            short_token: None,
             role: role.map(|role| role.as_str().to_owned()),
             document: None,
         };
         let issued = scene.ask(&scene.put_token("21600"));
         scene.token = issued.as_ref().ok().and_then(usable_token);
+        let short = scene.ask(&scene.put_token("1"));
+        let short = short.ok().as_ref().and_then(usable_token);
+        scene.short_token = short.map(|token| (token, Instant::now()));
         let list = scene.ask(&scene.get(LIST));
         if let (Err(trouble), Err(_)) = (&issued, &list) {
             return Err(unreachable(endpoint).because(trouble));
@@ -100,6 +107,13 @@ impl Scene {
     pub(super) fn token(&self) -> Result<&str, Finding> {
         let token = self.token.as_ref().map(SecretString::expose_secret);
         token.ok_or_else(|| Finding::untold("no token is issued"))
+    }
+
+    /// A token of one second, and when it was issued.
+    pub(super) fn short_token(&self) -> Result<(&str, Instant), Finding> {
+        let token = self.short_token.as_ref();
+        let token = token.map(|(token, issued)| (token.expose_secret(), *issued));
+        token.ok_or_else(|| Finding::untold("no token of one second is issued"))
     }
 
     /// The role whose document is asked for.

@@ -1,6 +1,11 @@
 //! Session tokens: that they are issued, what they look like, how long they live, whether they
 //! count.
 
+use std::time::Duration;
+
+use nix::poll::{PollTimeout, poll};
+use tokio::time::Instant;
+
 use super::finding::{Check, Finding, Found, quoted};
 use super::scene::{LIST, Scene, TOKEN, TOKEN_TTL};
 
@@ -12,6 +17,12 @@ const LEAST_DIFFERENCE: usize = 4;
 
 /// How many lives Java's first SDK needs for one job farm: it takes a token for every request.
 const MANY_TOKENS: usize = 300;
+
+/// How long all of them may take.
+const PATIENCE_WITH_MANY: Duration = Duration::from_secs(30);
+
+/// How long after its issue a token of one second has surely ended.
+const ENDED: Duration = Duration::from_secs(2);
 
 pub(super) const ISSUED: Check = Check {
     name: "token",
@@ -77,6 +88,16 @@ pub(super) const MANY: Check = Check {
     mend: "seal what must be known into the token, and keep no table",
     source: "rolesanywhere-credential-helper keeps 256",
     look: many,
+};
+
+pub(super) const ENDS: Check = Check {
+    name: "token ends",
+    asks: "a token of one second is refused two seconds later",
+    why: "a token that was stolen once is good for ever, and clients that were promised an end do not \
+          take a new one",
+    mend: "keep the end with the token, or sealed into it, and look at it",
+    source: "aws-runas, hologram: tokens without an end",
+    look: ends,
 };
 
 fn issued(scene: &Scene) -> Found {
@@ -246,8 +267,14 @@ fn many(scene: &Scene) -> Found {
     if !scene.ask(&request)?.is_success() {
         return Err(Finding::untold("not even a new token opens the role list"));
     }
+    let begun = Instant::now();
     for _ in 0..MANY_TOKENS {
         new_token(scene, "21600")?;
+        if begun.elapsed() > PATIENCE_WITH_MANY {
+            return Err(Finding::untold(
+                "tokens are issued too slowly to ask for many",
+            ));
+        }
     }
     let status = scene.ask(&request)?.status;
     if status == 200 {
@@ -256,6 +283,19 @@ fn many(scene: &Scene) -> Found {
         let what = format!("after {MANY_TOKENS} others a token is answered {status}");
         Err(Finding::fault(what))
     }
+}
+
+fn ends(scene: &Scene) -> Found {
+    let (token, issued) = scene.short_token()?;
+    let left = ENDED.saturating_sub(issued.elapsed());
+    let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+    poll(&mut [], left).map_err(|error| Finding::untold(format!("cannot wait: {error}")))?;
+    let request = scene.bare("GET", LIST).with(TOKEN, token);
+    // With which status it is refused is another check's matter.
+    if scene.ask(&request)?.is_success() {
+        return Err(Finding::fault("after its life it is as good as before"));
+    }
+    Ok("it is refused after its life".to_owned())
 }
 
 #[cfg(test)]

@@ -397,3 +397,88 @@ fn framing(answer: &Answer) -> Result<Framing, Trouble> {
         .map(Framing::Length)
         .ok_or(Trouble::Malformed("its length is no number"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What is made of these bytes, after which the connection is closed.
+    fn read(bytes: &'static [u8]) -> Result<Answer, Trouble> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let writer = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(bytes).unwrap();
+        });
+        let answer = Connection::open(address).unwrap().answer(false);
+        writer.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn bodies_are_read_as_they_are_framed() {
+        for (bytes, framing) in [
+            (
+                &b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndemo and more"[..],
+                Framing::Length(4),
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nde\r\n2;x\r\nmo\r\n0\r\n\r\n",
+                Framing::Chunked,
+            ),
+            (b"HTTP/1.0 200 OK\r\n\r\ndemo", Framing::Close),
+        ] {
+            let answer = read(bytes).map_err(|trouble| trouble.to_string());
+            let answer = answer.unwrap();
+            assert_eq!((answer.framing, answer.text().as_str()), (framing, "demo"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_apart() {
+        for (bytes, told) in [
+            (&b""[..], "closed instead"),
+            (b"HTTP/1.1 200 OK\r\n", "closed within"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ndemo",
+                "closed within",
+            ),
+            (b"SSH-2.0-x\r\n\r\n", "no status line"),
+            (b"SMTP 220 x\r\n\r\n", "neither 1.0 nor 1.1"),
+            (b"HTTP/1.1 xxx\r\n\r\n", "no status"),
+            (b"HTTP/1.1 200 OK\r\nx\r\n\r\n", "no value"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "no number"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\ndemo",
+                "two lengths",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+                "longer than",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+                "not chunked",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                "no size",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+                "no size",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ndemo\r\n0\r\n\r\n",
+                "longer than it says",
+            ),
+        ] {
+            let trouble = read(bytes).err().map(|trouble| trouble.to_string());
+            let trouble = trouble.unwrap();
+            assert!(trouble.contains(told), "{told}: {trouble}");
+        }
+    }
+}

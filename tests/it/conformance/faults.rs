@@ -13,6 +13,7 @@ pub(super) enum Wrong {
     ConstantToken,
     CountedTokens,
     ShortTokens,
+    EverlastingTokens,
     Unchecked,
     Forbids,
     SmallTable,
@@ -145,7 +146,7 @@ pub(super) const FAULTS: &[Fault] = &[
         Wrong::ConstantToken,
         "one token for all",
         "aws-runas, hologram",
-        &["token random"],
+        &["token random", "token ends"],
     ),
     fault(
         Wrong::CountedTokens,
@@ -160,10 +161,16 @@ pub(super) const FAULTS: &[Fault] = &[
         &["token random"],
     ),
     fault(
+        Wrong::EverlastingTokens,
+        "tokens have no end",
+        "servers that keep tokens in a set",
+        &["token ends"],
+    ),
+    fault(
         Wrong::Unchecked,
         "tokens are never looked at",
         "kube2iam, kiam, aws-runas",
-        &["token checked"],
+        &["token checked", "token ends"],
     ),
     fault(
         Wrong::Forbids,

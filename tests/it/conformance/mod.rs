@@ -9,6 +9,8 @@ mod http;
 mod server;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::process::Output;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -132,7 +134,7 @@ fn each_fault_is_found_by_its_check_and_by_no_other() {
     let mut complaints: Vec<String> = FAULTS.iter().filter(far).filter_map(complaint).collect();
     let rest: Vec<&Fault> = FAULTS.iter().filter(|fault| !far(fault)).collect();
     thread::scope(|scope| {
-        let shares = rest.chunks(rest.len().div_ceil(8));
+        let shares = rest.chunks(rest.len().div_ceil(12));
         let running: Vec<_> = shares
             .map(|share| {
                 scope.spawn(|| share.iter().filter_map(|fault| complaint(fault)).collect())
@@ -192,6 +194,22 @@ fn our_daemon_with_version_1_and_facts_of_an_instance_passes_where_that_is_allow
 }
 
 #[test]
+fn a_caller_without_a_role_is_told_what_cannot_be_told_and_of_no_fault() {
+    let _alone = alone();
+    let daemon = Daemon::start(&configuration("").replace("uid = ", "uid = 99"));
+    let told = told(&daemon.address, &[]);
+    assert_eq!(ended(&told, "fault"), [""; 0], "{told:#?}");
+    let untold = ended(&told, "untold");
+    for check in ["role list", "document keys", "latency", "iam/info"] {
+        assert!(untold.contains(&check), "{check} is not in {untold:?}");
+    }
+    let passed = ended(&told, "passed");
+    for check in ["token", "foreign host", "token needed", "hop limit"] {
+        assert!(passed.contains(&check), "{check} is not in {passed:?}");
+    }
+}
+
+#[test]
 fn what_is_found_is_told_with_its_mend() {
     let _alone = alone();
     let server = Server::start(Wrong::BlankCredentials);
@@ -214,13 +232,26 @@ fn what_is_found_is_told_with_its_mend() {
 
 #[test]
 fn where_nobody_answers_the_exit_code_is_69_and_64_where_the_url_is_none() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap().to_string();
     drop(closed);
     let output = ask(&address, &[]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(69), "{told}");
     assert!(told.contains("nobody answers at http://"), "{told}");
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let greets = thread::spawn(move || {
+        for _ in 0..4 {
+            let (mut stream, _) = other.accept().unwrap();
+            drop(stream.write_all(b"SSH-2.0-demo\r\n\r\n"));
+        }
+    });
+    let output = ask(&address, &[]);
+    greets.join().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{told}");
+    assert!(told.contains("the answer is no HTTP"), "{told}");
     for url in ["127.0.0.1", "https://127.0.0.1", "http://127.0.0.1/latest"] {
         let output = rolecall(&["conformance", url]).output().unwrap();
         assert_eq!(output.status.code(), Some(64), "{url}");
@@ -265,7 +296,8 @@ secrets. Each check ends in one of four ways:\n\n\
 | remark | it is as the real service or a standard has it, and could be safer |\n\
 | fault | it is wrong; why that matters and how to mend it stand below it |\n\
 | untold | it cannot be told, because something else is missing that another check is about |\n\n\
-The exit code is 0 without a fault, 1 with one, 69 where nobody answers, 64 where the URL is none.\n\n\
+The exit code is 0 without a fault, 1 with one, 69 where nobody answers, 64 where the URL is none.\n\
+What cannot be told changes nothing in it: look at the last line, or at `untold` of `--json`.\n\n\
 The hop limit is told without privileges: this end has the kernel drop what has life left for one\n\
 hop too many and sees whether the answer is dropped. `--hop-limit` allows more than one hop.\n\n\
 ## What is asked, and how this daemon does\n\n\

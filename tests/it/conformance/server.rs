@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nix::sys::socket::{setsockopt, sockopt};
-use rolecall::clock::Clock;
+use rolecall::clock::{BootTime, Clock};
 use uuid::Uuid;
 
 use super::faults::Wrong;
@@ -63,7 +63,7 @@ struct Service {
     wrong: Wrong,
     address: SocketAddr,
     /// Issued tokens with their lives, in the order of their issue.
-    tokens: Mutex<Vec<(String, i64)>>,
+    tokens: Mutex<Vec<(String, i64, BootTime)>>,
     documents: AtomicU64,
     since: DateTime<Utc>,
 }
@@ -230,7 +230,7 @@ impl Service {
             Wrong::ShortTokens => format!("{:08x}", Uuid::new_v4().as_fields().0),
             _ => Uuid::new_v4().simple().to_string(),
         };
-        tokens.push((token.clone(), life));
+        tokens.push((token.clone(), life, Clock::System.boot()));
         if self.is(Wrong::SmallTable) && tokens.len() > 256 {
             tokens.remove(0);
         }
@@ -252,9 +252,13 @@ impl Service {
             return if may { Ok(None) } else { Err(401) };
         };
         let tokens = self.tokens.lock().unwrap();
-        let issued = tokens.iter().rev().find(|(token, _)| token == shown);
-        match issued {
-            Some((_, life)) => Ok(Some(*life)),
+        let lives = |issued: &&(String, i64, BootTime)| {
+            let age = Clock::System.boot().since(issued.2).as_secs();
+            issued.0 == shown
+                && (age < issued.1.unsigned_abs() || self.is(Wrong::EverlastingTokens))
+        };
+        match tokens.iter().rev().find(lives) {
+            Some((_, life, _)) => Ok(Some(*life)),
             None if self.is(Wrong::Unchecked) => Ok(Some(60)),
             None if self.is(Wrong::Forbids) => Err(403),
             None => Err(401),
