@@ -4,6 +4,7 @@
 //! question is answered "no"), 64 usage, 69 daemon not reachable, 70 fault, 77 permission, 78
 //! configuration. What went wrong goes to standard error: what happened, why, what to do.
 
+mod addresses;
 mod audit;
 mod check;
 mod completions;
@@ -14,17 +15,20 @@ mod credentials;
 mod daemon;
 mod docker;
 mod doctor;
+mod elsewhere;
 mod exec;
 mod explain;
 mod failure;
 mod forget;
 mod healthcheck;
 mod import;
+mod interfaces;
 mod key;
 mod live;
 mod man;
 mod output;
 mod password;
+mod redirect;
 mod refresh;
 mod reload;
 mod runtime;
@@ -34,6 +38,7 @@ mod shared_files;
 mod state;
 mod status;
 mod terminal;
+mod tool;
 mod verify;
 
 use std::path::PathBuf;
@@ -97,6 +102,8 @@ enum Command {
     Verify(verify::Options),
     Doctor(doctor::Options),
     Conformance(conformance::Options),
+    Addresses(addresses::Options),
+    Redirect(redirect::Options),
     Healthcheck(healthcheck::Options),
     Import(import::Options),
     State(state::Options),
@@ -155,6 +162,8 @@ impl Cli {
             Command::Verify(options) => options.run(socket),
             Command::Doctor(options) => options.run(socket),
             Command::Conformance(options) => options.run(),
+            Command::Addresses(options) => options.run(),
+            Command::Redirect(options) => options.run(),
             Command::Healthcheck(options) => options.run(socket),
             Command::Import(options) => options.run(),
             Command::State(options) => options.run(),

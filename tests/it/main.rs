@@ -37,6 +37,7 @@ mod import;
 mod keys;
 mod keystone;
 mod log_targets;
+mod network;
 mod notified;
 mod pass_through;
 mod people;

@@ -4,18 +4,10 @@ use std::fs;
 use std::net::IpAddr;
 
 use super::finding::Finding;
-use super::scene::{Scene, Served, WELL_KNOWN};
-
-/// What EC2 writes where other makers have their names.
-const EC2: &str = "Amazon EC2";
+use super::scene::{Scene, Served};
+use crate::cli::elsewhere::{self, WELL_KNOWN};
 
 pub(super) fn look(scene: &Scene) -> Vec<Finding> {
-    let is_ec2 = fs::read_to_string("/sys/class/dmi/id/sys_vendor")
-        .is_ok_and(|vendor| vendor.trim_end() == EC2);
-    look_on(scene, is_ec2)
-}
-
-fn look_on(scene: &Scene, is_ec2: bool) -> Vec<Finding> {
     let mut ips: Vec<IpAddr> = scene.served().iter().map(ip).collect();
     ips.extend(scene.configured().iter().map(ip));
     ips.retain(|ip| !ip.is_unspecified());
@@ -28,13 +20,7 @@ fn look_on(scene: &Scene, is_ec2: bool) -> Vec<Finding> {
              to ask, or redirected",
         ));
     }
-    let (imds, _) = WELL_KNOWN.split_at(1);
-    if is_ec2 && imds.iter().all(|imds| ips.contains(imds)) {
-        let doubled = Finding::warning("this host is an EC2 instance and serves 169.254.169.254");
-        let means = "its programs no longer reach EC2's own metadata service, nor do its agents";
-        let mend = "serve a loopback address, and set AWS_EC2_METADATA_SERVICE_ENDPOINT to it";
-        found.push(doubled.means(means).mend(mend));
-    }
+    found.extend(ips.iter().filter_map(|ip| shadowed(*ip)));
     found.extend(others(scene, &ips));
     found
 }
@@ -50,12 +36,9 @@ fn own(scene: &Scene, ip: IpAddr) -> Finding {
     }
     let held = scene.interfaces.iter().find(|(_, held)| *held == ip);
     let Some((interface, _)) = held else {
-        let bits = if ip.is_ipv4() { 32 } else { 128 };
         let absent = Finding::fault(format!("{ip} is on no interface of this host"));
         let means = "programs of this host that ask there reach nobody, or another machine";
-        return absent
-            .means(means)
-            .mend(format!("ip address add {ip}/{bits} dev lo"));
+        return absent.means(means).mend(mend_for(ip));
     };
     if WELL_KNOWN.contains(&ip)
         && fs::exists(format!("/sys/class/net/{interface}/device")).is_ok_and(|it| it)
@@ -67,6 +50,29 @@ fn own(scene: &Scene, ip: IpAddr) -> Finding {
         ));
     }
     Finding::ok(format!("{ip} is on {interface}"))
+}
+
+fn mend_for(ip: IpAddr) -> String {
+    let bits = if ip.is_ipv4() { 32 } else { 128 };
+    let by_hand = format!("ip address add {ip}/{bits} dev lo");
+    if WELL_KNOWN.contains(&ip) {
+        return format!("{by_hand}, or at each boot: systemctl enable --now rolecall-addresses");
+    }
+    by_hand
+}
+
+/// Whether an address that is served is another metadata service's, which this host no longer reaches.
+fn shadowed(ip: IpAddr) -> Option<Finding> {
+    let routed = elsewhere::routed_by(ip).filter(|_| WELL_KNOWN.contains(&ip));
+    let whose = match elsewhere::cloud().filter(|_| elsewhere::is_metadata(ip)) {
+        Some(cloud) => format!("{cloud} serves it to this instance"),
+        None => format!("a route leads to it through {}", routed?),
+    };
+    let doubled = Finding::warning(format!("{ip} is served here, and {whose}"));
+    let means = "this host's programs and agents no longer reach that metadata service";
+    let mend = "serve a loopback address, and set AWS_EC2_METADATA_SERVICE_ENDPOINT to it or \
+                `rolecall redirect add`, with the exceptions that need the other";
+    Some(doubled.means(means).mend(mend))
 }
 
 /// Who else takes what SDKs send to their addresses.

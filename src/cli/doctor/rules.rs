@@ -1,20 +1,17 @@
 //! Firewall rules about the addresses that SDKs ask, as nft and iptables write them.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::scene::WELL_KNOWN;
+use crate::cli::elsewhere::WELL_KNOWN;
+use crate::cli::tool;
 
 /// How long a tool may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Where administrators' tools are.
-const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /// What lists rules, with its arguments.
 const TOOLS: [(&str, &[&str]); 3] = [
@@ -89,8 +86,7 @@ pub(super) async fn list() -> Result<Vec<Rule>, String> {
 }
 
 async fn run(tool: &str, arguments: &[&str]) -> Result<Option<String>, String> {
-    let mut paths = FOLDERS.iter().map(|folder| Path::new(folder).join(tool));
-    let Some(path) = paths.find(|path| path.exists()) else {
+    let Some(path) = tool::find(tool) else {
         return Ok(None);
     };
     let mut command = Command::new(path);

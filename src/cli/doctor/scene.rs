@@ -3,23 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use nix::ifaddrs::getifaddrs;
 use nix::unistd::Uid;
 
 use super::listening::{Listening, listening};
 use crate::api::admin::wire::{Socket, Status};
 use crate::cli::daemon::{AT_ONCE, Daemon};
 use crate::cli::failure::Failure;
+use crate::cli::interfaces::interfaces;
 use crate::config::{Bind, Config, LoadError, Problem, Purpose, Surroundings};
-
-/// Addresses at which SDKs look for credentials by themselves: IMDS, ECS, EKS Pod Identity.
-pub(super) const WELL_KNOWN: [IpAddr; 5] = [
-    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)),
-    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 170, 2)),
-    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 170, 23)),
-    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
-];
 
 /// The host, the configuration and the daemon, as they are at this moment.
 #[derive(Debug)]
@@ -99,17 +90,4 @@ fn bound(socket: &Socket) -> Option<Served> {
         listener: socket.name.clone(),
         address: socket.address.parse().ok()?,
     })
-}
-
-fn interfaces() -> Vec<(String, IpAddr)> {
-    let Ok(interfaces) = getifaddrs() else {
-        return Vec::new();
-    };
-    let with_address = interfaces.filter_map(|interface| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        let ip = v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))?;
-        Some((interface.interface_name, ip))
-    });
-    with_address.collect()
 }

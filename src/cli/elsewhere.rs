@@ -1,0 +1,144 @@
+//! Whether an address that SDKs ask is another service's, as on the instances of a cloud.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Addresses at which SDKs look for credentials by themselves: IMDS, ECS, EKS Pod Identity.
+pub(super) const WELL_KNOWN: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+];
+
+/// Where firmware says whose machine this is.
+const FIRMWARE: &str = "/sys/class/dmi/id";
+
+/// What clouds with a metadata service at 169.254.169.254 write there: the file, the text, the name.
+const CLOUDS: [(&str, &str, &str); 8] = [
+    ("sys_vendor", "Amazon EC2", "Amazon EC2"),
+    ("sys_vendor", "Google", "Google Cloud"),
+    ("sys_vendor", "Alibaba Cloud", "Alibaba Cloud"),
+    ("sys_vendor", "DigitalOcean", "DigitalOcean"),
+    ("sys_vendor", "Hetzner", "Hetzner Cloud"),
+    ("sys_vendor", "OpenStack Foundation", "OpenStack"),
+    ("chassis_asset_tag", "OracleCloud.com", "Oracle Cloud"),
+    // Other machines of Hyper-V have no such tag.
+    (
+        "chassis_asset_tag",
+        "7783-7084-3265-9085-8269-3286-77",
+        "Azure",
+    ),
+];
+
+/// How long a service of the next hop may take to answer.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Whether an address is the one of instances' metadata, which clouds serve themselves.
+pub(super) fn is_metadata(ip: IpAddr) -> bool {
+    let [imds, _, _, imds_ipv6, _] = WELL_KNOWN;
+    ip == imds || ip == imds_ipv6
+}
+
+/// The cloud whose instance this host is.
+pub(super) fn cloud() -> Option<&'static str> {
+    let mut clouds = CLOUDS.iter();
+    let found = clouds.find(|(file, text, _)| {
+        fs::read_to_string(format!("{FIRMWARE}/{file}")).is_ok_and(|told| told.trim_end() == *text)
+    });
+    found.map(|(_, _, name)| *name)
+}
+
+/// The interface to which a route of its own leads this address off the host.
+pub(super) fn routed_by(ip: IpAddr) -> Option<String> {
+    let table = match ip {
+        IpAddr::V4(_) => "/proc/net/route",
+        IpAddr::V6(_) => "/proc/net/ipv6_route",
+    };
+    let table = fs::read_to_string(table).unwrap_or_default();
+    route_in(&table, ip)
+}
+
+/// A route a line, its addresses in hex: IPv4's in the host's order, IPv6's in the network's.
+fn route_in(table: &str, ip: IpAddr) -> Option<String> {
+    let mut routes = table
+        .lines()
+        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let interface = match ip {
+        IpAddr::V4(ip) => {
+            let wanted = format!("{:08X}", u32::from_ne_bytes(ip.octets()));
+            routes.find_map(|fields| match fields.as_slice() {
+                [interface, to, _, _, _, _, _, "FFFFFFFF", ..] if **to == *wanted => {
+                    Some(*interface)
+                }
+                _ => None,
+            })
+        }
+        IpAddr::V6(ip) => {
+            let wanted = format!("{:032x}", u128::from(ip));
+            routes.find_map(|fields| match fields.as_slice() {
+                [to, "80", .., interface] if **to == *wanted && *interface != "lo" => {
+                    Some(*interface)
+                }
+                _ => None,
+            })
+        }
+    };
+    interface
+        .filter(|name| *name != "lo")
+        .map(ToOwned::to_owned)
+}
+
+/// Asks port 80 of this address; what answers there calls itself so.
+///
+/// This sends packets: for commands that were told to take the address, or to ask.
+pub(super) fn answers(ip: IpAddr) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, 80), PATIENCE).ok()?;
+    let nameless = || Some("a service without a name".to_owned());
+    let limited = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+    let host = SocketAddr::new(ip, 80);
+    let request = format!("GET /latest/meta-data/ HTTP/1.0\r\nHost: {host}\r\n\r\n");
+    if limited.is_err() || stream.write_all(request.as_bytes()).is_err() {
+        return nameless();
+    }
+    let mut head = [0; 2048];
+    let length = stream.read(&mut head).unwrap_or(0);
+    let head = String::from_utf8_lossy(head.get(..length).unwrap_or_default()).into_owned();
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let server = lines.find(|(name, _)| name.eq_ignore_ascii_case("server"));
+    match server {
+        Some((_, server)) => Some(format!("a service that calls itself {}", server.trim())),
+        None => nameless(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_of_its_own_is_found() {
+        let v4 = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n\
+            eth0\t00000000\t0102000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            eth0\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+            eth1\tFEA9FEA9\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n";
+        let v6 = |interface: &str| {
+            let to = "fd000ec2000000000000000000000254";
+            let none = "0".repeat(32);
+            format!("{to} 80 {none} 00 {none} 00000400 00000001 00000000 00000001 {interface}\n")
+        };
+        let [imds, ecs, _, imds_ipv6, eks_ipv6] = WELL_KNOWN;
+        if cfg!(target_endian = "little") {
+            assert_eq!(route_in(v4, imds).as_deref(), Some("eth1"));
+        }
+        assert_eq!(route_in(v4, ecs), None);
+        assert_eq!(route_in(&v6("eth1"), imds_ipv6).as_deref(), Some("eth1"));
+        assert_eq!(route_in(&v6("lo"), imds_ipv6), None);
+        assert_eq!(route_in(&v6("eth1"), eks_ipv6), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! `rolecall redirect`: one nftables table that leads what SDKs send to the daemon's own ports.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use nix::unistd::{Uid, User};
+
+use super::failure::{Exit, Failure};
+use super::output::print;
+use super::tool;
+
+/// Its family and name: the rules stand in no other.
+const TABLE: &str = "inet rolecall";
+
+/// Longest path of a control group.
+const LONGEST: usize = 1024;
+
+/// Lead what this host's programs send to SDKs' addresses to the daemon, without those addresses
+///
+/// One nftables table, `inet rolecall`, for IPv4 and IPv6: 169.254.169.254 and fd00:ec2::254 lead
+/// to a port of loopback, where a listener with the API `imds` must be. It comes and goes as a
+/// whole, and does not outlive the host: rolecall-redirect.service does it at each boot. `doctor`
+/// says whether it works.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Show(Show),
+    Add(Rules),
+    Remove(Remove),
+}
+
+/// Print the table as it is in force; exit code 1 if there is none
+#[derive(Debug, Args)]
+struct Show {}
+
+/// Put the table in place of an older one, at once and as a whole; if that fails, the older one stays
+///
+/// What the daemon itself sends is never redirected: on a cloud's instance it may take its own
+/// credentials from there. Connections that are open already stay as they are: `doctor` names them.
+#[derive(Debug, Args)]
+struct Rules {
+    /// The port of 127.0.0.1 and ::1 for what is sent to the metadata addresses
+    #[arg(long, value_name = "PORT", default_value_t = 1338, value_parser = port())]
+    to: u16,
+    /// The port for what is sent to the container credentials addresses: 169.254.170.2,
+    /// 169.254.170.23 and fd00:ec2::23 [default: they are left alone]
+    #[arg(long, value_name = "PORT", value_parser = port())]
+    container_to: Option<u16>,
+    /// The daemon's user
+    #[arg(long, value_name = "USER", default_value = "rolecall", value_parser = user)]
+    daemon: Uid,
+    /// A user whose programs are left alone, by name or number; may be repeated
+    #[arg(long, value_name = "USER", value_parser = user)]
+    except_uid: Vec<Uid>,
+    /// A control group whose programs are left alone with those of all below it, as `batch.slice`;
+    /// may be repeated. It must be there, and stay: one that is made anew is another
+    #[arg(long, value_name = "PATH", value_parser = control_group)]
+    except_cgroup: Vec<String>,
+    /// Print what nft would be told, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Take the table away as a whole; where there is none, nothing happens
+#[derive(Debug, Args)]
+struct Remove {}
+
+fn port() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..)
+}
+
+fn user(name: &str) -> Result<Uid, String> {
+    if let Ok(number) = name.parse() {
+        return Ok(Uid::from_raw(number));
+    }
+    let found = User::from_name(name).map_err(|error| error.to_string())?;
+    found
+        .map(|user| user.uid)
+        .ok_or_else(|| "there is no such user".to_owned())
+}
+
+/// Below the root of the hierarchy, as /proc/PID/cgroup has it.
+fn control_group(path: &str) -> Result<String, String> {
+    let path = path.trim_matches('/');
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.:@\\/".contains(c);
+    let parts = || path.split('/');
+    if path.is_empty() || path.len() > LONGEST || !path.chars().all(is_name) {
+        return Err("no path of a control group is like this".to_owned());
+    }
+    if parts().any(|part| matches!(part, "" | "." | "..")) {
+        return Err("write it without `.`, `..` and empty parts".to_owned());
+    }
+    Ok(path.to_owned())
+}
+
+impl Options {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self.what {
+            What::Show(Show {}) => show(),
+            What::Add(rules) => rules.add(),
+            // Adding it first lets this succeed where there is none.
+            What::Remove(Remove {}) => nft(&format!("add table {TABLE}\ndelete table {TABLE}\n")),
+        }
+    }
+}
+
+fn show() -> Result<(), Failure> {
+    let tables = tool::run("nft", &["list", "tables"], "").map_err(for_root)?;
+    if !tables
+        .lines()
+        .any(|table| table == format!("table {TABLE}"))
+    {
+        return Err(Failure::new(Exit::No, format!("there is no table {TABLE}"))
+            .remedy("add it: `rolecall redirect add`"));
+    }
+    let mut arguments = vec!["list", "table"];
+    arguments.extend(TABLE.split(' '));
+    print(&tool::run("nft", &arguments, "").map_err(for_root)?)
+}
+
+/// One transaction: all of it, or nothing.
+fn nft(commands: &str) -> Result<(), Failure> {
+    tool::run("nft", &["--file", "-"], commands)
+        .map(drop)
+        .map_err(for_root)
+}
+
+fn for_root(failure: Failure) -> Failure {
+    if Uid::effective().is_root() {
+        return failure;
+    }
+    failure
+        .exiting(Exit::Permission)
+        .remedy("ask again with sudo")
+}
+
+impl Rules {
+    fn add(&self) -> Result<(), Failure> {
+        if self.daemon.is_root() {
+            let root = "a daemon that is root cannot be told from root's other programs";
+            return Err(Failure::new(Exit::Usage, root)
+                .why("what it sends itself would be redirected to it, or what root sends would not be")
+                .remedy("run it as a user of its own, and name that: --daemon USER"));
+        }
+        let commands = self.commands();
+        if self.dry_run {
+            return print(&commands);
+        }
+        nft(&commands)
+    }
+
+    /// What nft is told: the table in place of an older one.
+    fn commands(&self) -> String {
+        let mut rules = vec![format!(
+            "meta skuid {} return comment \"the daemon\"",
+            self.daemon
+        )];
+        let left_alone = self.except_uid.iter();
+        rules.extend(left_alone.map(|uid| format!("meta skuid {uid} return")));
+        rules.extend(self.except_cgroup.iter().map(|path| {
+            let level = path.split('/').count();
+            format!("socket cgroupv2 level {level} \"{path}\" return")
+        }));
+        let mut lead = |v4: &str, v6: &str, port: u16| {
+            for daddr in [format!("ip daddr {v4}"), format!("ip6 daddr {v6}")] {
+                rules.push(format!("{daddr} tcp dport 80 redirect to :{port}"));
+            }
+        };
+        lead("169.254.169.254", "fd00:ec2::254", self.to);
+        if let Some(port) = self.container_to {
+            lead("{ 169.254.170.2, 169.254.170.23 }", "fd00:ec2::23", port);
+        }
+        let mut commands = format!(
+            "add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n  chain output {{\n    \
+             type nat hook output priority -110; policy accept;\n"
+        );
+        for rule in rules {
+            let _fits = writeln!(commands, "    {rule}");
+        }
+        commands.push_str("  }\n}\n");
+        commands
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_come_before_what_they_except() {
+        let rules = Rules {
+            to: 1338,
+            container_to: Some(8170),
+            daemon: Uid::from_raw(991),
+            except_uid: vec![Uid::from_raw(0)],
+            except_cgroup: vec!["system.slice/x.service".to_owned()],
+            dry_run: true,
+        };
+        let expected = r#"add table inet rolecall
+delete table inet rolecall
+table inet rolecall {
+  chain output {
+    type nat hook output priority -110; policy accept;
+    meta skuid 991 return comment "the daemon"
+    meta skuid 0 return
+    socket cgroupv2 level 2 "system.slice/x.service" return
+    ip daddr 169.254.169.254 tcp dport 80 redirect to :1338
+    ip6 daddr fd00:ec2::254 tcp dport 80 redirect to :1338
+    ip daddr { 169.254.170.2, 169.254.170.23 } tcp dport 80 redirect to :8170
+    ip6 daddr fd00:ec2::23 tcp dport 80 redirect to :8170
+  }
+}
+"#;
+        assert_eq!(rules.commands(), expected);
+    }
+
+    #[test]
+    fn what_is_no_control_group_is_refused() {
+        assert_eq!(control_group("/batch.slice/").as_deref(), Ok("batch.slice"));
+        assert!(control_group(r"system.slice/a\x2db@1.service").is_ok());
+        for wrong in ["", "/", "a//b", "../a", "a\"b", "a b", "a\nb", "a;b"] {
+            assert!(control_group(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(user("no-such-user-here").is_err());
+    }
+}
