@@ -26,7 +26,7 @@ credentials = { from = \"local\" }
 ";
 
 /// A metadata listener at this address, for this user.
-fn configuration(bind: &str) -> String {
+pub(crate) fn configuration(bind: &str) -> String {
     let uid = nix::unistd::geteuid();
     format!(
         "[[listener]]\nname = \"metadata\"\nbind = [\"{bind}\"]\napis = [\"imds\"]\n{ACCOUNT}\
@@ -35,7 +35,7 @@ fn configuration(bind: &str) -> String {
 }
 
 /// A file with this configuration, where everybody may look and no daemon is.
-fn file(text: &str) -> TempDir {
+pub(crate) fn file(text: &str) -> TempDir {
     let folder = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir()
@@ -44,7 +44,7 @@ fn file(text: &str) -> TempDir {
     folder
 }
 
-fn without_daemon(folder: &TempDir) -> Command {
+pub(crate) fn without_daemon(folder: &TempDir) -> Command {
     let mut command = rolecall(&["doctor", "--json", "--config", "rolecall.toml"]);
     command
         .env("ROLECALL_SOCKET", folder.path().join("admin.sock"))
@@ -53,12 +53,13 @@ fn without_daemon(folder: &TempDir) -> Command {
 }
 
 /// The same in a network namespace with loopback, after this script. What that starts ends with it.
-fn in_namespace(folder: &TempDir, script: &str) -> Output {
+pub(crate) fn in_namespace(folder: &TempDir, script: &str) -> Output {
     let script =
         format!("ip link set lo up\n{script}\nexec \"$0\" doctor --json --config rolecall.toml");
     Command::new("unshare")
         .args([
             "--net",
+            "--mount",
             "--pid",
             "--fork",
             "--mount-proc",
@@ -90,7 +91,7 @@ fn of(output: &Output, check: &str) -> Vec<(String, String)> {
 }
 
 /// One finding of this check is of this level and says all of this.
-fn assert_found(output: &Output, check: &str, level: &str, said: &[&str]) {
+pub(crate) fn assert_found(output: &Output, check: &str, level: &str, said: &[&str]) {
     let found = of(output, check);
     let fits =
         |(is, told): &(String, String)| is == level && said.iter().all(|it| told.contains(it));

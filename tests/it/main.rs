@@ -21,6 +21,7 @@ mod connectors_upstream;
 mod container;
 mod coverage;
 mod doctor;
+mod doctor_reported;
 mod documented;
 mod doors;
 mod drain;

@@ -3,9 +3,11 @@
 use std::fs;
 use std::net::IpAddr;
 
+use super::arrival::is_without_ipv6;
 use super::finding::Finding;
 use super::scene::{Scene, Served};
 use crate::cli::elsewhere::{self, WELL_KNOWN};
+use crate::config::{Api, Bind};
 
 pub(super) fn look(scene: &Scene) -> Vec<Finding> {
     let mut ips: Vec<IpAddr> = scene.served().iter().map(ip).collect();
@@ -14,6 +16,7 @@ pub(super) fn look(scene: &Scene) -> Vec<Finding> {
     ips.sort_unstable();
     ips.dedup();
     let mut found: Vec<Finding> = ips.iter().map(|ip| own(scene, *ip)).collect();
+    found.extend(everywhere(scene));
     if !ips.iter().any(|ip| WELL_KNOWN.contains(ip)) {
         found.push(Finding::ok(
             "none of the addresses is served that SDKs ask by themselves: programs are told where \
@@ -37,6 +40,10 @@ fn own(scene: &Scene, ip: IpAddr) -> Finding {
     let held = scene.interfaces.iter().find(|(_, held)| *held == ip);
     let Some((interface, _)) = held else {
         let absent = Finding::fault(format!("{ip} is on no interface of this host"));
+        if ip.is_ipv6() && is_without_ipv6() {
+            let off = absent.means("this host does without IPv6");
+            return off.mend("take it out of `bind`, or sysctl -w net.ipv6.conf.lo.disable_ipv6=0");
+        }
         let means = "programs of this host that ask there reach nobody, or another machine";
         return absent.means(means).mend(mend_for(ip));
     };
@@ -50,6 +57,26 @@ fn own(scene: &Scene, ip: IpAddr) -> Finding {
         ));
     }
     Finding::ok(format!("{ip} is on {interface}"))
+}
+
+/// Credentials that are offered at every address of the host.
+fn everywhere(scene: &Scene) -> Option<Finding> {
+    let (config, _) = scene.config.as_ref().ok()?;
+    let vends = |api: &Api| matches!(api, Api::Imds | Api::Container);
+    let mut listeners = config
+        .listeners
+        .iter()
+        .filter(|it| it.apis.iter().any(vends));
+    let open = |bind: &Bind| matches!(bind, Bind::Tcp(address) if address.ip().is_unspecified());
+    let listener = listeners.find(|listener| listener.binds.iter().any(open))?;
+    let wide = format!(
+        "listener {} hands out credentials at every address of this host",
+        listener.name
+    );
+    let means =
+        "other machines can connect to it; they are refused, which is all that stands between";
+    let mend = "bind 127.0.0.1, or an address that SDKs ask";
+    Some(Finding::warning(wide).means(means).mend(mend))
 }
 
 fn mend_for(ip: IpAddr) -> String {

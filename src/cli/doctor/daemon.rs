@@ -27,6 +27,12 @@ fn running(status: &Status, socket: &str) -> Vec<Finding> {
                 .mend("restart the daemon after an upgrade"),
         );
     }
+    if *uid == 0 {
+        let root = Finding::warning("the daemon runs as root");
+        let means = "a mistake in it is a mistake of root; it needs no privilege at all";
+        let mend = "run it as a user of its own with systemd's sockets, as rolecall.service does";
+        found.push(root.means(means).mend(mend));
+    }
     if !status.ready {
         let waiting = Finding::warning("the daemon is not ready");
         let means = "it waits for roles that it was told to fetch at start";

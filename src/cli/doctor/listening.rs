@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The kernel's number of the state LISTEN.
 const LISTEN: &str = "0A";
 
+/// ESTABLISHED, and SYN_RECV: made, and not yet accepted.
+const MADE: [&str; 2] = ["01", "03"];
+
 /// A listening socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listening {
@@ -14,8 +17,30 @@ pub(super) struct Listening {
     inode: u64,
 }
 
+/// An end of a connection, of this network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Connection {
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    uid: u32,
+    inode: u64,
+}
+
+/// All connections of this network namespace that are made, or about to be.
+pub(super) fn connections() -> Vec<Connection> {
+    let open = |(socket, state): &(Connection, String)| {
+        MADE.contains(&state.as_str()) && socket.remote.port() != 0
+    };
+    let made = sockets().into_iter().filter(open);
+    made.map(|(socket, _)| socket).collect()
+}
+
 /// All of this network namespace.
 pub(super) fn listening() -> Vec<Listening> {
+    of_listeners(sockets())
+}
+
+fn sockets() -> Vec<(Connection, String)> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let tables = tables
         .iter()
@@ -23,7 +48,23 @@ pub(super) fn listening() -> Vec<Listening> {
     tables.flat_map(|table| parse(&table)).collect()
 }
 
+fn of_listeners(sockets: Vec<(Connection, String)>) -> Vec<Listening> {
+    let listening = sockets.into_iter().filter(|(_, state)| state == LISTEN);
+    listening
+        .map(|(socket, _)| Listening::of(&socket))
+        .collect()
+}
+
 impl Listening {
+    /// The socket of a connection, to be asked whose it is.
+    pub(super) const fn of(socket: &Connection) -> Self {
+        Self {
+            address: socket.local,
+            uid: socket.uid,
+            inode: socket.inode,
+        }
+    }
+
     /// Whether it takes connections to this address: its own, or any of its port.
     pub(super) fn takes(&self, address: SocketAddr) -> bool {
         let any =
@@ -65,22 +106,29 @@ impl Listening {
 }
 
 /// `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`, a socket a line.
-fn parse(table: &str) -> Vec<Listening> {
+fn parse(table: &str) -> Vec<(Connection, String)> {
     let sockets = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [_, local, _, state, _, _, _, uid, _, inode, ..] = fields.as_slice() else {
+        let [_, local, remote, state, _, _, _, uid, _, inode, ..] = fields.as_slice() else {
             return None;
         };
-        let listens = *state == LISTEN;
-        let (address, port) = local.split_once(':')?;
-        let listening = Listening {
-            address: SocketAddr::new(ip(address)?, u16::from_str_radix(port, 16).ok()?),
+        let socket = Connection {
+            local: end(local)?,
+            remote: end(remote)?,
             uid: uid.parse().ok()?,
             inode: inode.parse().ok()?,
         };
-        listens.then_some(listening)
+        Some((socket, (*state).to_owned()))
     });
     sockets.collect()
+}
+
+fn end(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    Some(SocketAddr::new(
+        ip(address)?,
+        u16::from_str_radix(port, 16).ok()?,
+    ))
 }
 
 /// Words of four bytes in the host's order, in hex.
@@ -111,7 +159,7 @@ mod tests {
             |local: &str, state: &str| format!("   0: {local} 00000000:0000 {state} {rest}\n");
         let all = line("00000000:0050", "0A");
         let table = [header, &all, &line("00000000:0051", "01"), "broken\n"].concat();
-        let [only] = parse(&table).try_into().unwrap();
+        let [only] = of_listeners(parse(&table)).try_into().unwrap();
         assert_eq!(only.address, "0.0.0.0:80".parse().unwrap());
         assert_eq!((only.uid, only.inode), (33, 4711));
         assert!(only.takes("169.254.169.254:80".parse().unwrap()));

@@ -1,19 +1,22 @@
 //! `rolecall doctor`: what is wrong on this host, and how to mend it.
 //!
 //! One check is one file with one function, and a line in [`CHECKS`]. Checks look and change
-//! nothing; none of them sends a packet to an address that SDKs ask.
+//! nothing; none of them sends a packet off this host.
 
 mod address;
+mod arrival;
 mod caller;
 mod clock;
 mod configuration;
 mod daemon;
+mod environment;
 mod finding;
 mod hop_limit;
 mod listening;
 mod lookup;
 mod port;
 mod redirect;
+mod roles;
 mod rules;
 mod runtime;
 mod scene;
@@ -38,17 +41,21 @@ const CHECKS: &[(&str, Look)] = &[
     ("address", address::look),
     ("port", port::look),
     ("redirect", redirect::look),
+    ("arrival", arrival::look),
     ("hop limit", hop_limit::look),
     ("clock", clock::look),
     ("look-up", lookup::look),
     ("runtime", runtime::look),
+    ("roles", roles::look),
     ("caller", caller::look),
+    ("environment", environment::look),
 ];
 
 /// Look for what is wrong on this host, and tell how to mend it
 ///
-/// Looks at the configuration, the daemon, its addresses and ports, redirections, the clock, the
-/// look-up of callers, the container runtime, and who you are to the daemon. Nothing is changed.
+/// Looks at the configuration, the daemon, its addresses and ports, redirections and where they lead,
+/// the clock, the look-up of callers, the container runtime, what upstream said, who you are to the
+/// daemon, and this shell's variables. Nothing is changed, and nothing is sent off this host.
 /// Without a daemon it tells what can be told; root sees more than others.
 ///
 /// Exit code 1 if there is a fault, 0 otherwise.

@@ -1,7 +1,7 @@
 //! Whether what SDKs send to their addresses is redirected, and to whom.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::finding::Finding;
 use super::rules::{Does, Hook, Rule, list};
@@ -93,7 +93,7 @@ fn of_rule(rule: &Rule, served: &[Served], routers: &[String]) -> Finding {
             return unclear.means(format!("what becomes of it cannot be told: {}", rule.text));
         }
         Does::Dnat(ip, port) => (ip, port),
-        Does::Redirect(port) => (own(rule.hook), port),
+        Does::Redirect(port) => (own(rule.hook, address), port),
     };
     let to = match port {
         Some(port) if ip.is_unspecified() => format!("port {port} of whom it came to"),
@@ -119,10 +119,11 @@ fn of_rule(rule: &Rule, served: &[Served], routers: &[String]) -> Finding {
 }
 
 /// Where REDIRECT leads: the address of the interface that a packet came by.
-const fn own(hook: Hook) -> IpAddr {
-    match hook {
-        Hook::Output => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        Hook::Prerouting | Hook::Input | Hook::Other => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+const fn own(hook: Hook, asked: IpAddr) -> IpAddr {
+    match (hook, asked) {
+        (Hook::Output, IpAddr::V4(_)) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        (Hook::Output, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        (Hook::Prerouting | Hook::Input | Hook::Other, _) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }
 }
 
