@@ -74,6 +74,7 @@ impl Upstream {
             transitive_tags: Vec::new(),
             external_id: None,
             source_identity: None,
+            provided_contexts: Vec::new(),
             default_life: None,
         };
         let keys = Credentials::new("AKIAAAAAAAAAAAAAAAAA", "secret", None, None, "fuzzing");
