@@ -10,11 +10,11 @@ const LARGE: libc::c_int = 128 * 1024;
 /// password against argon2id would leave 20 MiB behind.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "nix has no mallopt")]
-pub(crate) fn give_back() {
+pub fn give_back() {
     // SAFETY: it sets a number of the allocator's, under the allocator's own lock.
     let _set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
 }
 
 /// Other allocators do so by themselves.
 #[cfg(not(target_env = "gnu"))]
-pub(crate) const fn give_back() {}
+pub const fn give_back() {}

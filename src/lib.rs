@@ -9,7 +9,7 @@
 //!
 //! The library exists for the binary, its tests and its fuzz targets; it promises no stable API.
 
-mod allocator;
+pub mod allocator;
 pub mod api;
 pub mod app;
 pub mod authority;

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
+use rolecall::allocator;
 use rolecall::authority::{KeyRing, Seals};
 use rolecall::clock::Clock;
 use rolecall::grants::Names;
@@ -130,6 +131,8 @@ fn keeping(directory: &Path, clock: &Clock) -> Keeping {
 
 #[tokio::test(start_paused = true)]
 async fn a_day_of_renewals_leaves_no_memory_behind() {
+    // As the daemon does.
+    allocator::give_back();
     let clock = Clock::simulated(SystemTime::UNIX_EPOCH + HOUR * 500_000);
     let directory = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::new(Counter::default()));
