@@ -15,15 +15,14 @@ a scripted STS. Each step is done under {LEAST_REQUESTS} requests or more, and t
 * *failed*: requests without an answer, or with a wrong one; and refused connections, but for the steps in which
   nothing is installed for a while. Nothing is tried again but on a kept connection that was closed between two requests,
   and the SDK has two attempts for the same reason.
-
-How many sessions were replaced before they had to be is printed by the same command, and not judged by it.
+* *lost*: sessions that another one took the place of, long before they ended.
 """
 
 
 def text(lives, steps):
     lines = [HEAD]
     for life in lives:
-        lines += [f"## {life.title}", "", "| step | failed |", "|---|---|"]
-        lines += [f"| {step.name} | {step.failed} |" for step in steps[life.name].values()]
+        lines += [f"## {life.title}", "", "| step | failed | lost |", "|---|---|---|"]
+        lines += [f"| {step.name} | {step.failed} | {step.lost} |" for step in steps[life.name].values()]
         lines.append("")
     return "\n".join(lines)

@@ -48,6 +48,8 @@ class Step:
         why = [line for report in self.reports for line in report["failed"]] + self.findings
         if self.failed:
             why.append(f"{self.failed} requests failed")
+        if self.lost:
+            why.append(f"{self.lost} sessions were lost")
         if self.sent < LEAST_REQUESTS and not self.is_absent:
             why.append(f"only {self.sent} requests were sent")
         return "".join(f"\n       {line}" for line in why)
