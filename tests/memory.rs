@@ -29,6 +29,10 @@ use tokio_util::sync::CancellationToken;
 const ROLES: usize = 1_000;
 const HOUR: Duration = Duration::from_hours(1);
 
+/// So many kilobytes more glibc may hold in pieces between what is allocated: of a program as small
+/// as this one that is some hundredths, by how its threads come to take turns, and does not grow.
+const PIECES: usize = 512;
+
 /// Counts what is allocated and not yet freed.
 struct Counting(AtomicUsize);
 
@@ -171,11 +175,11 @@ async fn a_day_of_renewals_leaves_no_memory_behind() {
     );
     assert!(calls > ROLES * 30, "{calls} renewals are too few");
     assert!(
-        allocated_then * 10 <= allocated * 11,
+        allocated_then * 100 <= allocated * 101,
         "{allocated} B, then {allocated_then} B"
     );
     assert!(
-        resident_then * 10 <= resident * 11,
+        resident_then * 10 <= resident * 11 + PIECES * 10,
         "{resident} kB, then {resident_then} kB"
     );
     let file = fs::metadata(directory.path().join("sessions.sealed")).unwrap();
