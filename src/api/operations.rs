@@ -1,5 +1,5 @@
 //! What an API's description tells of each of its operations: the table that requests are routed by
-//! is the one that is published.
+//! is the one that is published. How a request finds its row in such a table.
 
 /// One operation: a method at a path, and what it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,21 +17,48 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// The segments of this path that stand for the names in braces, in order; `None` where the
-    /// path is another one. There may be two.
+    /// As [`matched`].
     pub(super) fn matches<'p>(&self, segments: &[&'p str]) -> Option<[&'p str; 2]> {
-        let mut names = [""; 2];
-        let mut places = names.iter_mut();
-        let mut segments = segments.iter();
-        for part in self.path.split('/').filter(|part| !part.is_empty()) {
-            let segment = *segments.next()?;
-            if part.starts_with('{') {
-                *places.next()? = segment;
-            } else if part != segment {
-                return None;
-            }
+        matched(self.path, segments)
+    }
+}
+
+/// The segments that stand for this path's names in braces, in order; `None` where the path is
+/// another one. There may be two.
+pub(super) fn matched<'p>(path: &str, segments: &[&'p str]) -> Option<[&'p str; 2]> {
+    let mut names = [""; 2];
+    let mut places = names.iter_mut();
+    let mut segments = segments.iter();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let segment = *segments.next()?;
+        if part.starts_with('{') {
+            *places.next()? = segment;
+        } else if part != segment {
+            return None;
         }
-        segments.next().is_none().then_some(names)
+    }
+    segments.next().is_none().then_some(names)
+}
+
+/// The method by which a table knows a request: whatever takes GET takes HEAD.
+pub(super) fn method_of(asked: &str) -> &str {
+    if asked == "HEAD" { "GET" } else { asked }
+}
+
+/// The methods that a path has, as `Allow` tells them; `None` where it has none.
+#[derive(Debug, Default)]
+pub(super) struct Allow(Vec<&'static str>);
+
+impl Allow {
+    pub(super) fn add(&mut self, method: &'static str) {
+        self.0.push(method);
+        if method == "GET" {
+            self.0.push("HEAD");
+        }
+    }
+
+    pub(super) fn told(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.join(", "))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The resources of the connectors API: one table, from which requests find their way and from
 //! which the API is described.
 
+use crate::api::operations::{Allow, method_of};
 use crate::http::Segments;
 
 /// The versions of the API that are served, all alike.
@@ -305,9 +306,9 @@ pub(super) enum NoRoute {
 impl<'a> Route<'a> {
     /// Parses the route. `segments` are those of the path below the mount.
     pub(super) fn parse(method: &str, segments: &'a Segments<'a>) -> Result<Self, NoRoute> {
-        let method = if method == "HEAD" { "GET" } else { method };
+        let method = method_of(method);
         let segments: Vec<&str> = segments.as_slices().collect();
-        let mut allow = Vec::new();
+        let mut allow = Allow::default();
         for row in ROWS {
             let Some(id) = matched(row.path, &segments)? else {
                 continue;
@@ -315,16 +316,9 @@ impl<'a> Route<'a> {
             if row.method == method {
                 return Ok(Self { row, id });
             }
-            allow.push(row.method);
-            if row.method == "GET" {
-                allow.push("HEAD");
-            }
+            allow.add(row.method);
         }
-        if allow.is_empty() {
-            Err(NoRoute::NotFound)
-        } else {
-            Err(NoRoute::Method(allow.join(", ")))
-        }
+        Err(allow.told().map_or(NoRoute::NotFound, NoRoute::Method))
     }
 }
 

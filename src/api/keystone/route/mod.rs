@@ -8,6 +8,7 @@ mod what;
 pub use what::What;
 pub(super) use what::{LABELS, NO_ROUTE};
 
+use crate::api::operations::{Allow, matched, method_of};
 use crate::http::Segments;
 
 /// A version of the API, which decides how bodies are laid out.
@@ -125,9 +126,9 @@ pub(super) enum NoRoute {
 impl<'a> Route<'a> {
     /// Parses the route. `segments` are those of the path below the mount.
     pub(super) fn parse(method: &str, segments: &'a Segments<'a>) -> Result<Self, NoRoute> {
-        let method = if method == "HEAD" { "GET" } else { method };
+        let method = method_of(method);
         let segments: Vec<&str> = segments.as_slices().collect();
-        let mut allow = Vec::new();
+        let mut allow = Allow::default();
         for row in rows() {
             let Some(names) = matched(row.path, &segments) else {
                 continue;
@@ -135,33 +136,10 @@ impl<'a> Route<'a> {
             if row.method == method {
                 return Ok(Self { row, names });
             }
-            allow.push(row.method);
-            if row.method == "GET" {
-                allow.push("HEAD");
-            }
+            allow.add(row.method);
         }
-        if allow.is_empty() {
-            Err(NoRoute::NotFound)
-        } else {
-            Err(NoRoute::Method(allow.join(", ")))
-        }
+        Err(allow.told().map_or(NoRoute::NotFound, NoRoute::Method))
     }
-}
-
-/// What stands for the names in braces, where the path is of this form.
-fn matched<'a>(path: &str, segments: &[&'a str]) -> Option<[&'a str; 2]> {
-    let mut names = [""; 2];
-    let mut places = names.iter_mut();
-    let mut given = segments.iter().copied();
-    for expected in path.split('/').filter(|part| !part.is_empty()) {
-        let segment = given.next()?;
-        if expected.starts_with('{') {
-            *places.next()? = segment;
-        } else if expected != segment {
-            return None;
-        }
-    }
-    given.next().is_none().then_some(names)
 }
 
 #[cfg(test)]
