@@ -12,8 +12,8 @@ from servers import ACCOUNT, METRICS, ROLE_PATH, ROLECALL, Rolecall, Server, hyp
 from world import CALLER_UID, SERVER_CPU, as_caller, cpu_seconds, realtime, settled_memory_kib, spawn
 
 TOKEN_FIELD = "X-aws-ec2-metadata-token"
-CROWDED = ('[limits]\nconnections = 15000\nconnections-per-caller = 15000\nrequests-per-caller = 15000\n'
-           'flights-per-caller = 15000\npatience = "20s"\n')
+CROWDED = ('[limits]\nconnections = 12000\nconnections-per-caller = 12000\nrequests-per-caller = 12000\n'
+           'flights-per-caller = 12000\npatience = "20s"\n')
 DEFAULT = ("127.0.0.1", 1338)               # where the embedded default serves
 
 

@@ -17,6 +17,8 @@ SERVER_CPU, CLIENT_CPU = 0, 1
 # Who asks: an ordinary user, so that nothing here rests on being root (as which a vanished caller would also read).
 CALLER_UID = 4242
 INSIDE = "ROLECALL_BENCH_NAMESPACE"
+# Each of ten thousand callers is a descriptor of the daemon's, which keeps a quarter of them for those who wait.
+FILES = 16_384
 
 
 def enter_namespace():
@@ -30,6 +32,8 @@ def enter_namespace():
                      "net.ipv4.tcp_max_syn_backlog=16384", "net.ipv4.tcp_congestion_control=reno"]):
         subprocess.run(command, check=True)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard < FILES:
+        raise SystemExit(f"benches/run needs a limit of {FILES} open files (ulimit -Hn), not {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.sched_setaffinity(0, {CLIENT_CPU})
     # Whatever else the machine does waits; servers and load generators inherit this alike. Where the kernel weighs sessions
