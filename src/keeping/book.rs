@@ -20,7 +20,10 @@ use crate::sessions::{Kept, NotSettled, SessionKey, Settle};
 const LOCK: &str = "sessions.lock";
 
 /// What a file that cannot be used is called afterwards.
-const REFUSED: &str = "refused";
+pub(super) const REFUSED: &str = "refused";
+
+/// What a file is called while it is written.
+pub(super) const NEW: &str = "new";
 
 /// So much of the file may be of no use any more before it is written anew, beside as much as is.
 const SLACK: u64 = 256 * 1024;
@@ -108,6 +111,8 @@ impl Book {
 
     fn read(&mut self) -> Result<(), Fault> {
         self.lock()?;
+        // What an earlier process did not finish.
+        drop(fs::remove_file(self.path.with_extension(NEW)));
         if !self.path.exists() {
             return Ok(());
         }
@@ -205,13 +210,14 @@ impl Book {
                 if self.told.take().is_some() {
                     tracing::info!("held sessions are kept for a restart again");
                 }
-                Ok(())
+                if erases { self.erase_aside() } else { Ok(()) }
             }
             Err(fault) => {
                 self.open = None;
                 self.failed = Some(now);
                 self.tell(&fault);
-                if erases {
+                // What another daemon keeps is not this one's to remove.
+                if erases && !matches!(fault, Fault::Used) {
                     self.erase()
                 } else {
                     not_settled(&fault)
@@ -295,7 +301,7 @@ impl Book {
     /// old one or the new one.
     fn write_anew(&mut self) -> Result<(), Fault> {
         self.lock()?;
-        let new = self.path.with_extension("new");
+        let new = self.path.with_extension(NEW);
         let written = self.write_new(&new).and_then(|open| {
             fs::rename(&new, &self.path)?;
             File::open(&self.place.directory)?.sync_all()?;
@@ -338,17 +344,13 @@ impl Book {
 
     /// What could not be written anew is removed instead: what was let go must not come back.
     fn erase(&self) -> Result<(), NotSettled> {
-        match fs::remove_file(&self.path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => {
-                let path = self.path.display();
-                not_settled(&format!(
-                    "{path} can neither be written nor removed: {error}. Remove it before the next \
-                     start"
-                ))
-            }
-        }
+        remove(&self.path)?;
+        self.erase_aside()
+    }
+
+    /// What was put aside may hold what was let go, too.
+    fn erase_aside(&self) -> Result<(), NotSettled> {
+        remove(&self.path.with_extension(REFUSED))
     }
 
     /// Somebody else may use the file from now on.
@@ -393,6 +395,19 @@ fn is_written(before: &Kept, kept: &Kept) -> bool {
     before.elsewhen.is_none()
         && before_it.credentials.access_key_id == it.credentials.access_key_id
         && before_it.ends == it.ends
+}
+
+fn remove(path: &Path) -> Result<(), NotSettled> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            let path = path.display();
+            not_settled(&format!(
+                "{path} can neither be written nor removed: {error}. Remove it before the next start"
+            ))
+        }
+    }
 }
 
 fn not_settled(why: &impl ToString) -> Result<(), NotSettled> {

@@ -20,6 +20,9 @@ const FIRST: &[u8] = b"rolecall held sessions 1\n";
 /// No frame is longer: a session has some kilobytes.
 const MAX_FRAME: usize = 1024 * 1024;
 
+/// Disks write no less at once.
+const SECTOR: usize = 512;
+
 /// Why a file is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -120,6 +123,7 @@ pub(super) fn read(
             Refusal::Damaged
         });
     }
+    let unwritten = ends_unwritten(bytes);
     let (_, rest) = bytes.split_at_mut(FIRST.len());
     let Some((id, mut rest)) = rest.split_first_chunk_mut::<16>() else {
         return Err(Refusal::Damaged);
@@ -134,43 +138,58 @@ pub(super) fn read(
     }
     rest = others;
     let mut held = BTreeMap::new();
-    loop {
+    let torn = loop {
         if rest.iter().all(|byte| *byte == 0) {
             // Nothing, or what a loss of power leaves of a file that was to grow.
-            break;
+            break !rest.is_empty();
         }
-        let left = rest.len();
         let Some((sealed, after)) = frame(rest) else {
-            return Ok(Content {
-                form,
-                whole,
-                torn: left > 0,
-                held,
-            });
+            break true;
         };
         let length = sealed.len() + 4;
-        let plain = form.open(seals, sealed).ok_or(Refusal::Changed)?;
-        match Change::decoded(plain).ok_or(Refusal::Changed)? {
-            Change::LetGo(key) => drop(held.remove(&SessionKey::of_digest(key))),
-            Change::Held(written) => {
-                let size = u64::try_from(length).unwrap_or(u64::MAX);
-                match written.kept(moment) {
-                    Some(kept) => drop(held.insert(kept.key, (kept, size))),
-                    // It has ended; what it replaced would end sooner.
-                    None => drop(held.remove(&written.key())),
-                }
-            }
-        }
+        let plain = match form.open(seals, sealed) {
+            Some(plain) => plain,
+            None if unwritten => break true,
+            None => return Err(Refusal::Changed),
+        };
+        enter(&mut held, plain, length, moment)?;
         whole += length;
         rest = after;
-    }
-    let torn = !rest.is_empty();
+    };
     Ok(Content {
         form,
         whole,
         torn,
         held,
     })
+}
+
+/// What a change makes of what is held; `length` is its frame's.
+fn enter(
+    held: &mut BTreeMap<SessionKey, (Kept, u64)>,
+    plain: &[u8],
+    length: usize,
+    moment: &Moment,
+) -> Result<(), Refusal> {
+    match Change::decoded(plain).ok_or(Refusal::Changed)? {
+        Change::LetGo(key) => drop(held.remove(&SessionKey::of_digest(key))),
+        Change::Held(written) => {
+            let size = u64::try_from(length).unwrap_or(u64::MAX);
+            match written.kept(moment) {
+                Some(kept) => drop(held.insert(kept.key, (kept, size))),
+                // It has ended; what it replaced would end sooner.
+                None => drop(held.remove(&written.key())),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the last sector was never written, as after a loss of power: the file grew, and what was
+/// to stand there did not reach the disk. The frame that leads there is then one without an end.
+fn ends_unwritten(bytes: &[u8]) -> bool {
+    let last = bytes.chunks(SECTOR).next_back();
+    last.is_some_and(|last| last.iter().all(|byte| *byte == 0))
 }
 
 /// The first frame, and what follows; `None` where it is not whole.

@@ -65,13 +65,20 @@ pub fn host(machine_id: &str) -> [u8; 32] {
     host
 }
 
-/// Removes what an earlier process kept in this directory. Whether there was anything.
+/// Removes what an earlier process kept in this directory, also what was put aside or not finished.
+/// Whether there was anything.
 pub fn discard(directory: &Path) -> io::Result<bool> {
-    match fs::remove_file(directory.join(FILE)) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    let file = directory.join(FILE);
+    let aside = [book::REFUSED, book::NEW].map(|name| file.with_extension(name));
+    let mut found = false;
+    for path in std::iter::once(file).chain(aside) {
+        match fs::remove_file(path) {
+            Ok(()) => found = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(found)
 }
 
 /// The keeper: what it is told goes to a thread of its own, the latest of each key.

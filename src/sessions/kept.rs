@@ -138,6 +138,8 @@ struct Left {
     kept: BTreeMap<SessionKey, Kept>,
     /// When the latest of them was written down. Before it no clock is right.
     newest: Option<SystemTime>,
+    /// It was let go before it was known what there is.
+    disowned: bool,
 }
 
 impl Default for Legacy {
@@ -185,13 +187,18 @@ impl Sessions {
     /// its end is known, and never after it.
     pub fn inherit(&self, kept: Vec<Kept>) {
         let legacy = &self.0.legacy;
-        {
+        let disowned = {
             let mut left = legacy.lock();
             let written = kept.iter().filter_map(|kept| kept.elsewhen);
             left.newest = written.map(|elsewhen| elsewhen.written).max();
             left.kept = kept.into_iter().map(|kept| (kept.key, kept)).collect();
+            // Under the lock: who lets go of it is here either before or after.
+            legacy.stage.send_replace(Stage::Read);
+            std::mem::take(&mut left.disowned)
+        };
+        if disowned {
+            self.disinherit();
         }
-        legacy.stage.send_replace(Stage::Read);
     }
 
     /// How many sessions of an earlier process nobody has asked for yet.
@@ -247,10 +254,10 @@ impl Sessions {
             registry.enter(request, now);
             registry.resume(&request.key, session, now)
         };
-        if held {
-            self.0.keeper.keep(request, session);
-        } else {
-            self.0.keeper.let_go(&request.key);
+        match held {
+            // What was fetched meanwhile is newer.
+            Some(session) => self.0.keeper.keep(request, &session),
+            None => self.0.keeper.let_go(&request.key),
         }
     }
 
@@ -286,9 +293,15 @@ impl Sessions {
         self.0.legacy.reached(Stage::Sorted, SORTING).await;
     }
 
-    /// Lets go of all that nobody has asked for: whose it is was never known.
+    /// Lets go of all that nobody has asked for: whose it is was never known. Where it is not even
+    /// known what there is, because the disk hangs, none of it will be held.
     pub(super) fn disinherit(&self) -> usize {
-        let kept = std::mem::take(&mut self.0.legacy.lock().kept);
+        let legacy = &self.0.legacy;
+        let kept = {
+            let mut left = legacy.lock();
+            left.disowned = *legacy.stage.borrow() == Stage::Reading;
+            std::mem::take(&mut left.kept)
+        };
         for key in kept.keys() {
             self.0.keeper.let_go(key);
         }

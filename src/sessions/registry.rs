@@ -367,20 +367,18 @@ impl Registry {
         Ok(before)
     }
 
-    /// Holds what was held before, where nothing else is; whether it does.
+    /// Holds what was held before, where nothing else is; what it holds then.
     pub(super) fn resume(
         &mut self,
         key: &SessionKey,
         session: &Arc<Session>,
         now: BootTime,
-    ) -> bool {
+    ) -> Option<Arc<Session>> {
         let full = self.awake >= self.capacity;
         let renews = renewal(session, self.moments.draw());
-        let Some(record) = self.records.get_mut(key) else {
-            return false;
-        };
-        let holds = record.entry.servable(now).is_some();
-        if holds || (full && !record.awake) {
+        let record = self.records.get_mut(key)?;
+        let holds = record.entry.servable(now);
+        if holds.is_some() || (full && !record.awake) {
             return holds;
         }
         record.failure = None;
@@ -392,7 +390,7 @@ impl Registry {
             self.awake += 1;
         }
         self.reschedule(key, now);
-        true
+        Some(Arc::clone(session))
     }
 
     /// Forgets the failure of a key.

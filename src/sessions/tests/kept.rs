@@ -132,7 +132,9 @@ async fn fetches_wait_for_what_is_being_read_but_not_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_fetched_meanwhile_is_not_replaced() {
-    let world = World::new();
+    let hears = Arc::new(Hears::default());
+    let keeper: Arc<dyn Keeper> = Arc::<Hears>::clone(&hears);
+    let world = World::kept_by(keeper);
     let source = Script::new(&world);
     let web = request("prod/web", &source);
     let lease = world.lease(&web);
@@ -142,6 +144,9 @@ async fn what_was_fetched_meanwhile_is_not_replaced() {
         .inherit(vec![before(&world, &web, MINUTE * 40)]);
     world.sessions.resume(&Roles(vec![Arc::clone(&web)])).await;
     assert!(!is_of_before(&lease.held().unwrap()));
+    // Nor for the next process.
+    let kept = hears.0.lock().unwrap().clone();
+    assert_eq!(kept.last().unwrap(), "prod/web ASIA0000000000000001");
     sleep(HOUR).await;
     assert!(!is_of_before(&lease.held().unwrap()));
 }
@@ -290,4 +295,23 @@ async fn forgetting_waits_until_it_is_known_what_there_was() {
     );
     assert_eq!(forgotten.unwrap(), 1);
     assert_eq!(world.sessions.held(), 1, "the other role's is held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_forgotten_before_it_could_be_read_does_not_come_back() {
+    let hears = Arc::new(Hears::default());
+    let keeper: Arc<dyn Keeper> = Arc::<Hears>::clone(&hears);
+    let world = World::kept_by(keeper);
+    let source = Script::new(&world);
+    let web = request("prod/web", &source);
+    world.sessions.expect_kept();
+    world.sessions.forget(&role("prod/web")).await.unwrap();
+    // The disk answers at last.
+    world
+        .sessions
+        .inherit(vec![before(&world, &web, MINUTE * 40)]);
+    assert_eq!(world.sessions.inherited(), 0);
+    assert_eq!(hears.0.lock().unwrap().last().unwrap(), "gone");
+    let session = world.lease(&web).wait(SECOND * 2).await.unwrap();
+    assert!(!is_of_before(&session));
 }
