@@ -1,13 +1,15 @@
 //! The file: what survives, what is refused, and that nothing of a refused one is changed.
 
+mod copies;
 mod places;
+mod properties;
+mod sealing;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use proptest::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -16,9 +18,9 @@ use super::*;
 use crate::authority::totp::Seed;
 use crate::store::{
     AccessKey, AccessKeyDraft, Account, AccountDraft, Connector, ConnectorDraft, ConnectorKind,
-    MfaDevice, MfaDeviceDraft, Token, TokenDraft, Version,
+    MfaDevice, MfaDeviceDraft, Version,
 };
-use crate::types::{AccessKeyId, AccountAlias, ExternalId, MfaSerial, Partition, RoleArn, RoleRef};
+use crate::types::{AccessKeyId, AccountAlias, MfaSerial, Partition, RoleRef};
 
 const SECRET: &str = "a-secret-that-must-not-lie-in-the-open";
 const SEED: &str = "MEWXGZLDOJSXILLUNBQXILLNOVZXILLO";
@@ -148,100 +150,6 @@ fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
 fn holds(text: &[u8], part: &str) -> bool {
     text.windows(part.len())
         .any(|window| window == part.as_bytes())
-}
-
-#[test]
-fn no_secret_lies_in_the_open() {
-    let directory = directory();
-    filled(directory.path(), None);
-    for (name, content) in contents(directory.path()) {
-        for secret in SECRETS {
-            assert!(!holds(&content, secret), "{name}");
-        }
-    }
-    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
-    let mode = fs::metadata(directory.path().join(FILE)).unwrap();
-    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
-}
-
-#[test]
-fn a_wrong_key_is_refused_and_nothing_changes() {
-    let directory = directory();
-    let right = state_key("1");
-    filled(directory.path(), Some(&right));
-    let before = contents(directory.path());
-    for wrong in [Some(state_key("2")), None] {
-        let told = secrets(directory.path(), wrong.as_ref()).unwrap_err();
-        assert!(matches!(told, Cause::OtherKey(_)), "{told}");
-        assert_eq!(contents(directory.path()), before);
-    }
-    assert_eq!(secrets(directory.path(), Some(&right)).unwrap(), SECRETS);
-}
-
-#[test]
-fn a_generated_key_that_is_lost_is_not_replaced() {
-    let directory = directory();
-    filled(directory.path(), None);
-    let ring = directory.path().join("store.keys");
-    let kept = fs::read(&ring).unwrap();
-    fs::remove_file(&ring).unwrap();
-    let told = refused(directory.path());
-    assert!(matches!(told, Cause::OtherKey(_)), "{told}");
-    assert!(!ring.exists());
-    fs::write(&ring, kept).unwrap();
-    fs::set_permissions(&ring, fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
-}
-
-#[test]
-fn a_key_that_is_configured_later_takes_over() {
-    let directory = directory();
-    filled(directory.path(), None);
-    let configured = state_key("3");
-    let opened = secrets(directory.path(), Some(&configured));
-    assert_eq!(opened.unwrap(), SECRETS);
-    fs::remove_file(directory.path().join("store.keys")).unwrap();
-    let alone = secrets(directory.path(), Some(&configured));
-    assert_eq!(alone.unwrap(), SECRETS);
-}
-
-#[test]
-fn rotations_seal_everything_again() {
-    let directory = directory();
-    filled(directory.path(), None);
-    let sealed = |store: &Path| {
-        let connection = connect(&store.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let all = "SELECT id FROM keys UNION SELECT sealed FROM keys UNION \
-            SELECT secret FROM accounts UNION SELECT secret FROM access_keys UNION \
-            SELECT secret FROM mfa_devices";
-        let mut all = connection.prepare(all).unwrap();
-        let rows = all.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-        rows.map(Result::unwrap).collect::<Vec<_>>()
-    };
-    for _ in 0..3 {
-        let before = sealed(directory.path());
-        let rotated = rotate_key(directory.path(), None, None).unwrap();
-        assert_eq!(rotated, Rotated { secrets: 3 });
-        for old in before {
-            for (name, content) in contents(directory.path()) {
-                let still = content.windows(old.len()).any(|window| window == old);
-                assert!(!still, "{name} holds what was sealed before");
-            }
-        }
-        assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
-    }
-    let (first, second) = (state_key("4"), state_key("5"));
-    rotate_key(directory.path(), None, Some(&first)).unwrap();
-    rotate_key(directory.path(), Some(&first), Some(&second)).unwrap();
-    // As after one that was interrupted before its end was told.
-    rotate_key(directory.path(), Some(&first), Some(&second)).unwrap();
-    let old = secrets(directory.path(), Some(&first)).unwrap_err();
-    assert!(matches!(old, Cause::OtherKey(_)), "{old}");
-    assert_eq!(secrets(directory.path(), Some(&second)).unwrap(), SECRETS);
-    let before = contents(directory.path());
-    let wrong = rotate_key(directory.path(), Some(&first), Some(&state_key("6")));
-    assert!(matches!(cause(wrong.unwrap_err()), Cause::OtherKey(_)));
-    assert_eq!(contents(directory.path()), before);
 }
 
 #[test]
@@ -379,22 +287,6 @@ fn an_older_programs_file_is_brought_up_and_loses_nothing() {
 }
 
 #[test]
-fn a_secret_opens_as_nobody_elses() {
-    let directory = directory();
-    filled(directory.path(), None);
-    let file = directory.path().join(FILE);
-    let mut store = Sqlite::open(directory.path(), None).unwrap();
-    let other = Change::Key(Arc::new(access_key("key-of-bob", "bob")));
-    store.write(&[other]).unwrap();
-    drop(store);
-    let swap = "UPDATE access_keys SET secret = (SELECT secret FROM access_keys
-        WHERE id = 'key-of-bob') WHERE id = 'key-of-ann'";
-    Connection::open(file).unwrap().execute(swap, []).unwrap();
-    let told = secrets(directory.path(), None).unwrap_err();
-    assert!(matches!(told, Cause::Damaged(_)), "{told}");
-}
-
-#[test]
 fn access_keys_keep_their_order_and_their_ids_are_unique() {
     let directory = directory();
     let mut store = Sqlite::open(directory.path(), None).unwrap();
@@ -471,154 +363,4 @@ fn whatever_of_the_last_write_was_kept_the_store_is_of_before_or_after_it() {
         seen.insert(after.read().unwrap().accounts.len());
     }
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), [1, 3]);
-}
-
-#[test]
-fn a_backup_is_brought_back() {
-    let directory = directory();
-    let key = state_key("7");
-    let made = filled(directory.path(), Some(&key));
-    let copy = directory.path().join("copy");
-    // While a daemon uses it.
-    let mut store = Sqlite::open(directory.path(), Some(&key)).unwrap();
-    let told = backup(directory.path(), &copy).unwrap();
-    let counted = Backup {
-        accounts: 1,
-        connectors: 1,
-        tokens: 0,
-        keys: 1,
-        devices: 1,
-        needs_ring: false,
-    };
-    assert_eq!(told, counted);
-    let again = cause(backup(directory.path(), &copy).unwrap_err());
-    assert!(
-        matches!(again, Cause::Failed(_)),
-        "it replaces nothing: {again}"
-    );
-    let busy = cause(restore(directory.path(), &copy, Some(&key)).unwrap_err());
-    assert_eq!(busy, Cause::InUse);
-    store
-        .write(&[Change::Account(Arc::new(account("later")))])
-        .unwrap();
-    drop(store);
-    let wrong = cause(restore(directory.path(), &copy, None).unwrap_err());
-    assert!(matches!(wrong, Cause::OtherKey(_)), "{wrong}");
-    let accounts = || {
-        let mut reopened = Sqlite::open(directory.path(), Some(&key)).unwrap();
-        reopened.read().unwrap().accounts
-    };
-    assert_eq!(accounts().len(), 2, "nothing was replaced");
-    assert_eq!(
-        restore(directory.path(), &copy, Some(&key)).unwrap(),
-        counted
-    );
-    let ids: Vec<Uuid> = accounts().iter().map(|account| account.id).collect();
-    assert_eq!(ids, [made.id]);
-    assert!(!directory.path().join("store.db.coming").exists());
-}
-
-#[test]
-fn a_damaged_backup_replaces_nothing_and_a_damaged_store_is_kept_aside() {
-    let directory = directory();
-    filled(directory.path(), None);
-    let copy = directory.path().join("copy");
-    assert!(backup(directory.path(), &copy).unwrap().needs_ring);
-    let whole = fs::read(&copy).unwrap();
-    let mut broken = whole.clone();
-    // The beginning of a page: elsewhere there may be nothing.
-    broken[8192..8192 + 2000].fill(0x5a);
-    fs::write(&copy, &broken).unwrap();
-    let before = fs::read(directory.path().join(FILE)).unwrap();
-    let told = cause(restore(directory.path(), &copy, None).unwrap_err());
-    assert!(matches!(told, Cause::Damaged(_)), "{told}");
-    assert_eq!(fs::read(directory.path().join(FILE)).unwrap(), before);
-    fs::write(&copy, &whole).unwrap();
-    let rubbish = vec![7_u8; 5000];
-    fs::write(directory.path().join(FILE), &rubbish).unwrap();
-    restore(directory.path(), &copy, None).unwrap();
-    assert_eq!(secrets(directory.path(), None).unwrap(), SECRETS);
-    let aside = fs::read(directory.path().join("store.db.damaged")).unwrap();
-    assert_eq!(aside, rubbish);
-}
-
-fn text() -> impl Strategy<Value = String> {
-    "[ -~äß東]{1,20}"
-}
-
-prop_compose! {
-    fn any_connector()(
-        name in text(), groups in prop::collection::vec(text(), 0..4),
-        policy in prop::option::of(text()), arns in prop::collection::vec(text(), 0..3),
-        life in prop::option::of(0..1_000_000_u64), system: bool, version in 0..u64::from(u32::MAX),
-        kind in 0..4_u8,
-    ) -> Connector {
-        let arn = RoleArn::new("arn:aws:iam::123456789012:role/web").unwrap();
-        let external_id = (kind == 3).then(|| ExternalId::new("some-id").unwrap());
-        let kind = match kind {
-            0 => ConnectorKind::FederationToken,
-            1 => ConnectorKind::SessionToken,
-            _ => ConnectorKind::AssumeRole { arn, external_id },
-        };
-        let plain = connector("prod/web");
-        Connector {
-            version: Version(version),
-            draft: ConnectorDraft {
-                name: Arc::from(name),
-                groups: groups.into_iter().map(Arc::from).collect(),
-                policy: policy.map(Arc::from),
-                policy_arns: arns,
-                max_duration: life.map(Duration::from_secs),
-                system,
-                kind,
-                ..plain.draft
-            },
-            ..plain
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn what_is_written_is_read(connector in any_connector(), hash: [u8; 32], user in text(), at in 0..4_000_000_000_u64) {
-        let directory = directory();
-        let mut store = Sqlite::open(directory.path(), None).unwrap();
-        let at = UNIX_EPOCH + Duration::from_secs(at);
-        let draft = TokenDraft { user: Arc::from(user), hash, expires: at };
-        let token = Token { id: Uuid::new_v4(), made: at, draft };
-        let mut key = access_key("key", "ann");
-        key.draft.user = Arc::clone(&token.draft.user);
-        key.draft.label = Arc::clone(&token.draft.user);
-        key.made = at;
-        let mut phone = device("device-of-ann");
-        phone.used = connector.draft.max_duration.map(|life| life.as_secs());
-        phone.draft.user = Arc::clone(&token.draft.user);
-        let unused = MfaDevice { used: None, ..phone.clone() };
-        let forgotten = Uuid::new_v4();
-        let changes = [
-            Change::Connector(Arc::new(connector.clone())),
-            Change::Token(Arc::new(token.clone())),
-            Change::Key(Arc::new(key.clone())),
-            Change::Device(Arc::new(unused)),
-            Change::Device(Arc::new(phone.clone())),
-            Change::Revoked(token.id, UNIX_EPOCH),
-            Change::Revoked(token.id, at),
-            Change::Revoked(forgotten, at),
-            Change::Forgotten(forgotten),
-        ];
-        store.write(&changes).unwrap();
-        drop(store);
-        let kept = Sqlite::open(directory.path(), None).unwrap().read().unwrap();
-        let read = &kept.connectors[0];
-        prop_assert_eq!(&read.draft, &connector.draft);
-        prop_assert_eq!((read.id, read.version, &read.role), (connector.id, connector.version, &connector.role));
-        prop_assert_eq!(&kept.revoked, &[(token.id, at)]);
-        prop_assert_eq!(&kept.tokens, &[token]);
-        let told = |it: &AccessKey| format!("{it:?}{}", it.draft.secret.expose_secret());
-        prop_assert_eq!(told(&kept.keys[0]), told(&key));
-        let shown = |it: &MfaDevice| format!("{it:?}{}", it.draft.seed.base32().expose_secret());
-        prop_assert_eq!(shown(&kept.devices[0]), shown(&phone));
-    }
 }
