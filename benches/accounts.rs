@@ -4,15 +4,10 @@
 //! each and once by groups that one grant's pattern matches, and for credentials with a password that
 //! was right a moment ago, beside a metadata document. Prints one JSON object.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it prints what it measured"
-)]
-
 #[path = "served/people.rs"]
 mod people;
 mod served;
+mod shown;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,22 +15,14 @@ use std::process::ExitCode;
 
 use people::{HASH, of_person};
 use served::{Addresses, Failure, ROUNDS, during, least};
+use shown::shown;
 
 const ROLES: usize = 1000;
 const LISTS: u32 = 500;
 const DOCUMENTS: u32 = 20_000;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    shown(run())
 }
 
 fn run() -> Result<serde_json::Value, Failure> {

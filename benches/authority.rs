@@ -5,13 +5,8 @@
 //! each a metadata document of the cloud's session, in the same round. Prints one JSON object, of each
 //! kind of request its nanoseconds of CPU.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it prints what it measured"
-)]
-
 mod served;
+mod shown;
 #[path = "served/upstream.rs"]
 mod upstream;
 
@@ -30,6 +25,7 @@ use rolecall::store::{AccessKeyDraft, Store};
 use rolecall::types::{AccessKeyId, AccountAlias};
 
 use served::{Addresses, Client, Failure, ROUNDS, during, least};
+use shown::shown;
 
 const KEY: &str = "AKIABENCH0000000";
 const SECRET: &str = "benchbenchbenchbenchbenchbenchbenchbench";
@@ -39,16 +35,7 @@ const REQUESTS: u32 = 10_000;
 const ISSUED: usize = 1000;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    shown(run())
 }
 
 fn run() -> Result<serde_json::Value, Failure> {

@@ -5,15 +5,10 @@
 //! all, and of an administrator, and for one connector. A directory that is named keeps the store,
 //! beside the configuration for a daemon of it. Prints one JSON object.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it prints what it measured"
-)]
-
 #[path = "served/people.rs"]
 mod people;
 mod served;
+mod shown;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -28,6 +23,7 @@ use tokio::time::Instant;
 
 use people::{HASH, of_person};
 use served::{Addresses, Client, Failure, ROUNDS, during, least};
+use shown::shown;
 
 const CONNECTORS: usize = 100_000;
 const TEAMS: usize = 1000;
@@ -41,16 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let named = arguments.find(|argument| !argument.starts_with('-'));
-    match run(named.as_deref().map(Path::new)) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    shown(run(named.as_deref().map(Path::new)))
 }
 
 fn run(named: Option<&Path>) -> Result<serde_json::Value, Failure> {

@@ -4,11 +4,7 @@
 //! one connection again and again, and by new connections of a caller whose place is known. Prints
 //! one JSON object.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it prints what it measured"
-)]
+mod shown;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -29,6 +25,8 @@ use rolecall::telemetry::metrics::Metrics;
 use rolecall::vending::{Proof, Visit, Want};
 use tokio::time::Instant;
 
+use shown::shown;
+
 const AGAIN: u32 = 1_000_000;
 const ANEW: u32 = 20_000;
 const GRANTS: usize = 1000;
@@ -40,16 +38,7 @@ fn main() -> ExitCode {
     let measured = runtime
         .map_err(Box::<dyn Error>::from)
         .and_then(|runtime| runtime.block_on(run()));
-    match measured {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    shown(measured)
 }
 
 async fn run() -> Result<serde_json::Value, Box<dyn Error>> {

@@ -4,11 +4,7 @@
 //! Keystone is told of, as JSON; and one with a wrong signature, for which all its spellings are
 //! tried. What is told is the thread's CPU time. Prints one JSON object.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it prints what it measured"
-)]
+mod shown;
 
 use std::error::Error;
 use std::hint::black_box;
@@ -26,6 +22,8 @@ use rolecall::authority::signature::{Age, Ec2Credentials, HttpRequest, Mismatch}
 use rolecall::secret::SecretString;
 use serde_json::json;
 
+use shown::shown;
+
 const TIMES: u32 = 20_000;
 const ROUNDS: usize = 5;
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -39,16 +37,7 @@ const BODY: usize = 613;
 type Failure = Box<dyn Error>;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    shown(run())
 }
 
 fn run() -> Result<serde_json::Value, Failure> {
