@@ -72,6 +72,25 @@ pub struct IssueRequest {
     pub mfa: bool,
 }
 
+impl IssueRequest {
+    /// A session of which nothing else is said.
+    pub const fn plain(of: SessionOf, session_name: SessionName, duration: Duration) -> Self {
+        Self {
+            principal: None,
+            of,
+            session_name,
+            duration,
+            chain_depth: 0,
+            tags: Vec::new(),
+            transitive_keys: Vec::new(),
+            source_identity: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            mfa: false,
+        }
+    }
+}
+
 /// An issued session.
 #[derive(Debug)]
 pub struct Issued {

@@ -286,19 +286,11 @@ mod tests {
         let (authority, clock) = authority();
         let (other, _) = self::authority();
         let foreign = other.seal_keystone(&claims(&clock, by_password()));
-        let session = authority.issue(&IssueRequest {
-            principal: None,
-            of: SessionOf::Role(RoleRef::parse("local/demo").unwrap()),
-            session_name: SessionName::new("somebody").unwrap(),
-            duration: Duration::from_hours(1),
-            chain_depth: 0,
-            tags: Vec::new(),
-            transitive_keys: Vec::new(),
-            source_identity: None,
-            policy: None,
-            policy_arns: Vec::new(),
-            mfa: false,
-        });
+        let session = authority.issue(&IssueRequest::plain(
+            SessionOf::Role(RoleRef::parse("local/demo").unwrap()),
+            SessionName::new("somebody").unwrap(),
+            Duration::from_hours(1),
+        ));
         let session = session.unwrap().session_token;
         for text in [foreign.unwrap().as_str(), session.expose_secret(), "", "AQ"] {
             let opened = authority.open_keystone(text);

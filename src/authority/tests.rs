@@ -25,16 +25,11 @@ fn authority() -> (Authority, Clock) {
 fn plain_request() -> IssueRequest {
     IssueRequest {
         principal: Some("uid 1000".to_owned()),
-        of: SessionOf::Role(RoleRef::parse("local/demo").unwrap()),
-        session_name: SessionName::new("somebody").unwrap(),
-        duration: Duration::from_hours(1),
-        chain_depth: 0,
-        tags: Vec::new(),
-        transitive_keys: Vec::new(),
-        source_identity: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        mfa: false,
+        ..IssueRequest::plain(
+            SessionOf::Role(RoleRef::parse("local/demo").unwrap()),
+            SessionName::new("somebody").unwrap(),
+            Duration::from_hours(1),
+        )
     }
 }
 

@@ -41,7 +41,6 @@ pub(super) async fn session_token(
             account: key.draft.account.clone(),
             key: key.draft.id.clone(),
         },
-        session_name: SessionName::from_any(&key.draft.user, SessionName::MAX),
         duration: asked.duration.unwrap_or(LIFE),
         mfa,
         ..plain(key)
@@ -94,22 +93,12 @@ async fn long_term<'s>(
 }
 
 fn plain(key: &AccessKey) -> IssueRequest {
-    IssueRequest {
-        principal: None,
-        of: SessionOf::Federated {
-            account: key.draft.account.clone(),
-            key: key.draft.id.clone(),
-        },
-        session_name: SessionName::from_any(&key.draft.user, SessionName::MAX),
-        duration: LIFE,
-        chain_depth: 0,
-        tags: Vec::new(),
-        transitive_keys: Vec::new(),
-        source_identity: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        mfa: false,
-    }
+    let of = SessionOf::Federated {
+        account: key.draft.account.clone(),
+        key: key.draft.id.clone(),
+    };
+    let name = SessionName::from_any(&key.draft.user, SessionName::MAX);
+    IssueRequest::plain(of, name, LIFE)
 }
 
 fn issue(

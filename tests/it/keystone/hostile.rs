@@ -29,18 +29,10 @@ struct Session {
 }
 
 fn session(served: &Served, principal: Option<&str>, of: SessionOf) -> Session {
+    let name = SessionName::new("it").unwrap();
     let request = IssueRequest {
         principal: principal.map(str::to_owned),
-        of,
-        session_name: SessionName::new("it").unwrap(),
-        duration: Duration::from_hours(1),
-        chain_depth: 0,
-        tags: Vec::new(),
-        transitive_keys: Vec::new(),
-        source_identity: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        mfa: false,
+        ..IssueRequest::plain(of, name, Duration::from_hours(1))
     };
     let state = served.daemon.directory.path().join("state");
     let ring = KeyRing::open(&state, "authority", None).unwrap();

@@ -60,19 +60,19 @@ const COMMON: [u16; 4] = [400, 403, 405, 413];
 /// What any resource that asks for a token may be answered with.
 const WITH_TOKEN: [u16; 2] = [401, 503];
 
-impl Row {
-    const fn new(
-        version: Version,
+impl Version {
+    const fn row(
+        self,
         method: &'static str,
         path: &'static str,
         (what, needs): (What, Needs),
         statuses: &'static [u16],
         summary: &'static str,
-    ) -> Self {
-        Self {
+    ) -> Row {
+        Row {
             method,
             path,
-            version,
+            version: self,
             what,
             needs,
             query: &[],
@@ -80,7 +80,9 @@ impl Row {
             summary,
         }
     }
+}
 
+impl Row {
     const fn with(self, query: &'static [(&'static str, &'static str)]) -> Self {
         Self { query, ..self }
     }

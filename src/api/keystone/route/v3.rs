@@ -1,77 +1,68 @@
 //! The resources of version 3, OS-EC2 among them, and the list of versions.
 
 use super::Needs::{Administrator, Nothing, Service, Token};
-use super::{BY_NAME, Needs, Row, Version, What};
-
-const fn row(
-    method: &'static str,
-    path: &'static str,
-    takes: (What, Needs),
-    statuses: &'static [u16],
-    summary: &'static str,
-) -> Row {
-    Row::new(Version::V3, method, path, takes, statuses, summary)
-}
+use super::Version::V3;
+use super::{BY_NAME, Row, What};
 
 /// All of version 3.
 pub(super) const ROWS: &[Row] = &[
-    row(
+    V3.row(
         "GET",
         "/",
         (What::Versions, Nothing),
         &[300],
         "Which versions of the API there are.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3",
         (What::Version, Nothing),
         &[200],
         "The version that servers have today.",
     ),
-    row(
+    V3.row(
         "POST",
         "/v3/ec2tokens",
         (What::Ec2Tokens, Service),
         &[200],
         "A token for whoever signed a request, which a service received.",
     ),
-    row(
+    V3.row(
         "POST",
         "/v3/s3tokens",
         (What::S3Tokens, Service),
         &[200, 404],
         "The same for a request to S3, by the text that was signed.",
     ),
-    row(
+    V3.row(
         "POST",
         "/v3/users/{user}/credentials/OS-EC2",
         (What::MakeKey, Token),
         &[201, 404, 409, 415],
         "Makes an access key.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/users/{user}/credentials/OS-EC2",
         (What::Keys, Token),
         &[200, 404],
         "All access keys of a user.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/users/{user}/credentials/OS-EC2/{key}",
         (What::ShowKey, Token),
         &[200, 404],
         "One access key, with its secret.",
     ),
-    row(
+    V3.row(
         "DELETE",
         "/v3/users/{user}/credentials/OS-EC2/{key}",
         (What::DeleteKey, Token),
         &[204, 404],
         "Deletes an access key.",
     ),
-    row(
+    V3.row(
         "POST",
         "/v3/auth/tokens",
         (What::Login, Nothing),
@@ -79,7 +70,7 @@ pub(super) const ROWS: &[Row] = &[
         "A token for a name and its password, for another token, or for an application credential.",
     )
     .with(&[("nocatalog", "the answer has no catalog")]),
-    row(
+    V3.row(
         "GET",
         "/v3/auth/tokens",
         (What::Validate, Token),
@@ -87,21 +78,21 @@ pub(super) const ROWS: &[Row] = &[
         "What the token says that `X-Subject-Token` shows.",
     )
     .with(&[("nocatalog", "the answer has no catalog")]),
-    row(
+    V3.row(
         "DELETE",
         "/v3/auth/tokens",
         (What::Revoke, Token),
         &[204, 404],
         "Revokes the token that `X-Subject-Token` shows.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/auth/catalog",
         (What::Catalog, Token),
         &[200],
         "The catalog of services.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/auth/projects",
         (What::OwnProjects, Token),
@@ -109,14 +100,14 @@ pub(super) const ROWS: &[Row] = &[
         "The projects of the token's user; all for administrators.",
     )
     .with(BY_NAME),
-    row(
+    V3.row(
         "GET",
         "/v3/auth/domains",
         (What::OwnDomains, Token),
         &[200],
         "The domains that the token's user may choose: none.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/users",
         (What::Users, Token),
@@ -124,14 +115,14 @@ pub(super) const ROWS: &[Row] = &[
         "Users whose names are kept; with a token of anybody else, its own user.",
     )
     .with(BY_NAME),
-    row(
+    V3.row(
         "GET",
         "/v3/users/{user}",
         (What::User, Token),
         &[200, 404],
         "One user, by id or name.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/users/{user}/projects",
         (What::UserProjects, Token),
@@ -139,7 +130,7 @@ pub(super) const ROWS: &[Row] = &[
         "The projects of a user.",
     )
     .with(BY_NAME),
-    row(
+    V3.row(
         "GET",
         "/v3/users/{user}/application_credentials",
         (What::ApplicationCredentials, Token),
@@ -147,14 +138,14 @@ pub(super) const ROWS: &[Row] = &[
         "The application credentials of a user: bearer tokens that count.",
     )
     .with(BY_NAME),
-    row(
+    V3.row(
         "GET",
         "/v3/users/{user}/application_credentials/{credential}",
         (What::ApplicationCredential, Token),
         &[200, 404],
         "One application credential.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/projects",
         (What::Projects, Administrator),
@@ -162,21 +153,21 @@ pub(super) const ROWS: &[Row] = &[
         "All projects.",
     )
     .with(BY_NAME),
-    row(
+    V3.row(
         "GET",
         "/v3/projects/{project}",
         (What::Project, Token),
         &[200, 404],
         "One project.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/projects/{project}/users/{user}/roles",
         (What::UserRoles, Token),
         &[200, 404],
         "The roles of a user in a project.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/domains",
         (What::Domains, Administrator),
@@ -184,14 +175,14 @@ pub(super) const ROWS: &[Row] = &[
         "The one domain that there is.",
     )
     .with(BY_NAME),
-    row(
+    V3.row(
         "GET",
         "/v3/domains/{domain}",
         (What::Domain, Token),
         &[200, 404],
         "The one domain that there is.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/roles",
         (What::Roles, Administrator),
@@ -199,14 +190,14 @@ pub(super) const ROWS: &[Row] = &[
         "The roles of the configuration.",
     )
     .with(BY_NAME),
-    row(
+    V3.row(
         "GET",
         "/v3/roles/{role}",
         (What::Role, Administrator),
         &[200, 404],
         "One role.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/role_assignments",
         (What::RoleAssignments, Token),
@@ -222,28 +213,28 @@ pub(super) const ROWS: &[Row] = &[
         ("role.id", "this role"),
         ("include_names", "with names beside ids"),
     ]),
-    row(
+    V3.row(
         "GET",
         "/v3/services",
         (What::Services, Administrator),
         &[200],
         "The services of the catalog.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/services/{service}",
         (What::Service, Administrator),
         &[200, 404],
         "One service.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/endpoints",
         (What::Endpoints, Administrator),
         &[200],
         "Where the catalog's services are.",
     ),
-    row(
+    V3.row(
         "GET",
         "/v3/regions",
         (What::Regions, Token),
