@@ -107,6 +107,20 @@ def check_away_it_refuses_and_comes_back_where_it_was(directory):
         assert "169.254.170.23" not in run("ip", "address")
 
 
+def check_an_address_of_another_agent_stays_its_own(directory):
+    said = "it took the address"
+    run("ip", "link", "add", "agent", "type", "veth", "peer", "name", "far")
+    try:
+        run("ip", "address", "add", "169.254.170.23/32", "dev", "agent")
+        with node("nodes", directory, Cluster(directory)):
+            pass
+    except AssertionError as error:
+        said = str(error)
+    finally:
+        run("ip", "link", "del", "agent")
+    assert "network ended with 1" in said and "another agent's, on agent" in said, said
+
+
 def check_where_it_is_wanted_pods_find_instance_metadata(directory):
     cluster, docker = Cluster(directory), engine()
 
