@@ -17,14 +17,28 @@ pub(super) const WELL_KNOWN: [IpAddr; 5] = [
 /// Where firmware says whose machine this is.
 const FIRMWARE: &str = "/sys/class/dmi/id";
 
+/// Where Xen says which machine this is.
+const XEN: &str = "/sys/hypervisor/uuid";
+
 /// What clouds with a metadata service at 169.254.169.254 write there: the file, the text, the name.
-const CLOUDS: [(&str, &str, &str); 8] = [
+const CLOUDS: [(&str, &str, &str); 14] = [
     ("sys_vendor", "Amazon EC2", "Amazon EC2"),
     ("sys_vendor", "Google", "Google Cloud"),
     ("sys_vendor", "Alibaba Cloud", "Alibaba Cloud"),
     ("sys_vendor", "DigitalOcean", "DigitalOcean"),
     ("sys_vendor", "Hetzner", "Hetzner Cloud"),
     ("sys_vendor", "OpenStack Foundation", "OpenStack"),
+    // Distributors' own, whose vendor is another.
+    ("product_name", "OpenStack Nova", "OpenStack"),
+    ("product_name", "OpenStack Compute", "OpenStack"),
+    ("chassis_asset_tag", "OpenStack Nova", "OpenStack"),
+    ("chassis_asset_tag", "OpenStack Compute", "OpenStack"),
+    ("chassis_asset_tag", "HUAWEICLOUD", "Huawei Cloud"),
+    (
+        "chassis_asset_tag",
+        "OpenTelekomCloud",
+        "Open Telekom Cloud",
+    ),
     ("chassis_asset_tag", "OracleCloud.com", "Oracle Cloud"),
     // Other machines of Hyper-V have no such tag.
     (
@@ -33,6 +47,9 @@ const CLOUDS: [(&str, &str, &str); 8] = [
         "Azure",
     ),
 ];
+
+/// No more is told of what a service calls itself.
+const LONGEST_NAME: usize = 60;
 
 /// How long a service of the next hop may take to answer.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -45,10 +62,17 @@ pub(super) fn is_metadata(ip: IpAddr) -> bool {
 
 /// The cloud whose instance this host is.
 pub(super) fn cloud() -> Option<&'static str> {
+    cloud_by(&|path| fs::read_to_string(path).unwrap_or_default())
+}
+
+fn cloud_by(read: &dyn Fn(&str) -> String) -> Option<&'static str> {
+    // EC2's older instances call themselves Xen's, with a number that begins so.
+    if read(XEN).to_ascii_lowercase().starts_with("ec2") {
+        return Some("Amazon EC2");
+    }
     let mut clouds = CLOUDS.iter();
-    let found = clouds.find(|(file, text, _)| {
-        fs::read_to_string(format!("{FIRMWARE}/{file}")).is_ok_and(|told| told.trim_end() == *text)
-    });
+    let found =
+        clouds.find(|(file, text, _)| read(&format!("{FIRMWARE}/{file}")).trim_end() == *text);
     found.map(|(_, _, name)| *name)
 }
 
@@ -112,7 +136,10 @@ pub(super) fn answers(ip: IpAddr) -> Option<String> {
     let mut lines = head.lines().filter_map(|line| line.split_once(':'));
     let server = lines.find(|(name, _)| name.eq_ignore_ascii_case("server"));
     match server {
-        Some((_, server)) => Some(format!("a service that calls itself {}", server.trim())),
+        Some((_, server)) => {
+            let name: String = server.trim().chars().take(LONGEST_NAME).collect();
+            Some(format!("a service that calls itself {name}"))
+        }
         None => nameless(),
     }
 }
@@ -120,6 +147,42 @@ pub(super) fn answers(ip: IpAddr) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clouds_are_known_by_their_firmware() {
+        for (file, says, cloud) in [
+            (
+                "/sys/class/dmi/id/sys_vendor",
+                "Amazon EC2\n",
+                Some("Amazon EC2"),
+            ),
+            (
+                "/sys/hypervisor/uuid",
+                "ec2e1916-9099-7caf-fd21-012345abcdef\n",
+                Some("Amazon EC2"),
+            ),
+            (
+                "/sys/hypervisor/uuid",
+                "12ec2000-9099-7caf-fd21-012345abcdef\n",
+                None,
+            ),
+            (
+                "/sys/class/dmi/id/product_name",
+                "OpenStack Compute\n",
+                Some("OpenStack"),
+            ),
+            ("/sys/class/dmi/id/sys_vendor", "QEMU\n", None),
+        ] {
+            let read = |path: &str| {
+                if path == file {
+                    says.to_owned()
+                } else {
+                    String::new()
+                }
+            };
+            assert_eq!(cloud_by(&read), cloud, "{file}: {says}");
+        }
+    }
 
     #[test]
     fn a_route_of_its_own_is_found() {

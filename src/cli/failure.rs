@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use super::output::plain;
 use crate::telemetry::error_chain;
 
 /// Exit codes, as in sysexits.h.
@@ -136,7 +137,8 @@ impl fmt::Display for Failure {
         ];
         for (label, part) in parts {
             if let Some(text) = part {
-                writeln!(f, "{label}{}", text.replace('\n', "\n       "))?;
+                let lines: Vec<String> = text.lines().map(plain).collect();
+                writeln!(f, "{label}{}", lines.join("\n       "))?;
             }
         }
         Ok(())
@@ -156,5 +158,20 @@ mod tests {
         let lines =
             "rolecall: the daemon cannot be reached\n  why: entity not found\n  try: start it\n";
         assert_eq!(failure.to_string(), lines);
+    }
+
+    #[test]
+    fn what_others_said_moves_no_cursor() {
+        let failure =
+            Failure::new(Exit::No, "it is another's").why("one\x1b]0;x\x07\ntwo\r\u{202e}");
+        let told = failure.to_string();
+        assert!(
+            !told.contains(['\x1b', '\x07', '\r', '\u{202e}']),
+            "{told:?}"
+        );
+        assert!(
+            told.contains("one") && told.contains("\n       two"),
+            "{told:?}"
+        );
     }
 }

@@ -18,9 +18,10 @@ const LONGEST: usize = 1024;
 /// Lead what this host's programs send to SDKs' addresses to the daemon, without those addresses
 ///
 /// One nftables table, `inet rolecall`, for IPv4 and IPv6: 169.254.169.254 and fd00:ec2::254 lead
-/// to a port of loopback, where a listener with the API `imds` must be. It comes and goes as a
-/// whole, and does not outlive the host: rolecall-redirect.service does it at each boot. `doctor`
-/// says whether it works.
+/// to a port of loopback, where a listener with the API `imds` must be; let systemd hold that port, so
+/// that nobody else can take it (redirected.conf of the package's examples). The table comes and goes as
+/// a whole, and does not outlive the host: rolecall-redirect.service does it at each boot. `doctor` says
+/// whether it works.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -217,6 +218,29 @@ table inet rolecall {
 }
 "#;
         assert_eq!(rules.commands(), expected);
+    }
+
+    #[test]
+    fn systemd_holds_the_ports_that_it_leads_to() {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            rules: Rules,
+        }
+        let Command { rules } = clap::Parser::parse_from(["add", "--daemon", "991"]);
+        for (unit, address) in [
+            (
+                include_str!("../../systemd/examples/redirected.conf"),
+                "127.0.0.1",
+            ),
+            (
+                include_str!("../../systemd/examples/redirected-ipv6.conf"),
+                "[::1]",
+            ),
+        ] {
+            let listens = format!("\n[Socket]\nListenStream={address}:{}\n", rules.to);
+            assert!(unit.ends_with(&listens), "{listens}");
+        }
     }
 
     #[test]

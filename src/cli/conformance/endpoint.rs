@@ -25,6 +25,8 @@ pub(super) enum InvalidEndpoint {
     NoHost,
     #[error("an endpoint has no user")]
     User,
+    #[error("its port is no number from 1 to 65535")]
+    Port,
     #[error("an endpoint has no path: many SDKs would drop it")]
     Path,
 }
@@ -47,6 +49,11 @@ impl FromStr for Endpoint {
         let authority = authority.ok_or(InvalidEndpoint::NoHost)?;
         if authority.as_str().contains('@') {
             return Err(InvalidEndpoint::User);
+        }
+        let after_host = authority.as_str().get(authority.host().len()..);
+        let has_port = after_host.is_some_and(|rest| !rest.is_empty());
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(InvalidEndpoint::Port);
         }
         Ok(Self(authority))
     }
@@ -100,6 +107,10 @@ mod tests {
             "http://127.0.0.1/?x",
             "http://user@127.0.0.1",
             "http:///",
+            "http://127.0.0.1:99999",
+            "http://127.0.0.1:",
+            "http://127.0.0.1:0",
+            "http://[::1]:http",
         ] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }

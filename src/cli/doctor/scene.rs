@@ -44,7 +44,8 @@ impl Scene {
         let status: Result<Status, Failure> = daemon.get("/v1/status", AT_ONCE);
         let file = config.or_else(|| {
             let running = PathBuf::from(&status.as_ref().ok()?.configuration);
-            running.is_absolute().then_some(running)
+            // No daemon has a pipe or a device for one, and opening some has consequences.
+            (running.is_absolute() && running.is_file()).then_some(running)
         });
         let surroundings = Surroundings::process(Purpose::Check);
         Ok(Self {
