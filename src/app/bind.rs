@@ -25,6 +25,7 @@ use crate::people::{self, Codes, Gate, Issuers, Proofs};
 use crate::runtime::Containers;
 use crate::sessions::Observer;
 use crate::source::{Engine, Environment, PlanError};
+use crate::store::Store;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::OwnAddresses;
@@ -121,13 +122,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     );
     let issuers = Issuers::new(&config.issuers, engine.client(), clock.clone());
     let issuers = Arc::new(issuers);
-    let proofs = Proofs {
-        clock: clock.clone(),
-        issuers: Arc::clone(&issuers),
-        store: keyed.store.clone(),
-        directories: people::directories(&config.people, &clock, hanging(&outside.metrics)),
-    };
-    let gate = Gate::new(&config.people, proofs);
+    let gate = gate(&config, &issuers, &keyed.store, &clock, &outside.metrics);
     let codes = Codes::new(keyed.store.clone(), clock.clone());
     let replays = Replays::new(config.authority.replay_cache);
     let limits = limits(&config, outside.descriptors);
@@ -171,14 +166,30 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         seats: Arc::clone(&seats),
         handler: Arc::new(daemon.mounted(&listener, &imds)),
     });
-    let listeners = listeners.collect();
     Ok(Bound {
+        listeners: listeners.collect(),
         daemon,
-        listeners,
         admin,
         shared,
         imds,
     })
+}
+
+/// Where people prove their names.
+fn gate(
+    config: &Config,
+    issuers: &Arc<Issuers>,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+) -> Gate {
+    let proofs = Proofs {
+        clock: clock.clone(),
+        issuers: Arc::clone(issuers),
+        store: store.clone(),
+        directories: people::directories(&config.people, clock, hanging(metrics)),
+    };
+    Gate::new(&config.people, proofs)
 }
 
 /// Has the metrics tell how many of PAM's stacks hang.

@@ -1,4 +1,8 @@
-//! The command line: one file a command.
+//! The command line: one file a command, or a folder where it looks at many things.
+//!
+//! Beside them stands what several share: the way to the daemon (`daemon`), the configuration
+//! (`configuration`), what is said and how (`failure`, `output`, `terminal`), and what is asked of
+//! this host (`elsewhere`, `interfaces`, `shared_files`, `tool`).
 //!
 //! Commands end in an exit code of sysexits.h, which programs may rely on: 0, 1 (a check or a
 //! question is answered "no"), 64 usage, 69 daemon not reachable, 70 fault, 77 permission, 78
