@@ -256,7 +256,7 @@ impl Sessions {
         };
         match held {
             // What was fetched meanwhile is newer.
-            Some(session) => self.0.keeper.keep(request, &session),
+            Some(newest) => self.0.keeper.keep(request, &newest),
             None => self.0.keeper.let_go(&request.key),
         }
     }
