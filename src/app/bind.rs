@@ -16,7 +16,7 @@ use crate::api::metrics::Readiness;
 use crate::authority::signature::{DerivedKeys, Replays};
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
-use crate::config::{self, Api, Bind, Config};
+use crate::config::{self, Api, Config};
 use crate::listener::{
     self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
     Peers, Shared, Tls, TlsError,
@@ -90,8 +90,8 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let desk = Arc::new(desk.asking(containers.clone()));
     let keyed = state::open(&config, &clock)?;
     let certificates = certificates(&config)?;
+    let admin = bind_admin(&config, &mut outside.passed)?;
     let sockets = bind_sockets(&config, &mut outside.passed)?;
-    let admin = bind_admin(&config)?;
     let addresses = addresses(&sockets, &admin);
     let own: OwnAddresses = addresses
         .iter()
@@ -276,19 +276,16 @@ fn bind_sockets(
     Ok(sockets)
 }
 
-/// The admin socket is always there: reload, status and health depend on it.
-fn bind_admin(config: &Config) -> Result<BoundSocket, StartError> {
-    let bind = Bind::Unix(config.admin_socket.clone());
-    let mut bound =
-        listener::bind(&bind, Kind::Other, &mut Passed::default()).map_err(|source| {
-            StartError::Bind {
-                listener: control::NAME.to_owned(),
-                source,
-            }
-        })?;
-    bound.pop().ok_or_else(|| StartError::Bind {
+/// The admin socket is always there: reload, status and health depend on it. It is the service
+/// manager's where that has one at its path, so that commands wait while the daemon restarts.
+fn bind_admin(config: &Config, passed: &mut Passed) -> Result<BoundSocket, StartError> {
+    let path = &config.admin_socket;
+    let bound = passed
+        .take_at(path)
+        .unwrap_or_else(|| listener::bind_unix(path));
+    bound.map_err(|source| StartError::Bind {
         listener: control::NAME.to_owned(),
-        source: BindError::NotPassed(control::NAME.to_owned()),
+        source,
     })
 }
 

@@ -32,7 +32,7 @@ pub enum BindError {
     InUse(String),
     /// Ports below 1024 and some paths are for the privileged.
     #[error(
-        "no permission for {0}: let systemd pass the socket (rolecall.socket), or give CAP_NET_BIND_SERVICE"
+        "no permission for {0}: let systemd pass the socket (`passed:NAME`), or give CAP_NET_BIND_SERVICE"
     )]
     Permission(String),
     /// The folder of a unix socket is not ours to write in.
@@ -117,6 +117,24 @@ impl Passed {
         Self(by_name)
     }
 
+    /// Takes the unix socket at this path, whatever its name.
+    pub fn take_at(&mut self, path: &Path) -> Option<Result<Bound, BindError>> {
+        let is_there = |socket: &PassedSocket| {
+            matches!(socket, PassedSocket::Unix(listener)
+            if listener.local_addr().is_ok_and(|address| address.as_pathname() == Some(path)))
+        };
+        let (name, index) = self.0.iter().find_map(|(name, sockets)| {
+            let index = sockets.iter().position(is_there)?;
+            Some((name.clone(), index))
+        })?;
+        let sockets = self.0.get_mut(&name)?;
+        let socket = sockets.swap_remove(index);
+        if sockets.is_empty() {
+            self.0.remove(&name);
+        }
+        Some(take(&name, Kind::Other, socket))
+    }
+
     /// The names that nobody took.
     pub fn left(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -185,7 +203,8 @@ fn tcp(listener: StdTcpListener) -> io::Result<Bound> {
     })
 }
 
-fn bind_unix(path: &Path) -> Result<Bound, BindError> {
+/// Makes the socket at this path; everybody may connect to it.
+pub fn bind_unix(path: &Path) -> Result<Bound, BindError> {
     let address = format!("unix:{}", path.display());
     socket_file::remove_stale(path).map_err(|error| other(&address, error))?;
     if let Some(directory) = path.parent() {
@@ -397,5 +416,22 @@ mod tests {
         let odd = bind(&Bind::Passed("odd".to_owned()), Kind::Other, &mut passed);
         assert!(matches!(odd, Err(BindError::NotAListener(_))));
         assert_eq!(passed.left().collect::<Vec<_>>(), ["other"]);
+    }
+
+    #[tokio::test]
+    async fn a_passed_socket_is_found_by_its_path_and_its_file_left_to_who_made_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        let elsewhere = directory.path().join("other.sock");
+        let unix = |at| PassedSocket::Unix(StdUnixListener::bind(at).unwrap());
+        let mut passed = Passed::new([
+            ("admin".to_owned(), unix(&elsewhere)),
+            ("admin".to_owned(), unix(&path)),
+        ]);
+        let bound = passed.take_at(&path).unwrap().unwrap();
+        assert_eq!(bound.address, format!("unix:{}", path.display()));
+        assert_eq!(bound.made, None);
+        assert!(passed.take_at(&path).is_none(), "it is taken once");
+        assert_eq!(passed.left().collect::<Vec<_>>(), ["admin"]);
     }
 }

@@ -20,7 +20,7 @@ mod turns;
 mod tests;
 
 pub use accept::{Listener, Shared};
-pub use bind::{BindError, Bound, Kind, Passed, PassedSocket, Socket, bind};
+pub use bind::{BindError, Bound, Kind, Passed, PassedSocket, Socket, bind, bind_unix};
 pub use elsewhere::Peers;
 pub use inside::Inside;
 pub use limits::{CallerLimits, Limits, Parking, Seats};

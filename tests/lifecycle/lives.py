@@ -9,7 +9,7 @@ from scene import prepared
 from step import Step
 from suite import Failed, until
 
-SOCKETS = ("rolecall-metadata.socket", "rolecall-metadata-ipv6.socket", "rolecall-container.socket")
+SOCKETS = ("rolecall-metadata.socket", "rolecall-metadata-ipv6.socket", "rolecall-container.socket", "rolecall-admin.socket")
 SERVICE = "rolecall.service"
 START_SECONDS = 30
 CREDENTIAL = "[Service]\nLoadCredential=base:/etc/base.secret\n"

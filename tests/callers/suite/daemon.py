@@ -7,10 +7,9 @@ from pathlib import Path
 import scripted_sts
 
 from suite import CHECKOUT, Failed, until
-from suite.places import POD_IDENTITY_ADDRESS
 
 UNITS = ["rolecall-metadata.socket", "rolecall-metadata-ipv6.socket", "rolecall-container.socket",
-         "rolecall-runtime.service", "rolecall.service"]
+         "rolecall-pod-identity.socket", "rolecall-admin.socket", "rolecall-runtime.service", "rolecall.service"]
 TOKEN_FILES = "/etc/systemd/system/rolecall.service.d"
 LOG = "/var/log/rolecall/log.jsonl"
 AUDIT_SECONDS = 5
@@ -35,8 +34,6 @@ class Daemon:
         machine.put("/etc/rolecall/base.secret", scripted_sts.BASE_SECRET)
         machine.run("chown", "root:rolecall", "/etc/rolecall/base.secret")
         machine.run("chmod", "0640", "/etc/rolecall/base.secret")
-        machine.put("/etc/systemd/system/rolecall-container.socket.d/pod-identity.conf",
-                    f"[Socket]\nListenStream={POD_IDENTITY_ADDRESS}:80\n")
         example = systemd / "examples" / "rootless-runtimes.conf"
         machine.put(f"/etc/systemd/system/rolecall-runtime.service.d/{example.name}", example.read_bytes())
         machine.run("systemctl", "daemon-reload")
