@@ -18,17 +18,33 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// Whether the daemon is ready to hand out what it was told to prefetch.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<Phase>);
+
+#[derive(Debug, Default)]
+struct Phase {
+    ready: AtomicBool,
+    ending: AtomicBool,
+}
 
 impl Readiness {
-    /// Ready from now on, or no longer.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+    /// Ready from now on.
+    pub fn begin(&self) {
+        self.0.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is.
+    /// Asked to end: not ready any more, whatever becomes ready meanwhile.
+    pub fn end(&self) {
+        self.0.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is ready.
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.ready.load(Ordering::Relaxed) && !self.is_ending()
+    }
+
+    /// Whether it was asked to end.
+    pub fn is_ending(&self) -> bool {
+        self.0.ending.load(Ordering::Relaxed)
     }
 }
 

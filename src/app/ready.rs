@@ -43,8 +43,10 @@ impl Daemon {
             },
             never = self.tell_status() => never,
         }
-        self.readiness.set(true);
-        systemd::ready(&self.status());
+        self.readiness.begin();
+        if !self.readiness.is_ending() {
+            systemd::ready(&self.status());
+        }
         self.tell_status().await
     }
 
@@ -71,11 +73,14 @@ impl Daemon {
     pub(super) fn status(&self) -> String {
         let prefetched = self.prefetched.load();
         let missing: Vec<&Prefetch> = prefetched.iter().filter(|one| one.is_missing()).collect();
-        let mut status = if self.readiness.is_ready() {
-            "serving".to_owned()
+        let phase = if self.readiness.is_ending() {
+            "asked to end, serving still"
+        } else if self.readiness.is_ready() {
+            "serving"
         } else {
-            "starting, serving already".to_owned()
+            "starting, serving already"
         };
+        let mut status = phase.to_owned();
         if !self.in_force.is_in_force() {
             status.push_str("; the last reload was refused, see the log");
         }

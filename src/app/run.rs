@@ -155,7 +155,7 @@ async fn linger(daemon: &Daemon) {
     if linger.is_zero() {
         return;
     }
-    daemon.readiness.set(false);
+    daemon.readiness.end();
     let seconds = linger.as_secs_f64();
     tracing::info!(
         seconds,
@@ -168,7 +168,7 @@ async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: 
     let drain = daemon.config.load().limits.drain;
     tracing::info!("ending: no more connections are accepted");
     systemd::stopping();
-    daemon.readiness.set(false);
+    daemon.readiness.end();
     stop.cancel();
     shared.drain(drain).await;
     tasks.close();

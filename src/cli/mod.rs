@@ -76,7 +76,8 @@ pub struct Cli {
         global = true,
         value_name = "PATH",
         env = "ROLECALL_SOCKET",
-        hide_env_values = true
+        hide_env_values = true,
+        display_order = 900
     )]
     socket: Option<PathBuf>,
 

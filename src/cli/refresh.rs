@@ -15,6 +15,7 @@ use crate::types::RoleRef;
 /// What is held is served on until the new session is there, and if it does not come. Failures that
 /// the daemon remembers are forgotten first.
 #[derive(Debug, Args)]
+#[command(override_usage = "rolecall refresh <ACCOUNT/ROLE>\n       rolecall refresh --all")]
 pub(super) struct Options {
     /// The role, as `status` lists it
     #[arg(value_name = "ACCOUNT/ROLE", value_parser = RoleRef::parse, required_unless_present = "all")]

@@ -126,6 +126,29 @@ async fn it_is_ready_at_the_deadline_and_tells_what_is_missing() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_becomes_ready_after_it_was_asked_to_end_makes_it_no_more_ready() {
+    let (sts, willing) = reluctant().await;
+    let manager = Manager::new();
+    let lingering = format!("{}linger = \"1h\"\n", prefetching(&sts, "1h"));
+    let daemon = manager.start(&lingering, &[]);
+    manager.until("roles missing");
+    daemon.signal(Signal::SIGTERM);
+    manager.until("STATUS=asked to end, serving still; 1 of 1 prefetched roles missing");
+    willing.store(true, Ordering::Relaxed);
+    daemon.says(&["refresh", "prod/web"]);
+    let mut told = manager.told();
+    while told.contains("missing") {
+        told = manager.told();
+    }
+    assert!(
+        told.starts_with("STATUS=asked to end, serving still"),
+        "{told}"
+    );
+    let status = daemon.says(&["status", "--json"]);
+    assert!(status.contains("\"ready\": false"), "{status}");
+}
+
 #[test]
 fn the_watchdog_is_fed_by_requests_that_are_answered() {
     let manager = Manager::new();
