@@ -266,7 +266,7 @@ impl Book {
         let size = file::length_of(&plain);
         let freed = self.held.get(&kept.key).map_or(0, |(_, freed)| *freed);
         let bytes = self.bytes.saturating_sub(freed).saturating_add(size);
-        if bytes > self.place.most {
+        if bytes > self.place.most || !file::fits(&plain) {
             self.tell_full();
             return self.enter_let_go(&kept.key);
         }

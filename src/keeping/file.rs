@@ -107,6 +107,11 @@ pub(super) fn length_of(plain: &[u8]) -> u64 {
     u64::try_from(plain.len() + SEALED_OVERHEAD + 4).unwrap_or(u64::MAX)
 }
 
+/// Whether a frame of this plain text is one that is read again.
+pub(super) fn fits(plain: &[u8]) -> bool {
+    plain.len() + SEALED_OVERHEAD <= MAX_FRAME
+}
+
 /// Reads a whole file. It is opened in place: the bytes are secret afterwards.
 pub(super) fn read(
     bytes: &mut [u8],

@@ -245,6 +245,27 @@ fn no_more_is_kept_than_may_be() {
 }
 
 #[test]
+fn a_session_that_is_too_long_takes_no_other_along() {
+    let scene = Scene {
+        most: 8 * 1024 * 1024,
+        ..Scene::new()
+    };
+    let (mut book, _) = scene.open();
+    let mut long = scene.session("prod/long", 1);
+    let credentials = SessionCredentials {
+        session_token: SecretString::from("token ".repeat(200_000)),
+        ..long.session.credentials.clone()
+    };
+    let shown = (long.session.obtained_at, long.session.expires_at);
+    long.session = Arc::new(Session::kept(credentials, shown, long.session.ends, HOUR));
+    book.write(held(&long), &[]).unwrap();
+    book.write(held(&scene.session("prod/web", 2)), &[])
+        .unwrap();
+    drop(book);
+    assert_eq!(scene.read(), ["ASIA0000000000000002"]);
+}
+
+#[test]
 fn two_daemons_never_write_to_one_file() {
     let scene = Scene::new();
     let (mut first, _) = scene.open();
