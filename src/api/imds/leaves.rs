@@ -21,6 +21,13 @@ pub(super) struct Leaves {
 /// Versions that exist: the oldest, the one that cloud tools fall back to, and the newest.
 const VERSIONS: &str = "1.0\n2009-04-04\n2021-07-15\nlatest";
 
+/// The host's, in EC2's words.
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "x86_64"
+};
+
 impl Leaves {
     pub(super) const fn new(instance: Instance, since: SystemTime) -> Self {
         Self { instance, since }
@@ -71,7 +78,7 @@ impl Leaves {
     fn identity_document(&self, zone: &str, account: &AccountFacts) -> String {
         let document = serde_json::json!({
             "accountId": account.id.as_ref().map(|id| id.as_str().to_owned()),
-            "architecture": "x86_64",
+            "architecture": ARCHITECTURE,
             "availabilityZone": zone,
             "billingProducts": null,
             "devpayProductCodes": null,
