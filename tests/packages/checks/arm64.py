@@ -15,7 +15,7 @@ import made
 CONFIGURATION = """
 [[listener]]
 name = "default"
-bind = ["unix:{folder}/metadata.sock"]
+bind = ["passed:metadata"]
 apis = ["imds"]
 availability-zone = "eu-central-1a"
 
@@ -35,6 +35,8 @@ credentials = {{ from = "local" }}
 role = "local/demo"
 when = {{ uid = {uid} }}
 """
+# Of linux/netlink.h; Python has no name for it.
+NETLINK_SOCK_DIAG = 4
 SOON = 60
 
 
@@ -71,17 +73,17 @@ def check_what_it_is_linked_with_is_what_the_packages_ask_for(folder):
 
 
 def check_it_runs_and_hands_out_credentials(folder):
-    said = made.output(*emulated(folder, "--version")).decode()
+    said = made.output(*emulated(folder), "--version").decode()
     assert said == made.output(made.BINARY, "--version").decode(), said
     (folder / "rolecall.toml").write_text(CONFIGURATION.format(folder=folder, uid=os.getuid()))
-    with serving(folder):
+    with serving(folder) as curl:
         path = "/latest/meta-data/iam/security-credentials/"
-        token = curl(folder, "--request", "PUT", "--header", "X-aws-ec2-metadata-token-ttl-seconds: 60", "/latest/api/token")
+        token = curl("/latest/api/token", "--request", "PUT", "--header", "X-aws-ec2-metadata-token-ttl-seconds: 60")
         with_token = "--header", f"X-aws-ec2-metadata-token: {token}"
-        role = curl(folder, *with_token, path)
-        answer = json.loads(curl(folder, *with_token, path + role))
-        host = json.loads(curl(folder, *with_token, "/latest/dynamic/instance-identity/document"))
-    assert answer["Code"] == "Success" and answer["AccessKeyId"].startswith("ASIA"), answer
+        role = curl(path, *with_token)
+        answer = json.loads(curl(path + role, *with_token))
+        host = json.loads(curl("/latest/dynamic/instance-identity/document", *with_token))
+    assert role == "demo" and answer["Code"] == "Success" and answer["AccessKeyId"].startswith("ASIA"), answer
     assert host["architecture"] == "arm64", host
 
 
@@ -90,28 +92,35 @@ def program(folder):
     return folder / "deb/usr/bin/rolecall"
 
 
-def emulated(folder, *arguments):
+def emulated(folder, *options):
     libraries = made.output(made.ROOT / "packaging/cross", "--libraries").decode().strip()
-    return ["qemu-aarch64-static", "-L", libraries, program(folder), *arguments]
+    return ["qemu-aarch64-static", "-L", libraries, *options, program(folder)]
 
 
 @contextlib.contextmanager
 def serving(folder):
-    """A daemon that has said that it is ready."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+    """A daemon that has said that it is ready; gives what asks its socket, with a path and curl's options."""
+    look_up = folder / "lent.so"
+    made.output("aarch64-linux-gnu-gcc", "-shared", "-fPIC", "-o", look_up, made.ROOT / "tests/packages/lent.c")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_SOCK_DIAG) as lent,
+    ):
         ready.bind(str(folder / "ready"))
         ready.settimeout(SOON)
-        command = emulated(folder, "serve", "--config", folder / "rolecall.toml")
-        with subprocess.Popen(command, env=dict(os.environ, NOTIFY_SOCKET=str(folder / "ready"))) as daemon:
+        # As systemd passes sockets: the third descriptor, for the process that it started.
+        passing = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_FDNAMES=metadata LISTEN_PID=$$ exec "$@"'
+        preloaded = emulated(folder, "-E", f"LD_PRELOAD={look_up}", "-E", f"LENT_SOCKET={lent.fileno()}")
+        command = ["bash", "-c", passing, "bash", *preloaded, "serve", "--config", folder / "rolecall.toml"]
+        with subprocess.Popen(
+            command, env=dict(os.environ, NOTIFY_SOCKET=str(folder / "ready")), pass_fds=[listener.fileno(), lent.fileno()],
+        ) as daemon:
             try:
                 while b"READY=1" not in ready.recv(4096):
                     pass
-                yield
+                address = "http://127.0.0.1:{}".format(listener.getsockname()[1])
+                yield lambda path, *options: made.output(
+                    "curl", "--silent", "--show-error", "--fail", "--max-time", SOON, *options, address + path).decode()
             finally:
                 daemon.terminate()
-
-
-def curl(folder, *arguments):
-    *options, path = arguments
-    return made.output("curl", "--silent", "--show-error", "--fail", "--max-time", SOON, "--unix-socket",
-                       folder / "metadata.sock", *options, f"http://localhost{path}").decode()
