@@ -139,6 +139,7 @@ fn bind(directory: &tempfile::TempDir, other: Option<&str>) -> Result<Bound, Box
         )),
         observer: Arc::new(()),
         descriptors: 1024,
+        confinement: app::Confinement::default(),
     };
     Ok(app::bind(config, outside)?)
 }

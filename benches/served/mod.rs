@@ -96,6 +96,7 @@ fn serve(
             metrics: Arc::new(Metrics::new(Counter::default())),
             observer: Arc::new(()),
             descriptors: 1024,
+            confinement: app::Confinement::default(),
         };
         let again = config.clone();
         let bound = app::bind(config, outside)?;

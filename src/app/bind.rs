@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use super::decisions::Decisions;
 use super::{
-    Address, Bound, Daemon, StateError, TokenFileError, control, state, survive, token_files,
+    Address, Bound, Confinement, Daemon, StateError, TokenFileError, control, state, survive,
+    token_files,
 };
 use crate::api::InForce;
 use crate::api::imds::Tokens;
@@ -46,6 +47,8 @@ pub struct Outside {
     pub observer: Arc<dyn Observer>,
     /// How many descriptors the process may open.
     pub descriptors: usize,
+    /// What the process gave up.
+    pub confinement: Confinement,
 }
 
 /// The daemon could not start.
@@ -149,6 +152,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         issuers,
         engine,
         prefetched: arc_swap::ArcSwap::default(),
+        confinement: outside.confinement,
         config: arc_swap::ArcSwap::from_pointee(config),
     });
     daemon.follow_store();

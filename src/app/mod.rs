@@ -1,6 +1,7 @@
 //! The only place that knows all parts: a configuration becomes a bound daemon, which then runs.
 
 mod bind;
+mod confine;
 mod control;
 mod decisions;
 mod offline;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 pub use bind::{Outside, StartError, bind, check_certificates};
+pub use confine::{Confinement, confine, confine_unit};
 pub use offline::{Offline, OfflineError};
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
 pub use serve::{Fault, ServeError, raise_descriptors, serve};
@@ -93,6 +95,7 @@ pub struct Daemon {
     /// Told when other objects of the store are decided by.
     adopted: Notify,
     prefetched: arc_swap::ArcSwap<Vec<Prefetch>>,
+    confinement: Confinement,
     _held: Option<Held>,
 }
 

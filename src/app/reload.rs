@@ -126,7 +126,11 @@ impl Reloader {
         })?;
         let loaded = loaded.map_err(|error| refused(&error))?;
         let config = loaded.map_err(|error| refused(&error))?;
-        let Changes { applied, restart } = config::diff(&daemon.config.load(), &config);
+        let Changes {
+            applied,
+            mut restart,
+        } = config::diff(&daemon.config.load(), &config);
+        restart.extend(daemon.confinement.lacks(&config));
         if !restart.is_empty() {
             let keys = restart.join(", ");
             return Err(ReloadError(format!(

@@ -7,6 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
+use super::confine::keep_out_of_swap;
 use super::{Bound, Outside, Reloader, StartError, TokenFileError, bind};
 use crate::config::Config;
 use crate::listener::BindError;
@@ -68,6 +69,7 @@ pub fn serve(
     let served = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(ServeError::Process)?;
         let daemon = bind(config, outside)?;
+        daemon.daemon().confinement.close_ports();
         bound(&daemon);
         let (ask, asked) = mpsc::channel(4);
         let forward = async move { while ask.send(signals.next().await).await.is_ok() {} };
@@ -93,8 +95,10 @@ pub fn raise_descriptors() -> usize {
     usize::try_from(raised).unwrap_or(USUAL)
 }
 
-/// Memory holds secrets: it is never dumped, and no other process of this user may look into it.
+/// Memory holds secrets: it is never dumped, no other process of this user may look into it, and it
+/// is not written to swap where that can be helped.
 fn keep_memory_private() {
+    keep_out_of_swap();
     let undumpable = prctl::set_dumpable(false);
     let no_core = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     if let Err(error) = undumpable.and(no_core) {

@@ -37,15 +37,14 @@ impl TellError {
     }
 }
 
-/// Answers questions about containers until a signal asks for an end. `socket` goes before the
-/// configuration's.
-pub fn tell_containers(config: Runtime, socket: Option<PathBuf>) -> Result<(), TellError> {
+/// Answers questions about containers until a signal asks for an end.
+pub fn tell_containers(config: Runtime) -> Result<(), TellError> {
     let engines = config.engines.into_iter().map(|engine| EngineSpec {
         kind: kind(engine.kind),
         socket: engine.socket,
     });
     let spec = UnitSpec {
-        socket: socket.unwrap_or(config.socket),
+        socket: config.socket,
         engines: engines.collect(),
         asker: config.asker,
         processes: PathBuf::from("/proc"),

@@ -91,15 +91,19 @@ impl Hierarchy {
 
     /// The processes in the group of this path, as far as they can be seen from here.
     pub(super) fn processes(&self, path: &[u8]) -> io::Result<Vec<u32>> {
-        let below = path.strip_prefix(self.root.as_slice()).unwrap_or(path);
-        let below = below.strip_prefix(b"/").unwrap_or(below);
-        let folder = self.mount.join(OsStr::from_bytes(below));
-        let listed = fs::read_to_string(folder.join("cgroup.procs"))?;
+        let listed = fs::read_to_string(self.folder(path).join("cgroup.procs"))?;
         Ok(listed
             .lines()
             .filter_map(|line| line.parse().ok())
             .filter(|pid| *pid != 0)
             .collect())
+    }
+
+    /// Where the group of this path lies, if it is below what is mounted here.
+    fn folder(&self, path: &[u8]) -> PathBuf {
+        let below = path.strip_prefix(self.root.as_slice()).unwrap_or(path);
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        self.mount.join(OsStr::from_bytes(below))
     }
 
     /// The path of the group with this id. The ids are the numbers of its folders.
@@ -174,6 +178,19 @@ impl Hierarchy {
         let below = folder.strip_prefix(&self.mount).unwrap_or(folder);
         [&self.root, b"/".as_slice(), below.as_os_str().as_bytes()].concat()
     }
+}
+
+/// The folders of the control group that this process is in, and of those above it, as far as they can
+/// be seen.
+pub fn own_control_groups() -> Vec<PathBuf> {
+    let own = fs::read("/proc/self/cgroup").unwrap_or_default();
+    let Some((hierarchy, path)) = Hierarchy::find().zip(unified_path(&own)) else {
+        return Vec::new();
+    };
+    let folder = hierarchy.folder(&path);
+    let groups = folder.ancestors();
+    let groups = groups.take_while(|group| group.starts_with(&hierarchy.mount));
+    groups.map(Path::to_owned).collect()
 }
 
 /// How a walk ended.
@@ -358,6 +375,16 @@ mod tests {
         assert_eq!(first, expected);
         assert_eq!(order.len(), MAX_GROUPS_OF_EACH + 4);
         assert!(left.cut);
+    }
+
+    #[test]
+    fn the_own_groups_begin_with_that_which_lists_this_process() {
+        let groups = own_control_groups();
+        let hierarchy = Hierarchy::find().unwrap();
+        assert_eq!(groups.last(), Some(&hierarchy.mount));
+        let members = fs::read_to_string(groups[0].join("cgroup.procs")).unwrap();
+        let own = std::process::id().to_string();
+        assert!(members.lines().any(|member| member == own), "{groups:?}");
     }
 
     #[test]

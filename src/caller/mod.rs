@@ -28,6 +28,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
+pub use cgroup::own_control_groups;
 pub use desk::{Desk, DeskError, NoContainer};
 pub use evidence::{Doubt, Evidence};
 pub use identity::{AllEvidence, Caller, Particulars, Reach};

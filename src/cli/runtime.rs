@@ -29,7 +29,7 @@ impl Options {
     pub(super) fn run(&self, socket: Option<PathBuf>) -> Result<(), Failure> {
         // The daemon's secrets are not for this unit.
         let config = configuration::load(self.config.as_deref(), Purpose::Check)?;
-        let Some(runtime) = config.runtime else {
+        let Some(mut runtime) = config.runtime else {
             return Err(
                 Failure::new(Exit::Configuration, "there is nothing to tell of")
                     .why("the configuration has no [runtime]")
@@ -43,11 +43,14 @@ impl Options {
             journal.as_deref().map(OsStr::new),
             no_color.as_deref().map(OsStr::new),
         );
+        runtime.socket = socket.unwrap_or(runtime.socket);
+        let confinement = app::confine_unit(&runtime.socket, variable("NOTIFY_SOCKET").as_deref());
         let logging = Logging::start(standard_error, Clock::System);
         let logging = logging.map_err(|error| {
             Failure::new(Exit::Fault, "the log cannot be set up").because(&error)
         })?;
-        let told = app::tell_containers(runtime, socket);
+        confinement.tell();
+        let told = app::tell_containers(runtime);
         logging.flush();
         told.map_err(|error| {
             let exit = match error.fault() {

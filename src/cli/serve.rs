@@ -50,6 +50,7 @@ impl Options {
         // Before the log starts its thread: it takes the variables out of the environment.
         let passed = systemd::passed_sockets(variable("LISTEN_FDNAMES").as_deref());
         let (journal, no_color) = (variable("JOURNAL_STREAM"), variable("NO_COLOR"));
+        let notify = variable("NOTIFY_SOCKET");
         let standard_error = StandardError::detect(
             journal.as_deref().map(OsStr::new),
             no_color.as_deref().map(OsStr::new),
@@ -65,18 +66,26 @@ impl Options {
         let (config, problems) = origins
             .load()
             .map_err(|error| configuration::refused(&error))?;
+        let mut environment = Environment::of_process();
+        // Before there are threads that serve, or write the log: they have what is given up here.
+        let confinement = app::confine(&config, &environment, notify.as_deref());
+        if !confinement.lets_programs_be() {
+            environment.give_up_programs();
+        }
         let configured = logging.configure(&config.log);
         configured.map_err(|error| log_failure(&error))?;
+        confinement.tell();
         warn(&problems);
         let metrics = Arc::new(Metrics::new(logging.lost()));
         count_panics(metrics.panics.clone());
         let outside = Outside {
             clock,
             passed,
-            environment: Environment::of_process(),
+            environment,
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
             descriptors: app::raise_descriptors(),
+            confinement,
         };
         let reloader = Reloader::new(
             Arc::new(move || origins.load_again()),

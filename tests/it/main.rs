@@ -14,6 +14,7 @@ mod admin_failures;
 mod canary;
 mod check_live;
 mod cli;
+mod confined;
 mod conformance;
 mod connectors;
 mod connectors_made;

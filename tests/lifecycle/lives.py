@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import exposure
 import images
 from machine import AT_BOOT, ended, load
 from scene import prepared
@@ -77,7 +78,10 @@ def _live(machine, form, install):
         return Step(name, reports, held, **circumstances)
 
     held = {}
-    yield (one := step("install", lambda: machine.run(*install[1]), is_absent=True, starts_anew=True, comes=True))
+    one = step("install", lambda: machine.run(*install[1]), is_absent=True, starts_anew=True, comes=True)
+    machine.exposure = exposure.measured(machine)
+    one.findings += exposure.unexplained(machine.exposure)
+    yield one
     held = one.after()
     for name, action in {
         "reload, 5 times": lambda: [machine.run("systemctl", "reload", SERVICE) for _ in range(5)],
@@ -90,14 +94,16 @@ def _live(machine, form, install):
     for name, how in {"boot": (), "power cut, boot": ("cut",)}.items():
         yield (one := booted(machine, name, how, held))
         held = one.after()
-    yield (one := step("remove", lambda: machine.run(*form.remove), is_absent=True))
+    one = step("remove", lambda: machine.run(*form.remove), is_absent=True)
     one.findings += left_running(machine)
+    yield one
     yield (one := step("install again", lambda: machine.run(*install[1]), is_absent=True, comes=True))
     held = one.after()
-    yield (one := step("remove and purge" if form.purge else "remove again", lambda: gone(machine, form), is_absent=True))
+    one = step("remove and purge" if form.purge else "remove again", lambda: gone(machine, form), is_absent=True)
     one.findings += left_running(machine)
     if form.purge:
         one.findings += left_behind(machine)
+    yield one
 
 
 def serves(machine):

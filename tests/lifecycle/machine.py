@@ -39,6 +39,7 @@ class Machine(suite.machine.Machine):
     """One that outlives its own power cuts."""
 
     def __init__(self, folder, options, debian):
+        self.exposure = None  # what its systemd says of the units, once it was asked
         self.folder = folder
         os.environ["MACHINE"] = str(folder)
         self._tool("up", *options, debian)

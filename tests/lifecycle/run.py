@@ -7,8 +7,9 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import exposure
 import page
-from lives import LIVES
+from lives import LIVES, SYSTEMDS
 from machine import Machine
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "lifecycle.md"
@@ -16,7 +17,7 @@ PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "lifecycle.md"
 
 def main(scratch, words):
     chosen = [life for life in LIVES if not words or any(word in life.name for word in words)]
-    steps, passed, failed = {}, 0, 0
+    steps, exposures, passed, failed = {}, {}, 0, 0
     for life in chosen:
         steps[life.name] = {}
         with tempfile.TemporaryDirectory(prefix="rolecall-lifecycle-") as folder:
@@ -34,11 +35,14 @@ def main(scratch, words):
                 if machine:
                     show_journal(machine)
             finally:
+                if machine and machine.exposure:
+                    exposures[SYSTEMDS[life.debian]] = machine.exposure
                 if machine:
                     with contextlib.suppress(subprocess.CalledProcessError):
                         machine.off()
     if not words:
         PAGE.write_text(page.text(LIVES, steps))
+        exposure.write(exposures)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

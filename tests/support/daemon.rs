@@ -115,6 +115,7 @@ impl TestDaemon {
             observer: Arc::new(FetchRecorder::new(Arc::clone(&metrics))),
             metrics,
             descriptors: 4096,
+            confinement: app::Confinement::default(),
         };
         let bound = app::bind(config, outside).unwrap();
         let (ask, asked) = mpsc::channel(4);

@@ -57,7 +57,8 @@ or, where anything in them is wrong, not at all; sessions whose request is uncha
 the log says what changed. Listeners, `[people]`, `[authority]`, `[state]`, `[admin]`, `socket` of
 `[runtime]` and `connections`, `connections-per-caller`, `requests-per-caller`, `flights-per-caller`,
 `sessions` and `patience` of `[limits]` need a restart: a reload that changes them applies nothing and
-names them.
+names them. So do the first program (a process for `credentials`, `command` of `[[grant-source]]`) and a
+log file in another folder, because the daemon gave up both when it started (docs/sandbox.md).
 ";
 
 /// The page.

@@ -44,6 +44,10 @@ const METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 
+/// Why a profile that names a program gives no credentials, where it did not name one at the start.
+const SHUT_OUT: &str = "the AWS profiles name a credential_process since the daemon started, which then gave up starting \
+     programs: restart it";
+
 /// A link of the chain: a provider, or why there is none.
 #[derive(Debug)]
 enum Link<T> {
@@ -108,6 +112,9 @@ pub(super) async fn environment(
                     why.as_deref().unwrap_or("nothing there")
                 ));
             }
+            Err(_) if place == "profile" && variables.shuts_out_a_program() => {
+                return Err(CredentialsError::invalid_configuration(SHUT_OUT));
+            }
             found => return found,
         }
     }
@@ -125,6 +132,8 @@ pub(super) async fn profile(
         let why = causes(&error);
         if why.is_empty() {
             CredentialsError::not_loaded(no_profiles(name, engine.environment()))
+        } else if engine.environment().shuts_out_a_program() {
+            CredentialsError::invalid_configuration(SHUT_OUT)
         } else if why.contains("cargo feature") {
             CredentialsError::invalid_configuration(signs_in(name))
         } else {

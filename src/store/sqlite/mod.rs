@@ -102,6 +102,8 @@ fn connect(file: &Path, access: OpenFlags) -> Result<Connection, Cause> {
     connection.pragma_update(None, "secure_delete", true)?;
     // Everything is read once; a megabyte of its pages would only be idle memory.
     connection.pragma_update(None, "cache_size", -256)?;
+    // Else there are files in /tmp at times, which is not the store's to write in.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
 }
 
