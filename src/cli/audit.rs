@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::daemon::Daemon;
 use super::failure::{Exit, Failure};
-use super::output::{print, print_bytes};
+use super::output::{plain, print, print_bytes};
 
 /// Show who was handed credentials, and who was refused
 ///
@@ -91,8 +91,9 @@ fn readable(event: &Event) -> String {
         " ({}) by {} on {}",
         event.reason, event.api, event.listener
     ));
-    add(format_args!(", evidence {}\n", event.evidence));
-    line
+    add(format_args!(", evidence {}", event.evidence));
+    // Names in it are their owners' choice.
+    plain(&line) + "\n"
 }
 
 #[cfg(test)]
@@ -104,9 +105,15 @@ mod tests {
         let event = r#"{"timestamp":"2026-01-01T00:00:00Z","event":"count","of":"hand-out",
             "caller":"uid 1000","evidence":"sock_diag","listener":"metadata","api":"imds",
             "role":"prod/web","reason":"the web server","access_key_id":"ASIA1","count":3}"#;
-        let event = serde_json::from_str(event).unwrap();
+        let event: Event = serde_json::from_str(event).unwrap();
         let line = "2026-01-01T00:00:00Z count    uid 1000 3 more of hand-out prod/web ASIA1 \
                     (the web server) by imds on metadata, evidence sock_diag\n";
         assert_eq!(readable(&event), line);
+        let named = Event {
+            caller: "container a\x1b[2J\nb".to_owned(),
+            ..event
+        };
+        let told = readable(&named);
+        assert!(told.contains(r"container a\u{1b}[2J\nb 3 more"), "{told}");
     }
 }

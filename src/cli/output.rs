@@ -53,18 +53,21 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
-/// Columns as wide as their widest cell, two spaces between.
+/// Columns as wide as their widest cell, two spaces between. Cells may be others' words.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
-    let all = || std::iter::once(&head).chain(rows);
+    let rows = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| plain(cell)).collect());
+    let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
-            let cells = all().filter_map(|row| row.get(column));
+            let cells = all.iter().filter_map(|row| row.get(column));
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
-    for row in all() {
+    for row in &all {
         let cells = row.iter().zip(&widths);
         let cells: Vec<String> = cells
             .map(|(cell, width)| format!("{cell:<width$}"))
@@ -102,6 +105,8 @@ mod tests {
             table(&["X", "Y"], &rows),
             "  X     Y\n  a     b\n  long  c\n"
         );
+        let others = [vec!["\x1b[2J".to_owned()]];
+        assert_eq!(table(&["X"], &others), "  X\n  \\u{1b}[2J\n");
     }
 
     #[test]
