@@ -118,7 +118,7 @@ const REPORTED: [Reported; 20] = [
         level: "fault",
         said: &[
             "no route leads to 169.254.169.254",
-            "ip route add 169.254.169.254 dev lo",
+            "ip route add 169.254.169.254 dev lo src 127.0.0.1",
         ],
     },
     Reported {

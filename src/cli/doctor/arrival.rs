@@ -61,7 +61,10 @@ fn sent_to(ip: IpAddr) -> Finding {
     if !has_route(ip) {
         let lost = Finding::fault(format!("no route leads to {ip}"));
         let means = "programs that ask there are refused before any rule sees it";
-        return lost.means(means).mend(format!("ip route add {ip} dev lo"));
+        // Without a source of its own an IPv4 packet would have 0.0.0.0, to which nobody answers.
+        let source = if ip.is_ipv4() { " src 127.0.0.1" } else { "" };
+        let mend = format!("ip route add {ip} dev lo{source}");
+        return lost.means(means).mend(mend);
     }
     match TcpStream::connect_timeout(&address, PATIENCE) {
         Ok(stream) => {
