@@ -166,9 +166,10 @@ async fn linger(daemon: &Daemon) {
 
 async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: &TaskTracker) {
     let drain = daemon.config.load().limits.drain;
-    tracing::info!("ending: no more connections are accepted");
     systemd::stopping();
     daemon.readiness.end();
+    shared.answer_last(drain).await;
+    tracing::info!("ending: no more connections are accepted");
     stop.cancel();
     shared.drain(drain).await;
     tasks.close();

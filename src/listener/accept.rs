@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,10 @@ use crate::http::{Connection, Handler, Local};
 
 /// How long accepting pauses after an error that may stay, such as a full table of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long each answer is the last of its connection, before the daemon accepts no more: whoever asks
+/// again and again has come to its end by then. Part of what the drain may take.
+const LAST_ANSWERS: Duration = Duration::from_millis(50);
 
 /// What a connection is told for which there is no room even to wait, or none in time.
 const NO_ROOM: &[u8] =
@@ -44,7 +48,10 @@ pub struct Shared {
     rounds: Arc<Rounds>,
     watch: Watch,
     connections: TaskTracker,
+    /// Nobody is accepted any more.
     stop: CancellationToken,
+    /// Nobody waits any more, to be identified or for a seat.
+    hurry: CancellationToken,
 }
 
 impl Shared {
@@ -62,6 +69,7 @@ impl Shared {
             watch: Watch::default(),
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
+            hurry: CancellationToken::new(),
         }
     }
 
@@ -101,12 +109,25 @@ impl Shared {
         self.watch.run(self.limits).await
     }
 
+    /// Has kept connections end: for a moment everybody is served as ever, and told with each answer
+    /// that it is the last on this connection. Closed between two requests instead, a connection
+    /// may be closed just as the second one is sent.
+    pub async fn answer_last(&self, drain: Duration) {
+        if self.watch.answer_last() {
+            sleep(LAST_ANSWERS.min(drain / 2)).await;
+        }
+    }
+
     /// Accepts no more, tells every connection, and waits at most `deadline` for them to end.
     pub async fn drain(&self, deadline: Duration) {
         self.stop.cancel();
         self.watch.end();
         self.connections.close();
-        drop(timeout(deadline, self.connections.wait()).await);
+        let wait = async |deadline| timeout(deadline, self.connections.wait()).await.is_ok();
+        if !wait(deadline / 2).await {
+            self.hurry.cancel();
+            wait(deadline / 2).await;
+        }
     }
 }
 
@@ -253,7 +274,7 @@ impl<H: Handler> Listener<H> {
         let (listener, shared_too) = (Arc::clone(self), Arc::clone(shared));
         drop(shared.connections.spawn(async move {
             let placing = shared_too.desk.look_up_place(&caller);
-            let looked = shared_too.stop.run_until_cancelled(placing).await;
+            let looked = shared_too.hurry.run_until_cancelled(placing).await;
             drop(places);
             if looked.is_some() {
                 listener.seat(accepted, caller, local, &shared_too, of_all);
@@ -326,7 +347,7 @@ impl<H: Handler> Served<H> {
         drop(shared.connections.spawn(async move {
             let seat = own.wait(&self.shared.seats_of_all);
             let seat = timeout(self.parking.connection, seat);
-            let seat = self.shared.stop.run_until_cancelled(seat).await;
+            let seat = self.shared.hurry.run_until_cancelled(seat).await;
             drop(places);
             match seat {
                 Some(Ok(Some(seat))) => self.serve(seat).await,
@@ -338,9 +359,6 @@ impl<H: Handler> Served<H> {
     }
 
     async fn serve(mut self, seat: Seat) {
-        if self.shared.stop.is_cancelled() {
-            return;
-        }
         let (accepted, tls) = (self.accepted, self.tls.take());
         let talk = Talk {
             connection: self.connection,
@@ -370,7 +388,7 @@ pub(super) struct Talk<H> {
 impl<H: Handler> Talk<H> {
     async fn encrypted(mut self, stream: TcpStream, tls: Arc<Tls>, seat: &Seat) {
         let shaking = tls.shake(stream);
-        match self.shared.stop.run_until_cancelled(shaking).await {
+        match self.shared.hurry.run_until_cancelled(shaking).await {
             Some(Ok((shaken, encrypted))) => {
                 self.connection.encrypted = Some(encrypted);
                 self.over(shaken, seat).await;
@@ -431,7 +449,7 @@ async fn confirm(accepted: &Accepted, caller: &Caller, shared: &Shared) -> Optio
     };
     let address = stream.local_addr().ok()?;
     let confirming = shared.desk.confirm(caller, address, stream.as_fd());
-    let confirmed = shared.stop.run_until_cancelled(confirming).await??;
+    let confirmed = shared.hurry.run_until_cancelled(confirming).await??;
     let original = confirmed.original_destination();
     Some((confirmed, Local::Tcp { address, original }))
 }
@@ -447,7 +465,7 @@ async fn pause(address: &str, error: &io::Error) {
         tokio::task::yield_now().await;
     } else {
         tracing::error!(%address, %error, "accepting pauses");
-        tokio::time::sleep(PAUSE).await;
+        sleep(PAUSE).await;
     }
 }
 

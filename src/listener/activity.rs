@@ -1,5 +1,5 @@
 //! Who is slow: each connection's phase, looked at once a second for all of them together, and the
-//! word to all of them that the daemon ends.
+//! word to all of them that the daemon ends, first softly: each answer is its connection's last.
 //!
 //! A timer for each request would cost more than the request.
 
@@ -45,12 +45,22 @@ impl Phase {
     }
 }
 
+/// What all connections have in common.
+#[derive(Debug, Default)]
+struct OfAll {
+    ticks: AtomicU32,
+    /// Whether each answer is the last of its connection.
+    last: AtomicBool,
+    /// Whether every connection ends, those too that are still to come.
+    over: AtomicBool,
+}
+
 /// One connection's phase, and since when.
 #[derive(Debug)]
 pub(super) struct Activity {
     phase: AtomicU8,
     since: AtomicU32,
-    ticks: Arc<AtomicU32>,
+    all: Arc<OfAll>,
     ending: AtomicBool,
     /// Whether anything was told since the connection last listened.
     news: AtomicBool,
@@ -70,8 +80,8 @@ pub(super) enum Told {
 
 impl Activity {
     pub(super) fn enter(&self, phase: Phase) {
-        self.since
-            .store(self.ticks.load(Ordering::Relaxed), Ordering::Relaxed);
+        let now = self.all.ticks.load(Ordering::Relaxed);
+        self.since.store(now, Ordering::Relaxed);
         self.phase.store(phase.number(), Ordering::Relaxed);
     }
 
@@ -95,6 +105,11 @@ impl Activity {
                 return Told::Overdue;
             }
         }
+    }
+
+    /// Whether the next answer is the last.
+    pub(super) fn answers_last(&self) -> bool {
+        self.all.last.load(Ordering::Relaxed)
     }
 
     /// Whether [`Self::told`] has something to say.
@@ -129,7 +144,7 @@ impl Activity {
 /// All connections of the daemon.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    ticks: Arc<AtomicU32>,
+    of_all: Arc<OfAll>,
     connections: Arc<All>,
 }
 
@@ -186,14 +201,17 @@ impl Watch {
     pub(super) fn connection(&self) -> OnWatch {
         let activity = Arc::new(Activity {
             phase: AtomicU8::new(Phase::Head.number()),
-            since: AtomicU32::new(self.ticks.load(Ordering::Relaxed)),
-            ticks: Arc::clone(&self.ticks),
+            since: AtomicU32::new(self.of_all.ticks.load(Ordering::Relaxed)),
+            all: Arc::clone(&self.of_all),
             ending: AtomicBool::new(false),
             news: AtomicBool::new(false),
             told: Notify::new(),
             index: AtomicUsize::new(0),
         });
         self.connections.add(&activity);
+        if self.of_all.over.load(Ordering::Relaxed) {
+            activity.end();
+        }
         OnWatch {
             activity,
             all: Arc::clone(&self.connections),
@@ -210,15 +228,23 @@ impl Watch {
         }
     }
 
+    /// Each answer is the last of its connection from now on. Whether there is any connection.
+    pub(super) fn answer_last(&self) -> bool {
+        self.of_all.last.store(true, Ordering::Relaxed);
+        !self.connections.lock().is_empty()
+    }
+
     /// Tells every connection that the daemon ends.
     pub(super) fn end(&self) {
+        self.of_all.over.store(true, Ordering::Relaxed);
         for activity in self.connections.lock().iter() {
             activity.end();
         }
     }
 
     fn look(&self, limits: &Limits) {
-        let now = self.ticks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let ticks = &self.of_all.ticks;
+        let now = ticks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         for activity in self.connections.lock().iter() {
             activity.check(now, limits);
         }

@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
 
 use super::activity::{Activity, Phase, Told};
 use super::limits::Parking;
@@ -43,7 +44,7 @@ impl<H: Handler> Service<'_, H> {
             activity: Arc::clone(activity),
         });
         let service = service_fn(|request: hyper::Request<Incoming>| async move {
-            let response = if request.body().is_end_stream() {
+            let mut response = if request.body().is_end_stream() {
                 activity.enter(Phase::Busy);
                 self.answer(&request.map(|_no_body| Bytes::new())).await
             } else {
@@ -51,6 +52,9 @@ impl<H: Handler> Service<'_, H> {
                 Box::pin(self.answer_whole(request)).await
             };
             activity.enter(Phase::Idle);
+            if activity.answers_last() {
+                close_after(&mut response);
+            }
             Ok::<_, Infallible>(response)
         });
         let mut http = http1::Builder::new();
@@ -72,6 +76,12 @@ impl<H: Handler> Service<'_, H> {
             told.as_mut().poll(cx).map(Some)
         });
         if ended.await == Some(Told::Ending) {
+            // Who asked meanwhile must not be cut off: by then the kernel has been asked again.
+            yield_now().await;
+            let asked = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready()));
+            if asked.await {
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             drop(connection.await);
         }
@@ -115,11 +125,15 @@ impl<H: Handler> Service<'_, H> {
     /// The rest of the body is not read: the connection is of no further use.
     fn refuse_long(&self, head: &Request) -> Response {
         let mut response = self.handler.refuse_long(self.visit, head);
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        close_after(&mut response);
         response
     }
+}
+
+/// Nothing more is read from the connection, and whoever is answered knows.
+fn close_after(response: &mut Response) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
 }
 
 /// Its caller's other requests took all the time that this one could wait: not its rate is at

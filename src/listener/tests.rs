@@ -1,4 +1,4 @@
-//! Turns: what one caller's requests cost another's, counted in answers.
+//! Turns: what one caller's requests cost another's, counted in answers. And the last answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -195,4 +195,44 @@ async fn the_surplus_of_requests_waits_and_is_told_503_on_a_connection_that_stay
     yield_now().await;
     door.notes.go_on.notify_one();
     assert_eq!(status(&mut surplus).await, 200, "a turn was free");
+}
+
+/// Whether the connection was closed, as far as what was sent says.
+async fn is_over(connection: &mut DuplexStream) -> bool {
+    connection.read_u8().await.is_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_end_each_answer_is_its_connections_last() {
+    let door = Door::open(16);
+    assert!(!door.watch.answer_last(), "nobody is there to be told");
+    let mut busy = door.connect(1);
+    busy.write_all(WAIT).await.unwrap();
+    let mut new = door.connect(1);
+    assert!(door.watch.answer_last());
+    new.write_all(GET).await.unwrap();
+    assert_eq!(status(&mut new).await, 200);
+    assert!(is_over(&mut new).await);
+    door.notes.go_on.notify_one();
+    assert_eq!(status(&mut busy).await, 200);
+    assert!(is_over(&mut busy).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_just_as_the_end_is_told_is_answered() {
+    let door = Door::open(16);
+    let mut kept = door.connect(1);
+    kept.write_all(GET).await.unwrap();
+    assert_eq!(status(&mut kept).await, 200);
+    door.watch.end();
+    // The connection has looked for a request by then, and found none.
+    yield_now().await;
+    kept.write_all(GET).await.unwrap();
+    assert_eq!(status(&mut kept).await, 200);
+    assert!(is_over(&mut kept).await);
+
+    let mut late = door.connect(1);
+    late.write_all(GET).await.unwrap();
+    assert_eq!(status(&mut late).await, 200, "it was accepted before");
+    assert!(is_over(&mut late).await);
 }

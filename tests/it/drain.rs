@@ -1,6 +1,9 @@
 //! The end of the daemon: nobody is left waiting, nothing that was handed over is closed.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -89,6 +92,99 @@ async fn a_passed_socket_outlives_the_daemon() {
     second.end().await;
 }
 
+/// How a client of kept connections fared.
+#[derive(Debug, Default)]
+struct Fared {
+    answers: usize,
+    /// The connection was closed after it had asked, without an answer.
+    cut_off: usize,
+}
+
+/// Asks over a kept connection without a pause, and opens another one when an answer says that it was
+/// the last.
+fn keep_asking(at: SocketAddr, token: &str, over: &AtomicBool) -> Fared {
+    let question = request("GET", LIST, &[(TOKEN, token)]);
+    let mut fared = Fared::default();
+    while !over.load(Ordering::Relaxed) {
+        let mut stream = TcpStream::connect(at).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        loop {
+            stream.write_all(question.as_bytes()).unwrap();
+            let Some(is_last) = heard(&mut stream) else {
+                fared.cut_off += 1;
+                break;
+            };
+            fared.answers += 1;
+            if is_last || over.load(Ordering::Relaxed) || is_closed(&stream) {
+                break;
+            }
+        }
+    }
+    fared
+}
+
+/// Takes an answer whose body is `demo`, and whether it is the last; `None` where there is none.
+fn heard(stream: &mut TcpStream) -> Option<bool> {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\ndemo") {
+        let mut byte = [0];
+        match stream.read(&mut byte) {
+            Ok(1) => text.push(byte[0]),
+            Ok(_) | Err(_) => return None,
+        }
+    }
+    let text = String::from_utf8(text).unwrap().to_ascii_lowercase();
+    assert!(text.starts_with("http/1.1 200 "), "{text}");
+    Some(text.contains("\r\nconnection: close\r\n"))
+}
+
+/// Whether the peer has closed between two requests, as every client looks before the second one.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let closed = stream.peek(&mut [0]).is_ok();
+    stream.set_nonblocking(false).unwrap();
+    closed
+}
+
+#[tokio::test]
+async fn who_asks_over_a_kept_connection_is_never_cut_off() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap();
+    let bind = "bind = [\"127.0.0.1:0\"]";
+    let text = LOCAL.replacen(bind, "bind = [\"passed:metadata\"]", 1);
+    let start = |directory| {
+        let copy = PassedSocket::Tcp(socket.try_clone().unwrap());
+        let passed = Passed::new([("metadata".to_owned(), copy)]);
+        TestDaemon::start_in(directory, &text, Clock::System, passed)
+    };
+    let mut daemon = start(tempfile::tempdir().unwrap());
+    let token: Arc<str> = imds_token(at).await.into();
+    let over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..6)
+        .map(|_| {
+            let (token, over) = (Arc::clone(&token), Arc::clone(&over));
+            std::thread::spawn(move || keep_asking(at, &token, &over))
+        })
+        .collect();
+    for _ in 0..10 {
+        assert_eq!(imds_get(at, &token, LIST).await.status, 200);
+        let (_, directory) = daemon.end().await;
+        daemon = start(directory);
+    }
+    over.store(true, Ordering::Relaxed);
+    assert_eq!(imds_get(at, &token, LIST).await.status, 200);
+    let ended = tokio::task::spawn_blocking(|| {
+        let fared = clients.into_iter().map(|client| client.join().unwrap());
+        fared.collect::<Vec<_>>()
+    });
+    let fared = ended.await.unwrap();
+    assert!(
+        fared.iter().all(|one| one.answers > 0 && one.cut_off == 0),
+        "{fared:?}"
+    );
+    daemon.end().await;
+}
+
 /// A daemon that serves anyone, with these limits.
 fn with_limits(limits: &str) -> Daemon {
     let text = "[[listener]]\nname = \"metadata\"\nbind = [\"127.0.0.1:0\"]\napis = [\"imds\", \"metrics\"]\n\
@@ -134,12 +230,10 @@ fn a_sidecar_ends_when_its_time_is_over() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let mut daemon = with_limits("drain = \"1h\"");
-    let mut half = std::net::TcpStream::connect(&daemon.address).unwrap();
-    std::io::Write::write_all(
-        &mut half,
-        b"PUT /latest/api/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc",
-    )
-    .unwrap();
+    let mut half = TcpStream::connect(&daemon.address).unwrap();
+    let beginning =
+        b"PUT /latest/api/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc";
+    half.write_all(beginning).unwrap();
     let begun = tokio::time::Instant::now();
     // Until the daemon has it: this connection and that one are open.
     while !daemon
