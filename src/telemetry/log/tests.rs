@@ -52,6 +52,20 @@ fn files_get_json_lines_and_are_reopened() {
 }
 
 #[test]
+fn a_line_that_was_half_written_stands_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    std::fs::write(&path, "{\"timestamp\":\"20").unwrap();
+    for lines in [2, 3] {
+        logged(vec![LogTarget::File(path.clone())], say);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (torn, whole) = text.split_once('\n').unwrap();
+        assert_eq!(torn, "{\"timestamp\":\"20");
+        assert_eq!(self::lines(whole).len(), lines - 1);
+    }
+}
+
+#[test]
 fn syslog_over_a_local_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
