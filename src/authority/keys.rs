@@ -17,6 +17,8 @@ use crate::secret::{ExposeSecret, NotOurs, SEAL_KEY_LEN, Seal, SecretBox, Secret
 /// Names a key of a ring; stands in clear before everything that the key made.
 pub(super) type KeyId = [u8; 4];
 
+/// How the first lines of key files begin, whatever the version.
+const FAMILIES: [&str; 2] = ["rolecall keys ", "rolecall sealed keys "];
 /// First line of a key file.
 const HEADER: &str = "rolecall keys 1";
 /// First line of a sealed key file.
@@ -64,6 +66,9 @@ pub enum KeyRingError {
     /// The file is damaged.
     #[error("{} is damaged; restore it, or remove it to have new keys made", .0.display())]
     Damaged(PathBuf),
+    /// The file was written by another version.
+    #[error("{} is of another version of rolecall; run that one, or remove it to have new keys made", .0.display())]
+    OtherVersion(PathBuf),
     /// The file is sealed and there is no state key, or another one.
     #[error("{} is sealed with another state key than the configured one", .0.display())]
     OtherStateKey(PathBuf),
@@ -179,6 +184,9 @@ impl KeyRing {
                 let opened = opened.ok().ok_or_else(other)?;
                 let plain = std::str::from_utf8(opened).ok().ok_or_else(damaged)?;
                 parse_keys(plain).ok_or_else(damaged)?
+            }
+            _ if FAMILIES.iter().any(|family| header.starts_with(family)) => {
+                return Err(KeyRingError::OtherVersion(path.to_owned()));
             }
             _ => return Err(damaged()),
         };

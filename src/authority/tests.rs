@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::Uid;
@@ -204,6 +206,19 @@ async fn another_authority_does_not_accept_it() {
     assert_eq!(error, TokenError::UnknownKey);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_token_of_another_version_is_told_apart() {
+    let (authority, _) = authority();
+    let issued = authority.issue(&plain_request()).unwrap();
+    let mut bytes = URL_SAFE_NO_PAD.decode(token(&issued)).unwrap();
+    for version in [1, 3] {
+        bytes[0] = version;
+        let other = URL_SAFE_NO_PAD.encode(&bytes);
+        let error = authority.open(&other).unwrap_err();
+        assert_eq!(error, TokenError::OtherVersion);
+    }
+}
+
 #[test]
 fn keys_survive_a_restart_and_a_rotation() {
     let directory = tempfile::tempdir().unwrap();
@@ -288,7 +303,7 @@ fn a_damaged_key_file_is_refused_and_kept() {
     for damage in [
         "".as_bytes(),
         b"\xff\xfe",
-        b"rolecall keys 2\n",
+        b"keys\n",
         b"rolecall keys 1\n",
         b"rolecall keys 1\n01020304 00\n",
         b"rolecall sealed keys 1\n!\n",
@@ -302,6 +317,20 @@ fn a_damaged_key_file_is_refused_and_kept() {
             "{text}"
         );
         assert_eq!(fs::read(&file).unwrap(), damage);
+    }
+}
+
+#[test]
+fn a_key_file_of_another_version_is_refused_and_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("authority.keys");
+    for newer in ["rolecall keys 2\n", "rolecall sealed keys 2\nsealed\n"] {
+        fs::write(&file, newer).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let text = refusal(directory.path());
+        let told = "DIR/authority.keys is of another version of rolecall";
+        assert!(text.starts_with(told), "{text}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), newer);
     }
 }
 

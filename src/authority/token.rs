@@ -1,4 +1,4 @@
-//! The session token, version 1.
+//! The session token, version 2.
 //!
 //! Base64 (of the URL's alphabet, without padding, so that no client must escape it) of: one byte
 //! of version, four of key id, then sealed the claims. Version and key id are bound to the seal.
@@ -13,7 +13,7 @@ use super::keys::KeyId;
 use crate::secret::{Seal, SecretString};
 use crate::types::{AccessKeyId, AccountAlias, RoleName, RoleRef, SessionName};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Version and key id.
 const HEAD: usize = 5;
 /// Longer than any token that is issued: 50 tags and a policy at STS's limits.
@@ -24,9 +24,12 @@ const CONTEXT: &[u8] = b"rolecall session token";
 /// Why a session token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no token of any version known here.
+    /// It is no token.
     #[error("the session token is malformed")]
     Malformed,
+    /// It is a token of another version, if it is any.
+    #[error("the session token is not of this version of rolecall")]
+    OtherVersion,
     /// Its key is neither the current one nor the one before it.
     #[error("the session token was made with a key that is no longer accepted")]
     UnknownKey,
@@ -159,7 +162,8 @@ impl SealedOf<'_> {
     }
 }
 
-/// The claims as they stand under the seal. The order of the fields is the format.
+/// The claims as they stand under the seal. The order of the fields is the format: another one is
+/// another version.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SealedClaims<'a> {
     pub(super) access_key: [u8; 10],
@@ -202,7 +206,8 @@ impl SealedToken {
                 key_id: [*a, *b, *c, *d],
                 bytes,
             }),
-            Some(_) | None => Err(TokenError::Malformed),
+            Some(_) => Err(TokenError::OtherVersion),
+            None => Err(TokenError::Malformed),
         }
     }
 

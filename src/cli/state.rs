@@ -248,7 +248,9 @@ fn unsealed(error: &KeyRingError) -> Failure {
     let exit = match error {
         KeyRingError::OtherStateKey(_) => Exit::Configuration,
         KeyRingError::File(error) => return not_ours(exposed(error), error),
-        KeyRingError::Damaged(_) | KeyRingError::Random => Exit::Fault,
+        KeyRingError::Damaged(_) | KeyRingError::OtherVersion(_) | KeyRingError::Random => {
+            Exit::Fault
+        }
     };
     Failure::new(exit, "not all keys are sealed with the new state key")
         .because(error)

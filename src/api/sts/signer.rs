@@ -82,9 +82,10 @@ impl Signer {
         let claims = prover.deps.authority.open(token.expose_secret());
         let claims = claims.map_err(|error| match error {
             TokenError::Expired | TokenError::Revoked => Fault::ExpiredToken,
-            TokenError::Malformed | TokenError::UnknownKey | TokenError::NotOurs => {
-                Fault::InvalidClientTokenId
-            }
+            TokenError::Malformed
+            | TokenError::OtherVersion
+            | TokenError::UnknownKey
+            | TokenError::NotOurs => Fault::InvalidClientTokenId,
         })?;
         if claims.access_key_id != id {
             return Err(Fault::InvalidClientTokenId);

@@ -318,9 +318,10 @@ impl From<KeyRingError> for Cause {
     fn from(error: KeyRingError) -> Self {
         match error {
             KeyRingError::File(error) => Self::from(error),
-            KeyRingError::OtherStateKey(_) | KeyRingError::Damaged(_) | KeyRingError::Random => {
-                Self::Failed(Arc::from(error.to_string()))
-            }
+            KeyRingError::OtherStateKey(_)
+            | KeyRingError::OtherVersion(_)
+            | KeyRingError::Damaged(_)
+            | KeyRingError::Random => Self::Failed(Arc::from(error.to_string())),
         }
     }
 }
