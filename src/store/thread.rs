@@ -53,6 +53,7 @@ impl Desk {
             published,
             reserved,
             clock,
+            told: None,
         };
         Self {
             asked: None,
@@ -92,6 +93,8 @@ struct Thread {
     published: Published,
     reserved: Arc<ArcSwap<Reserved>>,
     clock: Clock,
+    /// Why it could not be written last: told once, however many try.
+    told: Option<Fault>,
 }
 
 /// What is done at each next moment.
@@ -208,9 +211,17 @@ impl Thread {
         };
         match &kept {
             Ok(()) if work.changes.is_empty() => {}
-            Ok(()) => self.published.publish(Ok(work.objects)),
+            Ok(()) => {
+                self.published.publish(Ok(work.objects));
+                if self.told.take().is_some() {
+                    tracing::info!("the store can be written again");
+                }
+            }
             Err(fault) => {
-                tracing::error!(error = %fault, "the store could not be written");
+                if self.told.as_ref() != Some(fault) {
+                    tracing::error!(error = %fault, "the store could not be written");
+                    self.told = Some(fault.clone());
+                }
                 if !fault.is_passing() {
                     // What is kept now is what is read when it is opened again.
                     self.backing = None;

@@ -21,6 +21,7 @@ mod connectors_made;
 mod connectors_upstream;
 mod container;
 mod coverage;
+mod disks;
 mod doctor;
 mod doctor_reported;
 mod documented;

@@ -22,7 +22,7 @@ const CREDS: &str = "[[listener]]\nname = \"container\"\nbind = [\"127.0.0.1:0\"
                      apis = [\"container\"]\ntokenless = true\n";
 
 /// An STS whose sessions are numbered.
-async fn counting() -> ScriptedSts {
+pub(crate) async fn counting() -> ScriptedSts {
     let calls = AtomicUsize::new(1);
     ScriptedSts::start(move |request| {
         let number = calls.fetch_add(1, Ordering::Relaxed);
@@ -36,7 +36,7 @@ async fn counting() -> ScriptedSts {
 }
 
 /// A daemon whose role `prod/web` is obtained there.
-fn start(sts: &ScriptedSts) -> Daemon {
+pub(crate) fn start(sts: &ScriptedSts) -> Daemon {
     Daemon::start_with(&configuration(sts, ""), &[BASE_SECRET])
 }
 
@@ -50,7 +50,7 @@ fn file(daemon: &Daemon) -> PathBuf {
 }
 
 /// The access key id that is handed out now.
-fn key(daemon: &Daemon) -> String {
+pub(crate) fn key(daemon: &Daemon) -> String {
     let (status, answer) = daemon.get("/creds", &[]);
     assert_eq!(status, 200, "{answer}");
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -66,7 +66,7 @@ fn length(file: &Path) -> u64 {
 const SHORT: u64 = 200;
 
 /// The key that is handed out, once it is kept: the file has grown by more than its beginning.
-fn kept_key(daemon: &Daemon) -> String {
+pub(crate) fn kept_key(daemon: &Daemon) -> String {
     let file = file(daemon);
     let before = length(&file);
     let key = key(daemon);
