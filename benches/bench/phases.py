@@ -1,6 +1,7 @@
 """The measurements. Each takes the `Bench` and returns its figures; what is wrong rather than slow is an exception."""
 import json
 import os
+import socket
 import statistics
 import subprocess
 import time
@@ -8,7 +9,7 @@ from collections import Counter
 
 from callers import Crowd, ask, imds_token, read_answer, request
 from load import wrk
-from servers import ACCOUNT, METRICS, ROLE_PATH, ROLECALL, Rolecall, Server, hyper_bare, nginx
+from servers import ACCOUNT, METRICS, ROLE_PATH, ROLECALL, THE_CALLER, Rolecall, Server, hyper_bare, nginx, passed_socket
 from world import CALLER_UID, SERVER_CPU, as_caller, cpu_seconds, realtime, settled_memory_kib, spawn
 
 TOKEN_FIELD = "X-aws-ec2-metadata-token"
@@ -258,6 +259,88 @@ def start(bench):
     return figures
 
 
+def restart(bench):
+    """From SIGTERM, and from exec, to the answer of who waits at a passed socket for a session that was held before."""
+    figures = {}
+    for count in (1_000, 10_000):
+        for kind, held_by in (("callers", HeldByCallers), ("roles", HeldByRoles)):
+            bench.sts.reset()
+            with passed_socket():
+                figures[f"{kind}_{count}"] = restarts(bench, f"restart-{kind}-{count}", held_by(count))
+            bench.say(kind, count, {key: statistics.median(each) for key, each in figures[f"{kind}_{count}"].items()})
+    return figures
+
+
+class HeldByCallers:
+    """One role, of which each of so many callers holds a session of its own."""
+
+    def __init__(self, count):
+        self.roles, self.when, self.users = ["app"], '"anyone"', range(20_000, 20_000 + count)
+
+    def fetch(self):
+        fetch_as_many(self.users)
+
+    def one(self, number):
+        return self.users[number * 37 % len(self.users)], "app"
+
+
+class HeldByRoles:
+    """So many roles in the configuration, of which one caller holds a session each."""
+
+    def __init__(self, count):
+        self.roles, self.when = [f"role-{n:0>5}" for n in range(count)], THE_CALLER
+
+    def fetch(self):
+        as_caller(fetch_roles, self.roles)
+
+    def one(self, number):
+        return CALLER_UID, self.roles[number * 37 % len(self.roles)]
+
+
+def restarts(bench, label, held_by):
+    """Ends the daemon and starts it again with all that is held, and has one caller wait for it each time."""
+    figures = {"first_ms": [], "whole_ms": [], "cpu_ms": []}
+
+    def started():
+        return Rolecall(bench, label, held_by.roles, when=held_by.when, limits=CROWDED + "sessions = 30000\n", passed=True)
+
+    daemon = started()
+    try:
+        daemon.listening()
+        held_by.fetch()
+        calls = bench.sts.control()["calls"]
+        for number in range(bench.starts):
+            uid, role = held_by.one(number)
+            question = [ROLE_PATH + role, [(TOKEN_FIELD, as_user(uid, imds_token, ROLECALL))]]
+            before = as_user(uid, ask, ROLECALL, "GET", *question)
+            begun = time.perf_counter()
+            daemon.stop()
+            with as_user(uid, socket.create_connection, ROLECALL, 20) as waiting:
+                waiting.sendall(request("GET", *question))
+                daemon = started()
+                after = read_answer(waiting)
+            now = time.perf_counter()
+            if before != after or b"AccessKeyId" not in after[1]:
+                raise RuntimeError(f"another session than before: {before!r} {after!r}")
+            figures["first_ms"].append(round((now - daemon.begun) * 1e3, 2))
+            figures["whole_ms"].append(round((now - begun) * 1e3, 2))
+            figures["cpu_ms"].append(round(cpu_seconds(daemon.pid) * 1e3, 2))
+        if bench.sts.control()["calls"] != calls:
+            raise RuntimeError("sessions were lost: some were obtained again")
+    finally:
+        daemon.stop()
+    return figures
+
+
+def as_user(uid, function, *arguments):
+    """Does this with sockets that belong to a user."""
+    os.seteuid(uid)
+    try:
+        return function(*arguments)
+    finally:
+        os.seteuid(0)
+
+
 def size(bench):
     """The binary, as built and stripped."""
     stripped = bench.directory("size") / "rolecall"
@@ -282,5 +365,5 @@ def in_process(bench, name, *arguments):
     return found
 
 
-PHASES = {"requests": requests, "stall": stall, "fan-in": fan_in, "memory": memory, "start": start, "size": size,
-          "grants": grants}
+PHASES = {"requests": requests, "stall": stall, "fan-in": fan_in, "memory": memory, "start": start, "restart": restart,
+          "size": size, "grants": grants}

@@ -93,6 +93,17 @@ def goals_of_start(figures):
                statistics.median(found) <= 13)
 
 
+def goals_of_restart(figures):
+    for count in (1_000, 10_000):
+        callers, roles = (figures[f"{kind}_{count}"] for kind in ("callers", "roles"))
+        for key, words, goal in (("first_ms", "exec to the first answer with a session of before", 50),
+                                 ("whole_ms", "SIGTERM to that answer", 500)):
+            yield (f"{words}; {count:,} held by as many callers", f"≤ {goal} ms", spread(callers[key], "{:.0f}") + " ms",
+                   statistics.median(callers[key]) <= goal)
+        yield (f"the same two; {count:,} held of as many roles, whose configuration is read first", "",
+               "; ".join(spread(roles[key], "{:.0f}") for key in ("first_ms", "whole_ms")) + " ms", None)
+
+
 def goals_of_size(figures):
     size = figures["stripped_bytes"] / MIB
     yield "binary, stripped", "≤ 10 MiB", f"{size:.1f} MiB", size <= 10
@@ -172,9 +183,9 @@ def goals_of_connectors(figures):
 
 
 GOALS = {"requests": goals_of_requests, "stall": goals_of_stall, "fan-in": goals_of_fan_in, "memory": goals_of_memory,
-         "start": goals_of_start, "size": goals_of_size, "grants": goals_of_grants, "proofs": goals_of_proofs,
-         "accounts": goals_of_accounts, "connectors": goals_of_connectors, "signatures": goals_of_signatures,
-         "authority": goals_of_authority}
+         "start": goals_of_start, "restart": goals_of_restart, "size": goals_of_size, "grants": goals_of_grants,
+         "proofs": goals_of_proofs, "accounts": goals_of_accounts, "connectors": goals_of_connectors,
+         "signatures": goals_of_signatures, "authority": goals_of_authority}
 
 
 def request_rows(figures):

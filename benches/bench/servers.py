@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 from world import CALLER_UID, CLIENT_CPU, SERVER_CPU, spawn, weigh_session
@@ -58,20 +59,42 @@ class Server:
         self.stop()
 
 
+# A shell may name descriptors of one digit only.
+PASSED = 9
+# As systemd starts a service that has a socket: descriptor 3, and whom it is for.
+ACTIVATED = ["sh", "-c", f'export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=metadata; exec "$@" 3<&{PASSED} {PASSED}<&-', "sh"]
+
+
+@contextmanager
+def passed_socket(address=ROLECALL):
+    """A listening socket that outlives those who are started with `passed`."""
+    with socket.create_server(address, backlog=4096) as listening:
+        os.dup2(listening.fileno(), PASSED)
+        try:
+            yield
+        finally:
+            os.close(PASSED)
+
+
 class Rolecall(Server):
     """One daemon with its configuration: audit into a file, metrics served, one grant of each role to whom `when` says."""
 
     def __init__(self, bench, label, roles=("app",), address=ROLECALL, metrics=METRICS, limits="", when=THE_CALLER,
-                 nice=None):
+                 nice=None, passed=False):
         directory = bench.directory(label)
-        (directory / "rolecall.toml").write_text(configuration(directory, roles, when, address, metrics, limits))
+        text = configuration(directory, roles, when, address, metrics, limits)
+        if passed:
+            text = text.replace("{}:{}".format(*address), "passed:metadata", 1)
+        (directory / "rolecall.toml").write_text(text)
         argv = [bench.rolecall, "serve", "--config", str(directory / "rolecall.toml")]
         options = {}
+        if passed:
+            argv, options = [*ACTIVATED, *argv], {"pass_fds": (PASSED,)}
         if nice is not None:
             # Alone in its session, whose weight is its own however low its priority.
             argv, options = ["nice", "-n", str(nice - os.getpriority(os.PRIO_PROCESS, 0)), *argv], {"start_new_session": True}
         super().__init__("rolecall", address, argv, directory, {"BENCH_SECRET": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"}, **options)
-        if options:
+        if nice is not None:
             weigh_session(self.pid)
         self.metrics = metrics
 
