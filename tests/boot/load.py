@@ -1,7 +1,8 @@
 """Clients that never stop asking: load.py FOLDER, as the user who has the role, until FOLDER/stop is there.
 
 Some open a connection for each request, as the AWS CLI does, some keep theirs, as services do. A kept connection that was
-closed meanwhile is opened again, as every HTTP client does; nothing else is tried twice but what a killed server cut off.
+closed between two requests is opened again, as every HTTP client does; what was cut off after it was sent is counted, and
+tried again.
 Writes what came of it to FOLDER/result.json, and when each credential came, in seconds of the monotonic clock, to FOLDER/times.
 """
 
@@ -10,6 +11,7 @@ import collections
 import http.client
 import json
 import os
+import select
 import sys
 import threading
 import time
@@ -42,25 +44,19 @@ class Client:
         self.keeps, self.connection, self.token = keeps, None, None
 
     def exchange(self, method, path, headers):
-        """Status and body. Opens a kept connection again that was closed, and says so."""
-        for used in (True, False) if self.connection else (False,):
-            if not used:
-                self.connection = http.client.HTTPConnection(HOST, timeout=PATIENCE)
-            try:
-                self.connection.request(method, path, headers=headers)
-                answer = self.connection.getresponse()
-                body = answer.read()
-            except CUT:
-                self.connection = None
-                if not used:
-                    raise
-                with lock:
-                    counts["reopened"] += 1
-                continue
-            if not self.keeps or answer.will_close:
-                self.connection.close()
-                self.connection = None
-            return answer.status, body
+        """Status and body."""
+        if self.connection and select.select([self.connection.sock], [], [], 0)[0]:
+            self.connection.close()
+            self.connection = None
+        if not self.connection:
+            self.connection = http.client.HTTPConnection(HOST, timeout=PATIENCE)
+        self.connection.request(method, path, headers=headers)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        if not self.keeps or answer.will_close:
+            self.connection.close()
+            self.connection = None
+        return answer.status, body
 
     def tried(self, method, path, headers):
         """As SDKs do: what was cut off is tried again, three times in all."""

@@ -5,7 +5,7 @@ import scripted_sts
 from machine import TESTS, load
 from scene import prepared
 from step import Step
-from suite import until
+from suite import Failed, until
 
 PACKAGES = "catatonit,containernetworking-plugins,docker.io,iptables,netavark,aardvark-dns,podman,runc,procps"
 UNIT = "rolecall.service"
@@ -41,11 +41,13 @@ def live(machine, folder):
         for name, action, circumstances in [
             ("start", lambda: machine.run("systemctl", "start", *sockets(), UNIT), {"starts_anew": True, "is_absent": True}),
             ("restart, 3 times", lambda: [machine.run("systemctl", "restart", UNIT) for _ in range(3)], {}),
+            ("kill -9, 3 times", lambda: [killed(machine) for _ in range(3)], {"is_killed": True}),
             ("upgrade", lambda: upgraded(machine, 2), {}),
             ("downgrade", lambda: upgraded(machine, 1), {}),
             ("remove", lambda: machine.run("systemctl", "stop", *sockets(), UNIT), {"is_absent": True}),
         ]:
-            with load(machine, at_boot=circumstances.get("is_absent", False)) as reports:
+            attempts = 2 if circumstances.get("is_killed") else 1
+            with load(machine, at_boot=circumstances.get("is_absent", False), attempts=attempts) as reports:
                 action()
             step = Step(name, reports, held, **circumstances)
             if name == "start":
@@ -72,6 +74,19 @@ def install(machine):
     machine.put(f"/etc/systemd/system/{UNIT}.d/secret.conf", SECRET)
     machine.run("podman", "secret", "create", "base", "/etc/base.secret")
     machine.run("systemctl", "daemon-reload")
+
+
+def killed(machine):
+    shown = ("podman", "inspect", "--format", "{{.Id}}", "rolecall")
+    before = machine.run(*shown)
+    machine.run("podman", "kill", "--signal=KILL", "rolecall")
+
+    def is_back():
+        now = machine.run(*shown, check=False)
+        return now.returncode == 0 and now.stdout.strip() != before.strip()
+
+    if not until(START_SECONDS, is_back):
+        raise Failed("it was not started again")
 
 
 def upgraded(machine, revision):

@@ -71,7 +71,8 @@ def package(form):
 
 def _live(machine, form, install):
     def step(name, action, **circumstances):
-        with load(machine, at_boot=circumstances.get("is_absent", False)) as reports:
+        attempts = 2 if circumstances.get("is_killed") else 1
+        with load(machine, at_boot=circumstances.get("is_absent", False), attempts=attempts) as reports:
             action()
             if circumstances.pop("comes", False):
                 serves(machine)
@@ -91,6 +92,8 @@ def _live(machine, form, install):
     }.items():
         yield (one := step(name, action))
         held = one.after()
+    yield (one := step("kill -9, 5 times", lambda: [killed(machine) for _ in range(5)], is_killed=True))
+    held = one.after()
     for name, how in {"boot": (), "power cut, boot": ("cut",)}.items():
         yield (one := booted(machine, name, how, held))
         held = one.after()
@@ -109,6 +112,17 @@ def _live(machine, form, install):
 def serves(machine):
     if not until(START_SECONDS, lambda: machine.run("systemctl", "is-active", SERVICE, check=False).returncode == 0):
         raise Failed("the service did not start")
+
+
+def killed(machine):
+    def daemon():
+        return machine.run("systemctl", "show", "-P", "MainPID", SERVICE).strip()
+
+    before = daemon()
+    machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", SERVICE)
+    if not until(START_SECONDS, lambda: daemon() not in ("0", before)):
+        raise Failed("it was not started again")
+    serves(machine)
 
 
 def upgraded(machine, install, form, revision):

@@ -7,14 +7,15 @@ Says READY to systemd when each client was served (or, with AT_BOOT=1 in the env
 the daemon then), and ends at SIGTERM, when each has asked further LEAST requests. What came of it is written to REPORT.
 
 Clients are of four kinds in turn: one connection for each request by IPv4 or IPv6, one connection kept as long as the
-server keeps it, and the unmodified fetcher of AWS's SDK for Python. None tries again what failed, but for a kept
-connection that the server closed between two requests, which is opened again; the SDK keeps its connection from one to
-the next of its three requests, so it is given a second attempt."""
+server keeps it, and the unmodified fetcher of AWS's SDK for Python. A kept connection that the server has closed meanwhile
+is opened again. A request that was sent and got no byte back is counted as cut off, and sent once more; the SDK makes
+ATTEMPTS attempts, 1 unless the environment says otherwise."""
 
 import http.client
 import json
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ import time
 # Debian's command line of AWS has the SDK inside.
 from awscli.botocore.utils import InstanceMetadataFetcher
 
+ATTEMPTS = int(os.environ.get("ATTEMPTS", "1"))
 LEAST = 70
 PATIENCE = 20  # seconds: longer than any restart, and a hang is a failure
 KINDS = ("connection each, IPv4", "connection each, IPv6", "connection kept", "botocore")
@@ -30,8 +32,11 @@ ROLES = "/latest/meta-data/iam/security-credentials/"
 IPV4, IPV6 = "169.254.169.254", "fd00:ec2::254"
 
 
+CUT = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+
+
 class Refused(Exception):
-    """Nobody listens: the connection was refused, or reset before a byte came back."""
+    """Nobody listens: the connection was refused, or cut off twice."""
 
 
 class Client:
@@ -42,6 +47,7 @@ class Client:
         self._token = None
         self._is_served = False
         self.sent = 0
+        self.cut = 0
 
     def round(self):
         """The access key that it is given."""
@@ -55,41 +61,49 @@ class Client:
         return json.loads(self._ask("GET", ROLES + role, shown))["AccessKeyId"]
 
     def _ask(self, method, path, headers):
-        if self._kept is not None:
-            try:
-                return self._answer(self._kept, method, path, headers)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                self._kept = None
+        try:
+            return self._answer(self._connection(), method, path, headers)
+        except CUT:
+            # Whoever waits in the queue of a socket that is closed is cut off as well as whom a killed daemon was serving.
+            self.cut += 1
+        try:
+            return self._answer(self._connection(), method, path, headers)
+        except CUT as error:
+            raise Refused from error
+
+    def _connection(self):
+        """The kept one, unless it was closed meanwhile, or another one."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            if not select.select([kept.sock], [], [], 0)[0]:
+                return kept
+            kept.close()
         host, _, port = self._host.rpartition(":") if self._host.count(":") == 1 else (self._host, "", "80")
         connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
-        self.sent += 1
         try:
             connection.connect()
         except ConnectionRefusedError as error:
+            self.sent += 1
             raise Refused from error
-        try:
-            return self._answer(connection, method, path, headers)
-        except (http.client.RemoteDisconnected, ConnectionResetError) as error:
-            # Whoever waits in the queue of a socket that is closed has been told nothing yet.
-            raise Refused from error
+        return connection
 
     def _answer(self, connection, method, path, headers):
-        if connection is self._kept:
-            self.sent += 1
+        self.sent += 1
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         body = answer.read().decode()
         if answer.status != 200:
             raise RuntimeError(f"{method} {path}: {answer.status} {body[:200]}")
         is_kept = self._kind == KINDS[2] and not answer.will_close
-        self._kept = connection if is_kept else None
-        if not is_kept:
+        if is_kept:
+            self._kept = connection
+        else:
             connection.close()
         return body
 
     def _by_sdk(self):
         address = self._host if self._host.count(":") == 1 else IPV4
-        fetcher = InstanceMetadataFetcher(timeout=PATIENCE, num_attempts=2, base_url=f"http://{address}/")
+        fetcher = InstanceMetadataFetcher(timeout=PATIENCE, num_attempts=ATTEMPTS, base_url=f"http://{address}/")
         self.sent += 3
         found = fetcher.retrieve_iam_role_credentials()
         if not found:
@@ -130,7 +144,7 @@ def work(kind, uid, address, ready, ending, found):
         if after is None and ending.is_set():
             after = client.sent + LEAST
     found.put({"uid": uid, "kind": kind, "sent": client.sent, "failed": failed[:5], "failures": len(failed),
-               "refused": refused, "keys": keys, "longest": round(longest, 3)})
+               "refused": refused, "cut": client.cut, "keys": keys, "longest": round(longest, 3)})
 
 
 def notify(said):

@@ -65,11 +65,13 @@ class Machine(suite.machine.Machine):
 
 
 @contextlib.contextmanager
-def load(machine, address=None, at_boot=False, clients=CLIENTS):
-    """Clients that ask while the block runs; what came of it is in the list that this gives, when it has ended."""
+def load(machine, address=None, at_boot=False, clients=CLIENTS, attempts=1):
+    """Clients that ask while the block runs, the SDK with so many attempts; what came of it is in the list that this gives,
+    when it has ended."""
     told = []
     machine.run("rm", "-f", REPORT)
-    options = ["--property=Type=notify", "--property=NotifyAccess=all", "--property=KillMode=mixed"]
+    options = ["--property=Type=notify", "--property=NotifyAccess=all", "--property=KillMode=mixed",
+               f"--setenv=ATTEMPTS={attempts}"]
     if at_boot:
         options.append("--setenv=AT_BOOT=1")
     words = ["/usr/bin/python3", LOAD, REPORT, FIRST_UID, clients, *([address] if address else [])]

@@ -8,12 +8,14 @@ from machine import LEAST_REQUESTS
 @dataclasses.dataclass
 class Step:
     """`reports` is what each client tells, `before` the key of each when it began. Where nothing may listen for a while,
-    because nothing is installed then, clients are refused; `is_absent` says so."""
+    because nothing is installed then, clients are refused or cut off; `is_absent` says so. Who is served by a daemon that
+    `is_killed` is cut off."""
 
     name: str
     reports: list
     before: dict
     is_absent: bool = False
+    is_killed: bool = False
     starts_anew: bool = False  # there is nothing from before
     findings: list = dataclasses.field(default_factory=list)
 
@@ -23,9 +25,15 @@ class Step:
 
     @property
     def failed(self):
-        """Requests that got no answer, or a wrong one; and those that were refused while something is installed."""
+        """Requests that got no answer, or a wrong one; and those that were refused or cut off, where nothing is to be."""
         refused = 0 if self.is_absent else sum(report["refused"] for report in self.reports)
-        return sum(report["failures"] for report in self.reports) + refused
+        cut = 0 if self.is_absent or self.is_killed else self.cut
+        return sum(report["failures"] for report in self.reports) + refused + cut
+
+    @property
+    def cut(self):
+        """Requests that were sent and got no byte back."""
+        return sum(report["cut"] for report in self.reports)
 
     @property
     def lost(self):
@@ -41,7 +49,8 @@ class Step:
 
     def told(self):
         longest = max(report["longest"] for report in self.reports)
-        return f"{self.name}: {self.sent} requests, {self.failed} failed, {self.lost} sessions lost; longest {longest:.2f} s"
+        cut = f", {self.cut} cut off and sent again" if self.is_killed else ""
+        return f"{self.name}: {self.sent} requests, {self.failed} failed{cut}, {self.lost} sessions lost; longest {longest:.2f} s"
 
     def wrong(self):
         """Why this step does not pass."""
