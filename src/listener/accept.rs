@@ -123,10 +123,10 @@ impl Shared {
         self.stop.cancel();
         self.watch.end();
         self.connections.close();
-        let wait = async |deadline| timeout(deadline, self.connections.wait()).await.is_ok();
-        if !wait(deadline / 2).await {
+        let half = deadline / 2;
+        if timeout(half, self.connections.wait()).await.is_err() {
             self.hurry.cancel();
-            wait(deadline / 2).await;
+            drop(timeout(half, self.connections.wait()).await);
         }
     }
 }

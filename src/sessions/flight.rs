@@ -43,6 +43,8 @@ pub(super) struct Flight {
     pub(super) entry: Arc<Entry>,
     request: Arc<Request>,
     class: Class,
+    /// Whether a session was held when it began: a newer one is wanted then.
+    pub(super) renews: bool,
     hurried: AtomicBool,
     /// What the caller had brought when it began.
     brought: u64,
@@ -62,9 +64,10 @@ impl From<FetchError> for Fault {
 }
 
 impl Flight {
-    pub(super) fn new(number: u64, record: &Record, class: Class) -> Self {
+    pub(super) fn new(number: u64, record: &Record, class: Class, now: BootTime) -> Self {
         Self {
             number,
+            renews: record.entry.servable(now).is_some(),
             entry: Arc::clone(&record.entry),
             request: Arc::clone(&record.request),
             class,
@@ -159,7 +162,7 @@ pub(super) async fn fly(sessions: Sessions, flight: Arc<Flight>, _ticket: Ticket
         flight: &flight,
     };
     // What an earlier process obtained need not be fetched.
-    let result = match sessions.recover(&flight.entry).await {
+    let result = match sessions.recover(&flight).await {
         Some(session) => Ok(session),
         None => fetch(&sessions, &flight).await.map(Arc::new),
     };

@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::cache::BATCH;
-use super::registry::Entry;
+use super::flight::Flight;
 use super::{Catalogue, NoRequest, Request, Session, SessionKey, Sessions, Wish};
 use crate::clock::Clock;
 
@@ -261,11 +261,11 @@ impl Sessions {
         }
     }
 
-    /// What an earlier process held of this key, if it may still be handed out. Nothing where a
-    /// session is held already: it is a newer one that is wanted then.
-    pub(super) async fn recover(&self, entry: &Entry) -> Option<Arc<Session>> {
-        let legacy = &self.0.legacy;
-        if entry.servable(self.clock().boot()).is_some() {
+    /// What an earlier process held of this flight's key, if it may still be handed out. Nothing where
+    /// the flight is a renewal.
+    pub(super) async fn recover(&self, flight: &Flight) -> Option<Arc<Session>> {
+        let (legacy, entry) = (&self.0.legacy, &flight.entry);
+        if flight.renews {
             return None;
         }
         legacy.reached(Stage::Read, READING).await;

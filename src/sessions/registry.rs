@@ -255,7 +255,7 @@ impl Registry {
             return Ok(None);
         };
         self.flights = number;
-        let flight = Arc::new(Flight::new(number, record, class));
+        let flight = Arc::new(Flight::new(number, record, class, now));
         record.flight = Some(Arc::clone(&flight));
         self.reschedule(key, now);
         Ok(Some(Departure { flight, evicted }))

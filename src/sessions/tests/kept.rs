@@ -131,6 +131,24 @@ async fn fetches_wait_for_what_is_being_read_but_not_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_just_before_it_is_held_again_has_nothing_fetched() {
+    let world = World::new();
+    let source = Script::new(&world);
+    let web = request("prod/web", &source);
+    world.sessions.expect_kept();
+    let lease = world.lease(&web);
+    // The flight has not begun to look for anything when it is held again.
+    lease.begin();
+    world
+        .sessions
+        .inherit(vec![before(&world, &web, MINUTE * 40)]);
+    world.sessions.resume(&Roles(vec![Arc::clone(&web)])).await;
+    sleep(SECOND * 2).await;
+    assert!(is_of_before(&lease.held().unwrap()));
+    assert_eq!(source.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_fetched_meanwhile_is_not_replaced() {
     let hears = Arc::new(Hears::default());
     let keeper: Arc<dyn Keeper> = Arc::<Hears>::clone(&hears);
