@@ -1,8 +1,9 @@
 //! From the id of a control group to its path, and to the unit or container that it is in.
 //!
 //! Only the unified hierarchy (cgroup2) is looked at, alone or beside version 1: the kernel's
-//! socket look-up tells an id in that one. On a host that has version 1 only, no place can be told,
-//! and grants to users match nobody unless they say `container = "any"`.
+//! socket look-up tells an id in that one. On a host that has version 1 only, or whose manager keeps
+//! its units there, no place can be told, and grants to users match nobody unless they say
+//! `container = "any"`. What version 1 tells against a place is in `legacy`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -12,6 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::legacy;
 use super::place::{Handed, Located, PlaceReader};
 
 /// Of a group that is not below what is mounted here: whose it is cannot be seen.
@@ -33,23 +35,77 @@ pub(super) struct Hierarchy {
     /// The path of the group that is mounted there, without a slash at its end.
     root: Vec<u8>,
     reader: PlaceReader,
+    /// Whether version 1 is there too.
+    beside_version_1: bool,
+}
+
+/// Why no place can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlaces {
+    /// Version 1 alone, or nothing.
+    #[error("no unified control group hierarchy (cgroup2) is mounted")]
+    NotMounted,
+    /// As network plugins mount it for their own programs: everything is in its root.
+    #[error("systemd keeps its units in control groups of version 1, not in the unified hierarchy")]
+    Unused,
+}
+
+/// The control groups of a host on which places can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlGroups {
+    /// The unified hierarchy alone.
+    Unified,
+    /// Version 1 too: a hybrid host.
+    Hybrid,
+}
+
+impl ControlGroups {
+    /// Those of this host, as this process sees them.
+    pub fn find() -> Result<Self, NoPlaces> {
+        let hierarchy = Hierarchy::find()?;
+        Ok(if hierarchy.beside_version_1 {
+            Self::Hybrid
+        } else {
+            Self::Unified
+        })
+    }
 }
 
 impl Hierarchy {
-    /// Finds it, below `/proc` as it is usual; `None` where it is not mounted.
-    pub(super) fn find() -> Option<Self> {
-        let mounts = fs::read("/proc/self/mountinfo").ok()?;
-        let (mount, root) = mounts.split(|byte| *byte == b'\n').find_map(mount_line)?;
-        let own = fs::read("/proc/self/cgroup").ok()?;
+    /// Finds it, below `/proc` as it is usual.
+    pub(super) fn find() -> Result<Self, NoPlaces> {
+        let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+        let own = fs::read("/proc/self/cgroup").unwrap_or_default();
         let init = fs::read("/proc/1/cgroup").unwrap_or_default();
-        Some(Self {
+        Self::in_files(&mounts, &own, &init)
+    }
+
+    /// What these files tell: the mounts, and the groups of this process and of the first one.
+    pub(super) fn in_files(mounts: &[u8], own: &[u8], init: &[u8]) -> Result<Self, NoPlaces> {
+        let mut mounts = mounts.split(|byte| *byte == b'\n');
+        let (mount, root) = mounts.find_map(mount_line).ok_or(NoPlaces::NotMounted)?;
+        let own_path = unified_path(own).ok_or(NoPlaces::NotMounted)?;
+        if legacy::has_units(own) || legacy::has_units(init) {
+            return Err(NoPlaces::Unused);
+        }
+        let init_path = unified_path(init).unwrap_or_default();
+        Ok(Self {
             mount,
             root,
-            reader: PlaceReader::new(
-                &unified_path(&own)?,
-                &unified_path(&init).unwrap_or_default(),
-            ),
+            reader: PlaceReader::new(&own_path, &init_path),
+            beside_version_1: legacy::is_there(own),
         })
+    }
+
+    /// Whether version 1 has the process with these groups in a container.
+    pub(super) fn is_contradicted(&self, groups: &[u8]) -> bool {
+        self.beside_version_1 && legacy::is_contained(groups, &self.reader)
+    }
+
+    /// The same of the process of this number; one that has ended is in none.
+    pub(super) fn is_contained(&self, pid: u32) -> bool {
+        let groups = || fs::read(format!("/proc/{pid}/cgroup"));
+        self.beside_version_1 && groups().is_ok_and(|groups| self.is_contradicted(&groups))
     }
 
     /// Where the group of this path lies, and its id; `None` where it is gone or has another id
@@ -61,7 +117,7 @@ impl Hierarchy {
         id: Option<u64>,
     ) -> io::Result<Option<(Located, u64)>> {
         let Some(below) = path.strip_prefix(self.root.as_slice()) else {
-            return Ok(Some((self.reader.locate(path, UNSEEN), 0)));
+            return Ok(Some((self.read(path, UNSEEN), 0)));
         };
         if below.starts_with(b"/..") {
             return Ok(Some((Located::Outside, 0)));
@@ -86,7 +142,18 @@ impl Hierarchy {
         if id.is_some_and(|id| id != last.ino()) {
             return Ok(None);
         }
-        Ok(Some((self.reader.locate(path, handed), last.ino())))
+        Ok(Some((self.read(path, handed), last.ino())))
+    }
+
+    /// What the path of a group tells.
+    pub(super) fn read(&self, path: &[u8], handed: Option<Handed>) -> Located {
+        // Where systemd makes groups, nothing is in the root; but kernels before 5.15 tell it of
+        // every socket once `net_cls` is in use, which is of version 1.
+        let is_root = count(path) == 0;
+        if is_root && self.beside_version_1 && self.reader.has_manager() {
+            return Located::Outside;
+        }
+        self.reader.locate(path, handed)
     }
 
     /// The processes in the group of this path, as far as they can be seen from here.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,6 +25,9 @@ use super::sock_diag::{Owner, SockDiag, is_overflow};
 use crate::clock::Clock;
 use crate::grants::{Fact, Known, Names, Person, Place, Placeholder, Way};
 use crate::runtime::Containers;
+
+/// How long a connection to loopback may take, of which microseconds are usual.
+const LOOPBACK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Identifies callers. One for each process, shared by all listeners.
 #[derive(Debug)]
@@ -464,7 +468,8 @@ pub(super) fn is_open(accepted: BorrowedFd<'_>) -> bool {
 
 fn own_connection() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let client = TcpStream::connect(listener.local_addr()?)?;
+    // Where loopback is not up yet the kernel would try for two minutes.
+    let client = TcpStream::connect_timeout(&listener.local_addr()?, LOOPBACK_PATIENCE)?;
     let (accepted, _) = listener.accept()?;
     Ok((accepted, client))
 }

@@ -70,14 +70,17 @@ impl Forwarders {
         (fresh && self.last_process()? == seen.last_process).then_some(seen.forwards)
     }
 
-    /// Whether one of these processes, which are those of the group, is a forwarder.
+    /// Whether one of these processes, which are those of the group, is a forwarder, or is not in
+    /// the group's place for another reason.
     pub(super) fn look(
         &self,
         group: u64,
         processes: impl FnOnce() -> io::Result<Vec<u32>>,
+        is_elsewhere: impl Fn(u32) -> bool,
     ) -> io::Result<bool> {
         let (at, last_process) = (self.clock.boot(), self.last_process());
-        let forwards = processes()?.into_iter().any(is_forwarder);
+        let mut processes = processes()?.into_iter();
+        let forwards = processes.any(|pid| is_forwarder(pid) || is_elsewhere(pid));
         if let Some(last_process) = last_process {
             let mut seen = self.lock();
             if seen.len() >= REMEMBERED {

@@ -13,6 +13,7 @@ mod evidence;
 mod forwarders;
 mod host_names;
 mod identity;
+mod legacy;
 mod own_addresses;
 mod per_caller;
 mod place;
@@ -28,7 +29,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
-pub use cgroup::own_control_groups;
+pub use cgroup::{ControlGroups, NoPlaces, own_control_groups};
 pub use desk::{Desk, DeskError, NoContainer};
 pub use evidence::{Doubt, Evidence};
 pub use identity::{AllEvidence, Caller, Particulars, Reach};

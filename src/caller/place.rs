@@ -142,6 +142,11 @@ impl PlaceReader {
         }
     }
 
+    /// Whether systemd, or who makes groups as it does, is the first process.
+    pub(super) const fn has_manager(&self) -> bool {
+        self.manager.is_some()
+    }
+
     /// Where a group lies, whose path has a group that root handed to a user, or none.
     pub(super) fn locate(&self, path: &[u8], handed: Option<Handed>) -> Located {
         let components = components(path);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::cgroup::Hierarchy;
+use super::cgroup::{Hierarchy, NoPlaces, unified_path};
 use super::forwarders::Forwarders;
 use super::per_caller::PerCaller;
 use super::place::{Located, Machine};
@@ -236,11 +236,10 @@ impl Places {
         let found = Arc::clone(found);
         let looked = tokio::task::spawn_blocking(move || {
             let _look = look;
-            forwarders.look(id, || {
-                processes(hierarchy.get_or_init(find).as_ref(), &found)
-            })
+            let hierarchy = hierarchy.get_or_init(find).as_ref()?;
+            others_in(&forwarders, hierarchy, id, &found).ok()
         });
-        Some(looked.await.ok().and_then(Result::ok).unwrap_or(true))
+        Some(looked.await.ok().flatten().unwrap_or(true))
     }
 
     /// The place of this peer of a unix socket. It connected itself, so nobody forwards for it.
@@ -255,11 +254,9 @@ impl Places {
     pub(super) async fn of_process(&self, process: &Arc<PeerProcess>) -> Arc<Whereabouts> {
         let forwarders = Arc::clone(&self.forwarders);
         let found = self.ask_of(process, move |hierarchy, process| {
-            let (found, group) = of_process(hierarchy?, process)?;
-            let forwards = found.shared
-                && forwarders
-                    .look(group, || processes(hierarchy, &found))
-                    .ok()?;
+            let hierarchy = hierarchy?;
+            let (found, group) = of_process(hierarchy, process)?;
+            let forwards = found.shared && others_in(&forwarders, hierarchy, group, &found).ok()?;
             Some(if forwards {
                 found.with_forwarder()
             } else {
@@ -316,21 +313,33 @@ fn told_apart(found: Arc<Whereabouts>, forwards: bool) -> Arc<Whereabouts> {
 /// The place of a process and the id of its group, if it lives and stays there while it is looked
 /// at.
 fn of_process(hierarchy: &Hierarchy, process: &PeerProcess) -> Option<(Whereabouts, u64)> {
-    let path = process.cgroup_path().ok()??;
+    let groups = process.groups().ok()??;
+    let path = unified_path(&groups)?;
     let (located, group) = hierarchy.locate(&path, None).ok()??;
-    let stayed = process.cgroup_path().ok()?? == path;
-    stayed.then(|| (Whereabouts::new(located, &path), group))
+    let stayed = process.groups().ok()?? == groups;
+    let found = Whereabouts::new(located, &path);
+    let on_the_host = matches!(found.place.yes().map(AsRef::as_ref), Some(Place::Host(_)));
+    let found = if on_the_host && hierarchy.is_contradicted(&groups) {
+        Whereabouts {
+            path: found.path,
+            ..Whereabouts::UNKNOWN
+        }
+    } else {
+        found
+    };
+    stayed.then_some((found, group))
 }
 
 fn find() -> Option<Hierarchy> {
     let found = Hierarchy::find();
-    if found.is_none() {
+    let unseen = |error: &NoPlaces| {
         tracing::warn!(
-            "no unified control group hierarchy (cgroup2) is mounted, so nobody can be told to be \
-             outside containers: grants to users match only where they say `container = \"any\"`"
+            %error,
+            "nobody can be told to be outside containers: grants to users match only where they \
+             say `container = \"any\"`"
         );
-    }
-    found
+    };
+    found.inspect_err(unseen).ok()
 }
 
 fn group(hierarchy: Option<&Hierarchy>, id: u64) -> io::Result<Whereabouts> {
@@ -369,11 +378,18 @@ fn containers(hierarchy: &Hierarchy, id: &str) -> io::Result<Vec<Whereabouts>> {
     Ok(found)
 }
 
-fn processes(hierarchy: Option<&Hierarchy>, found: &Whereabouts) -> io::Result<Vec<u32>> {
-    match (hierarchy, &found.path) {
-        (Some(hierarchy), Some(path)) => hierarchy.processes(path),
-        (None, _) | (_, None) => Ok(Vec::new()),
-    }
+/// Whether there are forwarders in this group, or processes that version 1 has in a container.
+fn others_in(
+    forwarders: &Forwarders,
+    hierarchy: &Hierarchy,
+    group: u64,
+    found: &Whereabouts,
+) -> io::Result<bool> {
+    let processes = || match &found.path {
+        Some(path) => hierarchy.processes(path),
+        None => Ok(Vec::new()),
+    };
+    forwarders.look(group, processes, |pid| hierarchy.is_contained(pid))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::{Mode, fstatat};
 
-use super::cgroup::unified_path;
 use super::process_id::started;
 
 /// Paths of groups have at most 4 KiB, and version 1 adds a dozen lines.
@@ -68,14 +67,10 @@ impl PeerProcess {
         self.started
     }
 
-    /// The path of its control group in the unified hierarchy, `None` where it has none or has
-    /// ended.
-    pub(super) fn cgroup_path(&self) -> io::Result<Option<Vec<u8>>> {
-        let content = self.read("cgroup", MAX_CGROUP_FILE)?;
-        if self.has_ended()? {
-            return Ok(None);
-        }
-        Ok(unified_path(&content))
+    /// Its control groups, a line for each hierarchy; `None` where it has ended.
+    pub(super) fn groups(&self) -> io::Result<Option<Vec<u8>>> {
+        let groups = self.read("cgroup", MAX_CGROUP_FILE)?;
+        Ok((!self.has_ended()?).then_some(groups))
     }
 
     /// Its file-system user, whose the sockets are that it makes; `None` where it has ended.

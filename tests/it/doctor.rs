@@ -367,6 +367,37 @@ fn redirections_are_followed() {
     assert_found(&output, "redirect", "warning", &["bridged", "127.0.0.1"]);
 }
 
+/// Needs root, to see no control groups of the unified hierarchy, and those of another kind.
+#[test]
+fn a_host_on_which_no_place_can_be_told_is_a_fault() {
+    if !is_root() {
+        return;
+    }
+    let folder = file(&configuration("127.0.0.1:0"));
+    let said = [
+        "in which unit or container",
+        "grants to users match nobody",
+        "unified_cgroup_hierarchy=1",
+    ];
+    let unmounted = "while mount=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET); do umount \"$mount\"; done";
+    let output = in_namespace(&folder, unmounted);
+    assert_found(
+        &output,
+        "look-up",
+        "fault",
+        &[&said[..], &["is mounted"]].concat(),
+    );
+    // As systemd and a network plugin leave it.
+    let unused = "printf '2:cpu:/\\n1:name=systemd:/init.scope\\n0::/\\n' >groups; mount --bind groups /proc/1/cgroup";
+    let output = in_namespace(&folder, unused);
+    assert_found(
+        &output,
+        "look-up",
+        "fault",
+        &[&said[..], &["systemd keeps its units"]].concat(),
+    );
+}
+
 /// Needs root, for a user namespace like the one of `PrivateUsers=yes`.
 #[test]
 fn a_sandbox_that_hides_users_is_a_fault() {

@@ -1,5 +1,6 @@
 //! Tests with real sockets.
 
+mod legacy;
 mod names;
 mod place;
 mod privileged;

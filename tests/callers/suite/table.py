@@ -25,6 +25,19 @@ proof, and what is gone is no proof either.
 CIRCUMSTANCES = """## Circumstances
 """
 
+VERSION_1 = """## Hosts with control groups of version 1
+
+The kernel tells of a connection which control group of the unified hierarchy (cgroup2) it comes from, and of no other. So it
+depends on the host what can be told; `rolecall doctor` says which it is (`look-up`), and the texts that were tested are in
+`src/caller/tests/legacy.rs`.
+
+| the host | who runs where | what that means |
+| --- | --- | --- |
+| unified hierarchy alone | told | all of the table above |
+| hybrid: version 1 beside the unified hierarchy, as systemd has it | told by the unified hierarchy | whom version 1 has in a container is not taken for a program of the host: over a unix socket by its own process; over TCP where users can start programs (sessions, units of users, groups that were handed on), as long as one is there. Of runtimes that make groups of version 1 only (runc before 1.1) those that are services of their own are known, and their containers are nobody, on a bridge too; one that a system unit starts itself is not told from that unit |
+| version 1 alone, or systemd in version 1 and the unified hierarchy mounted for a network plugin | not told | grants to units, slices and containers match nobody, and grants to users only those with `container = "any"`. Containers on a bridge are not known either, because nothing confirms what a runtime tells. Tokens and people's names count as ever |
+"""
+
 
 def text(kinds, columns, pretenders, circumstances, words):
     """The whole page; `words` maps (kind, column) and the titles of the others to the words of their cells."""
@@ -34,7 +47,7 @@ def text(kinds, columns, pretenders, circumstances, words):
         lines.append(_line([kind.title, f"`{kind.when}`", *cells]))
     lines += ["", PRETENDERS, *_rows("who pretends", "gets", pretenders, words)]
     lines += ["", CIRCUMSTANCES, *_rows("who", "has", circumstances, words)]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", VERSION_1])
 
 
 def _rows(who, what, rows, words):

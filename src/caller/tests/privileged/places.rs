@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
 
@@ -309,4 +310,39 @@ async fn a_user_gives_its_containers_no_names_but_its_own() {
         Some("nobody")
     );
     assert_eq!(names.get(Placeholder::Container), None);
+}
+
+/// On a hybrid host: a runtime that makes groups of version 1 only leaves its containers in the group
+/// of the unified hierarchy in which it was started.
+#[tokio::test]
+async fn whom_version_1_has_in_a_container_is_not_on_the_host() {
+    let pids = Path::new("/sys/fs/cgroup/pids");
+    if !can_test(&["bash", "setpriv"]) || !pids.join("cgroup.procs").exists() {
+        return;
+    }
+    let group = Group::new("rolecall{}.slice/session.scope").handed(0, SOMEBODY);
+    let (desk, listening) = (desk(), listener());
+    let (before, host) = connected(&desk, &listening, &group, SOMEBODY).await;
+    assert!(matches!(
+        before.facts().place.yes().map(AsRef::as_ref),
+        Some(Place::Host(_))
+    ));
+    let docker = pids.join(format!("rolecall-{}", std::process::id()));
+    let container = docker.join("docker").join(hex_id());
+    fs::create_dir_all(&container).unwrap();
+    fs::write(container.join("cgroup.procs"), host.id().to_string()).unwrap();
+    let explained = desk.of_process(host.id()).await;
+    // Whoever connects from there, while such a process is there.
+    let (beside, other) = connected(&desk, &listening, &group, SOMEBODY).await;
+    end(other);
+    end(host);
+    for folder in [&container, &docker.join("docker"), &docker] {
+        fs::remove_dir(folder).unwrap();
+    }
+    assert_eq!(explained.facts().place, Known::No);
+    assert_eq!(
+        (beside.facts().place, beside.facts().uid),
+        (Known::No, Known::No)
+    );
+    assert_eq!(before.facts().uid, Known::Yes(SOMEBODY));
 }
