@@ -41,6 +41,8 @@ fn cross_site(scene: &Scene) -> Found {
             return Err(Finding::fault(format!("a token is issued to {sign}")));
         }
     }
+    // Without tokens nothing protects them, which is what other checks are about.
+    scene.token()?;
     if scene.ask(&with_token)?.is_success() {
         let what = "no token is issued, and one that was had otherwise is good with an Origin";
         return Err(Finding::remark(what));

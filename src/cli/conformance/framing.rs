@@ -207,7 +207,7 @@ fn token_forms(scene: &Scene) -> Found {
     match answer.status {
         100 => {
             connection.send(b"0\r\n\r\n")?;
-            answer = connection.answer(false)?;
+            answer = connection.final_answer()?;
         }
         // The client gives its body up, as EC2 wants it.
         417 => return Ok("each gets a token; waiting for 100 is refused".to_owned()),

@@ -67,7 +67,7 @@ fn odd(scene: &Scene) -> Found {
         }
         if answer.is_success() {
             return Err(Finding::fault(format!(
-                "{shape} is answered {}",
+                "a request for {shape} is answered {}",
                 answer.status
             )));
         }

@@ -202,6 +202,18 @@ impl Connection {
         }
     }
 
+    /// The next answer that is final: any number of others may come before it.
+    pub(super) fn final_answer(&mut self) -> Result<Answer, Trouble> {
+        const MOST: usize = 8;
+        for _ in 0..MOST {
+            let answer = self.answer(false)?;
+            if answer.status >= 200 {
+                return Ok(answer);
+            }
+        }
+        Err(Trouble::Malformed("no final answer comes"))
+    }
+
     /// The next answer. That to a HEAD has no body.
     pub(super) fn answer(&mut self, to_head: bool) -> Result<Answer, Trouble> {
         let deadline = Instant::now() + PATIENCE;
@@ -405,17 +417,22 @@ mod tests {
 
     use super::*;
 
-    /// What is made of these bytes, after which the connection is closed.
-    fn read(bytes: &'static [u8]) -> Result<Answer, Trouble> {
+    /// A connection on which these bytes come, after which it is closed.
+    fn sending(bytes: &'static [u8]) -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let writer = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(bytes).unwrap();
         });
-        let answer = Connection::open(address).unwrap().answer(false);
+        let connection = Connection::open(address).unwrap();
         writer.join().unwrap();
-        answer
+        connection
+    }
+
+    /// What is made of these bytes.
+    fn read(bytes: &'static [u8]) -> Result<Answer, Trouble> {
+        sending(bytes).answer(false)
     }
 
     #[test]
@@ -435,6 +452,20 @@ mod tests {
             let answer = answer.unwrap();
             assert_eq!((answer.framing, answer.text().as_str()), (framing, "demo"));
         }
+    }
+
+    #[test]
+    fn answers_that_are_not_final_may_be_many() {
+        let bytes =
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+        let mut connection = sending(bytes);
+        assert_eq!(
+            connection.final_answer().ok().map(|it| it.status),
+            Some(200)
+        );
+        let endless = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(9).leak();
+        let trouble = sending(endless).final_answer().err();
+        assert!(matches!(trouble, Some(Trouble::Malformed(_))));
     }
 
     #[test]

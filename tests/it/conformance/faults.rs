@@ -2,7 +2,7 @@
 
 /// What is wrong with the small metadata service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     Nothing,
     NoTokens,
     TokenNewline,

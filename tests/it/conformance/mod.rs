@@ -4,9 +4,9 @@
 //! `docs/conformance.md` is what these tests see. `CONFORMANCE=write` in the environment writes it
 //! anew.
 
-mod faults;
+pub(crate) mod faults;
 mod http;
-mod server;
+pub(crate) mod server;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -275,8 +275,13 @@ fn document(told: &[Told]) -> String {
         let (what, had_by) = (fault.what, fault.had_by);
         writeln!(text, "| {what} | {had_by} | {found} | {} |", fault.verdict).unwrap();
     }
-    text
+    // What is found at others' services is seen, and written, by tests/peers.
+    let page = std::fs::read_to_string(written::place(DOCUMENT)).unwrap();
+    let (_, others) = page.split_once(OTHERS).unwrap();
+    text + OTHERS + others
 }
+
+const OTHERS: &str = "\n## Other people's services\n";
 
 const HEAD: &str = "\
 # Conformance\n\n\

@@ -24,13 +24,13 @@ const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const FORWARDED: [&str; 4] = ["x-forwarded-for", "via", "forwarded", "x-real-ip"];
 
 /// A running service. Its threads end with it and with their connections.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     ended: Arc<AtomicBool>,
 }
 
 impl Server {
-    pub(super) fn start(wrong: Wrong) -> Self {
+    pub(crate) fn start(wrong: Wrong) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let hops = if wrong == Wrong::FarReaching { 64 } else { 1 };
         setsockopt(&listener, sockopt::Ipv4Ttl, &hops).unwrap();
