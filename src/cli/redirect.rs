@@ -1,6 +1,7 @@
 //! `rolecall redirect`: one nftables table that leads what SDKs send to the daemon's own ports.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
 use nix::unistd::{Uid, User};
@@ -45,16 +46,24 @@ struct Show {}
 /// credentials from there. Connections that are open already stay as they are: `doctor` names them.
 #[derive(Debug, Args)]
 struct Rules {
-    /// The port of 127.0.0.1 and ::1 for what is sent to the metadata addresses
-    #[arg(long, value_name = "PORT", default_value_t = 1338, value_parser = port())]
-    to: u16,
-    /// The port for what is sent to the container credentials addresses: 169.254.170.2,
-    /// 169.254.170.23 and fd00:ec2::23 [default: they are left alone]
-    #[arg(long, value_name = "PORT", value_parser = port())]
-    container_to: Option<u16>,
-    /// The daemon's user
-    #[arg(long, value_name = "USER", default_value = "rolecall", value_parser = user)]
-    daemon: Uid,
+    /// Where what is sent to the metadata addresses goes: a port of 127.0.0.1 and ::1, an ADDRESS:PORT
+    /// of this host for what is sent in its family, or `none`
+    #[arg(long, value_name = "PORT", default_value = "1338", value_parser = lead)]
+    to: Lead,
+    /// The same of what is sent to the container credentials addresses: 169.254.170.2,
+    /// 169.254.170.23 and fd00:ec2::23
+    #[arg(long, value_name = "PORT", default_value = "none", value_parser = lead)]
+    container_to: Lead,
+    /// Where what containers and pods with networks of their own send to the metadata addresses goes:
+    /// an ADDRESS:PORT, or a port of the bridge that they are on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "none", value_parser = lead)]
+    bridged_to: Lead,
+    /// The same of what they send to the container credentials addresses
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "none", value_parser = lead)]
+    bridged_container_to: Lead,
+    /// The daemon's user; `none` where it asks at none of these addresses itself
+    #[arg(long, value_name = "USER", default_value = "rolecall", value_parser = daemon)]
+    daemon: Daemon,
     /// A user whose programs are left alone, by name or number; may be repeated
     #[arg(long, value_name = "USER", value_parser = user)]
     except_uid: Vec<Uid>,
@@ -71,8 +80,56 @@ struct Rules {
 #[derive(Debug, Args)]
 struct Remove {}
 
-fn port() -> clap::builder::RangedI64ValueParser<u16> {
-    clap::value_parser!(u16).range(1..)
+/// Where something goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lead {
+    /// Where it would go anyway.
+    Nowhere,
+    /// To a port of the interface that it comes by; of loopback, what this host sends.
+    Port(u16),
+    /// What is of the address's family, there.
+    To(SocketAddr),
+}
+
+/// Whose own questions are left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Daemon {
+    User(Uid),
+    Nobody,
+}
+
+fn lead(text: &str) -> Result<Lead, String> {
+    let lead = match (text, text.parse::<u16>(), text.parse::<SocketAddr>()) {
+        ("none", ..) => Some(Lead::Nowhere),
+        (_, Ok(port), _) if port != 0 => Some(Lead::Port(port)),
+        (.., Ok(to)) if to.port() != 0 && !to.ip().is_unspecified() => Some(Lead::To(to)),
+        _ => None,
+    };
+    lead.ok_or_else(|| "a port, an address with a port, or `none`".to_owned())
+}
+
+fn daemon(name: &str) -> Result<Daemon, String> {
+    if name == "none" {
+        return Ok(Daemon::Nobody);
+    }
+    user(name).map(Daemon::User)
+}
+
+impl Lead {
+    /// The rules that lead there what is sent to port 80 of these addresses.
+    fn rules(self, v4: &str, v6: &str) -> Vec<String> {
+        let (v4, v6) = (format!("ip daddr {v4}"), format!("ip6 daddr {v6}"));
+        let rule = |daddr: String, does: String| format!("{daddr} tcp dport 80 {does}");
+        match self {
+            Self::Nowhere => Vec::new(),
+            Self::Port(port) => {
+                let does = format!("redirect to :{port}");
+                vec![rule(v4, does.clone()), rule(v6, does)]
+            }
+            Self::To(to @ SocketAddr::V4(_)) => vec![rule(v4, format!("dnat ip to {to}"))],
+            Self::To(to @ SocketAddr::V6(_)) => vec![rule(v6, format!("dnat ip6 to {to}"))],
+        }
+    }
 }
 
 fn user(name: &str) -> Result<Uid, String> {
@@ -142,7 +199,7 @@ fn for_root(failure: Failure) -> Failure {
 
 impl Rules {
     fn add(&self) -> Result<(), Failure> {
-        if self.daemon.is_root() {
+        if self.daemon == Daemon::User(Uid::from_raw(0)) {
             let root = "a daemon that is root cannot be told from root's other programs";
             return Err(Failure::new(Exit::Usage, root)
                 .why("what it sends itself would be redirected to it, or what root sends would not be")
@@ -157,35 +214,44 @@ impl Rules {
 
     /// What nft is told: the table in place of an older one.
     fn commands(&self) -> String {
-        let mut rules = vec![format!(
-            "meta skuid {} return comment \"the daemon\"",
-            self.daemon
-        )];
+        let mut output = match self.daemon {
+            Daemon::User(uid) => vec![format!("meta skuid {uid} return comment \"the daemon\"")],
+            Daemon::Nobody => Vec::new(),
+        };
         let left_alone = self.except_uid.iter();
-        rules.extend(left_alone.map(|uid| format!("meta skuid {uid} return")));
-        rules.extend(self.except_cgroup.iter().map(|path| {
+        output.extend(left_alone.map(|uid| format!("meta skuid {uid} return")));
+        output.extend(self.except_cgroup.iter().map(|path| {
             let level = path.split('/').count();
             format!("socket cgroupv2 level {level} \"{path}\" return")
         }));
-        let mut lead = |v4: &str, v6: &str, port: u16| {
-            for daddr in [format!("ip daddr {v4}"), format!("ip6 daddr {v6}")] {
-                rules.push(format!("{daddr} tcp dport 80 redirect to :{port}"));
-            }
-        };
-        lead("169.254.169.254", "fd00:ec2::254", self.to);
-        if let Some(port) = self.container_to {
-            lead("{ 169.254.170.2, 169.254.170.23 }", "fd00:ec2::23", port);
+        output.extend(leads(self.to, self.container_to));
+        let prerouting = leads(self.bridged_to, self.bridged_container_to);
+        let mut commands = format!("add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
+        if !prerouting.is_empty() {
+            commands.push_str(&chain("prerouting", &prerouting));
         }
-        let mut commands = format!(
-            "add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n  chain output {{\n    \
-             type nat hook output priority -110; policy accept;\n"
-        );
-        for rule in rules {
-            let _fits = writeln!(commands, "    {rule}");
-        }
-        commands.push_str("  }\n}\n");
+        commands.push_str(&chain("output", &output));
+        commands.push_str("}\n");
         commands
     }
+}
+
+/// The rules for the metadata addresses, then those for the container credentials addresses.
+fn leads(metadata: Lead, container: Lead) -> Vec<String> {
+    let mut rules = metadata.rules("169.254.169.254", "fd00:ec2::254");
+    rules.extend(container.rules("{ 169.254.170.2, 169.254.170.23 }", "fd00:ec2::23"));
+    rules
+}
+
+/// A chain that is called after its hook.
+fn chain(hook: &str, rules: &[String]) -> String {
+    let mut chain =
+        format!("  chain {hook} {{\n    type nat hook {hook} priority -110; policy accept;\n");
+    for rule in rules {
+        let _fits = writeln!(chain, "    {rule}");
+    }
+    chain.push_str("  }\n");
+    chain
 }
 
 #[cfg(test)]
@@ -195,9 +261,11 @@ mod tests {
     #[test]
     fn exceptions_come_before_what_they_except() {
         let rules = Rules {
-            to: 1338,
-            container_to: Some(8170),
-            daemon: Uid::from_raw(991),
+            to: Lead::Port(1338),
+            container_to: Lead::Port(8170),
+            bridged_to: Lead::Nowhere,
+            bridged_container_to: Lead::Nowhere,
+            daemon: Daemon::User(Uid::from_raw(991)),
             except_uid: vec![Uid::from_raw(0)],
             except_cgroup: vec!["system.slice/x.service".to_owned()],
             dry_run: true,
@@ -238,8 +306,52 @@ table inet rolecall {
                 "[::1]",
             ),
         ] {
-            let listens = format!("\n[Socket]\nListenStream={address}:{}\n", rules.to);
+            let Lead::Port(port) = rules.to else {
+                panic!("{rules:?}")
+            };
+            let listens = format!("\n[Socket]\nListenStream={address}:{port}\n");
             assert!(unit.ends_with(&listens), "{listens}");
+        }
+    }
+
+    #[test]
+    fn an_address_takes_what_is_of_its_family_and_bridges_have_a_chain_of_their_own() {
+        let rules = Rules {
+            to: Lead::Nowhere,
+            container_to: lead("169.254.170.23:8170").unwrap(),
+            bridged_to: lead("[fd00::1]:8169").unwrap(),
+            bridged_container_to: lead("8170").unwrap(),
+            daemon: daemon("none").unwrap(),
+            except_uid: Vec::new(),
+            except_cgroup: Vec::new(),
+            dry_run: true,
+        };
+        let expected = r"add table inet rolecall
+delete table inet rolecall
+table inet rolecall {
+  chain prerouting {
+    type nat hook prerouting priority -110; policy accept;
+    ip6 daddr fd00:ec2::254 tcp dport 80 dnat ip6 to [fd00::1]:8169
+    ip daddr { 169.254.170.2, 169.254.170.23 } tcp dport 80 redirect to :8170
+    ip6 daddr fd00:ec2::23 tcp dport 80 redirect to :8170
+  }
+  chain output {
+    type nat hook output priority -110; policy accept;
+    ip daddr { 169.254.170.2, 169.254.170.23 } tcp dport 80 dnat ip to 169.254.170.23:8170
+  }
+}
+";
+        assert_eq!(rules.commands(), expected);
+        for wrong in [
+            "0",
+            "65536",
+            "127.0.0.1",
+            "0.0.0.0:80",
+            "127.0.0.1:0",
+            "",
+            "all",
+        ] {
+            assert!(lead(wrong).is_err(), "{wrong:?}");
         }
     }
 
