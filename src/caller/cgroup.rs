@@ -251,7 +251,7 @@ impl Hierarchy {
 /// be seen.
 pub fn own_control_groups() -> Vec<PathBuf> {
     let own = fs::read("/proc/self/cgroup").unwrap_or_default();
-    let Some((hierarchy, path)) = Hierarchy::find().zip(unified_path(&own)) else {
+    let Some((hierarchy, path)) = Hierarchy::find().ok().zip(unified_path(&own)) else {
         return Vec::new();
     };
     let folder = hierarchy.folder(&path);

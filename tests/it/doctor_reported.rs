@@ -17,7 +17,7 @@ use crate::support::sts::{Reply, ScriptedSts};
 
 /// One of them, and how doctor tells it.
 struct Reported {
-    /// Where it was reported.
+    /// Where it was reported, as far as is known.
     threads: &'static str,
     set_up: fn() -> Output,
     check: &'static str,
@@ -34,21 +34,21 @@ const WHO: &str = concat!(
 
 const REPORTED: [Reported; 20] = [
     Reported {
-        threads: "aws/rolesanywhere-credential-helper#76",
+        threads: "99designs/aws-vault#338, #490, bpholt/fake-ec2-metadata-service#1",
         set_up: || namespace("169.254.169.254:80", ""),
         check: "address",
         level: "fault",
         said: &["on no interface", "rolecall-addresses"],
     },
     Reported {
-        threads: "99designs/aws-vault#490",
+        threads: "99designs/aws-vault#345, cloudposse/geodesic#195",
         set_up: taken_port,
         check: "port",
         level: "fault",
         said: &["is taken by", "stop it"],
     },
     Reported {
-        threads: "99designs/aws-vault#43",
+        threads: "99designs/aws-vault#43, cloudposse/geodesic#223",
         set_up: || {
             let other = "ip address add 169.254.169.254/32 dev lo; WHO serve x 169.254.169.254 80";
             namespace("127.0.0.1:1338", other)
@@ -58,7 +58,7 @@ const REPORTED: [Reported; 20] = [
         said: &["169.254.169.254:80 is served by python3", "stop it"],
     },
     Reported {
-        threads: "99designs/aws-vault#198",
+        threads: "99designs/aws-vault#198, AdRoll/hologram#95, #97",
         set_up: || {
             let open = "ip link add far type veth peer name near\n\
                         sysctl -qw net.ipv4.conf.far.route_localnet=1";
@@ -69,28 +69,28 @@ const REPORTED: [Reported; 20] = [
         said: &["can be reached through far", "route_localnet=0"],
     },
     Reported {
-        threads: "99designs/aws-vault#1244",
+        threads: "99designs/aws-vault#1199, #1244",
         set_up: || namespace("0.0.0.0:1338", ""),
         check: "address",
         level: "warning",
         said: &["at every address of this host", "bind 127.0.0.1"],
     },
     Reported {
-        threads: "99designs/aws-vault#541",
+        threads: "99designs/aws-vault#207, #541",
         set_up: || Daemon::start(&configuration("127.0.0.1:0")).run(&["doctor", "--json"]),
         check: "daemon",
         level: "warning",
         said: &["runs as root", "a user of its own"],
     },
     Reported {
-        threads: "jtblin/kube2iam#94",
+        threads: "jtblin/kube2iam#44, #141, #194, #370",
         set_up: || namespace("127.0.0.1:1338", &nat("output", "dnat to 127.0.0.1:8181")),
         check: "redirect",
         level: "fault",
         said: &["where no listener is", "delete the rule"],
     },
     Reported {
-        threads: "jtblin/kube2iam#44",
+        threads: "lyft/metadataproxy#74",
         set_up: || {
             namespace(
                 "127.0.0.1:1338",
@@ -102,7 +102,7 @@ const REPORTED: [Reported; 20] = [
         said: &["no interface routes loopback", "route_localnet=1"],
     },
     Reported {
-        threads: "jtblin/kube2iam#141",
+        threads: "jtblin/kube2iam#308, projectcalico/felix#212",
         set_up: || {
             let drop = "iptables -A OUTPUT -d 169.254.169.254 -j DROP";
             namespace("127.0.0.1:1338", drop)
@@ -112,7 +112,7 @@ const REPORTED: [Reported; 20] = [
         said: &["blocks 169.254.169.254", "delete the rule"],
     },
     Reported {
-        threads: "jtblin/kube2iam#196",
+        threads: "cloudnativelabs/kube-router#211",
         set_up: || namespace("127.0.0.1:1338", "\"$0\" redirect add --daemon 991"),
         check: "arrival",
         level: "fault",
@@ -139,21 +139,21 @@ const REPORTED: [Reported; 20] = [
         said: &["this host does without IPv6", "take it out of `bind`"],
     },
     Reported {
-        threads: "aws/eks-pod-identity-agent#97",
+        threads: "aws/eks-pod-identity-agent#64, #72, #77, #92, #97, aws/rolesanywhere-credential-helper#31, #128",
         set_up: || upstream_says(|| Reply::error(400, "Throttling", "Rate exceeded")),
         check: "roles",
         level: "fault",
         said: &["local/demo cannot be had", "a larger quota"],
     },
     Reported {
-        threads: "jtblin/kube2iam#17",
+        threads: "jtblin/kube2iam#142, #169, #231, #235, uswitch/kiam#33",
         set_up: || upstream_says(|| Reply::error(403, "AccessDenied", "not authorized")),
         check: "roles",
         level: "fault",
         said: &["local/demo cannot be had", "trust policy"],
     },
     Reported {
-        threads: "aws/eks-pod-identity-agent#90",
+        threads: "aws/eks-pod-identity-agent#90, #101, uswitch/kiam#145, #217, #220, #311, #398",
         set_up: || upstream_says(|| Reply::error(500, "InternalFailure", "later")),
         check: "roles",
         level: "fault",
@@ -170,7 +170,7 @@ const REPORTED: [Reported; 20] = [
         ],
     },
     Reported {
-        threads: "jtblin/kube2iam#46",
+        threads: "jtblin/kube2iam#17, #46, #80, #136, #175, #178, #198, #215, #225, #281",
         set_up: || {
             let text = configuration("127.0.0.1:0");
             let (text, _) = text.split_once("[[grant]]").unwrap();
@@ -181,14 +181,14 @@ const REPORTED: [Reported; 20] = [
         said: &["get no role", "rolecall explain"],
     },
     Reported {
-        threads: "uswitch/kiam#191",
+        threads: "uswitch/kiam#191, lyft/metadataproxy#94, #95",
         set_up: short_sessions,
         check: "configuration",
         level: "warning",
         said: &["sessions of less than an hour", "an hour, or two and more"],
     },
     Reported {
-        threads: "aws/aws-sdk#562",
+        threads: "aws/aws-sdk#562, boto/botocore#2515",
         set_up: || {
             let uri = "http://host.docker.internal/creds";
             let folder = file(&configuration("127.0.0.1:0"));
@@ -203,7 +203,7 @@ const REPORTED: [Reported; 20] = [
         said: &["host.docker.internal", "AWS_EC2_METADATA_SERVICE_ENDPOINT"],
     },
     Reported {
-        threads: "lyft/metadataproxy#55",
+        threads: "lyft/metadataproxy#55, dump247/ec2metaproxy#6, synfinatic/aws-sso-cli#265",
         set_up: without_users,
         check: "look-up",
         level: "fault",
@@ -303,6 +303,9 @@ fn the_table_of_faults_is_documented() {
         .filter(|line| line.contains('#') && line.starts_with("| "))
         .collect();
     assert_eq!(rows.len(), REPORTED.len());
+    // What is reported most stands first.
+    let counts: Vec<usize> = rows.iter().map(|row| row.matches('#').count()).collect();
+    assert!(counts.is_sorted_by(|one, next| one >= next), "{counts:?}");
     for Reported {
         threads,
         check,
