@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod grants;
 pub mod http;
+mod interfaces;
 pub mod keeping;
 mod linkage;
 pub mod listener;

@@ -17,6 +17,7 @@ mod tests {
         ("allocator", &[]),
         ("linkage", &[]),
         ("socket_file", &[]),
+        ("interfaces", &[]),
         ("grants", &[]),
         ("authority", &[]),
         ("store", &["authority"]),
@@ -119,7 +120,7 @@ mod tests {
         ),
     ];
 
-    const LEAVES: [&str; 8] = [
+    const LEAVES: [&str; 9] = [
         "types",
         "clock",
         "secret",
@@ -128,6 +129,7 @@ mod tests {
         "allocator",
         "linkage",
         "socket_file",
+        "interfaces",
     ];
 
     /// What only some rooms may know of other crates: crate, rooms.

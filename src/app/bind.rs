@@ -1,7 +1,7 @@
 //! The start: a configuration becomes a daemon whose sockets are bound.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use crate::authority::signature::{DerivedKeys, Replays};
 use crate::caller::{Desk, DeskError};
 use crate::clock::Clock;
 use crate::config::{self, Api, Config};
+use crate::interfaces::interfaces;
 use crate::listener::{
     self, BindError, Bound as BoundSocket, CallerLimits, Kind, Limits, Listener, Parking, Passed,
     Peers, Shared, Tls, TlsError,
@@ -96,6 +97,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let admin = bind_admin(&config, &mut outside.passed)?;
     let sockets = bind_sockets(&config, &mut outside.passed)?;
     let addresses = addresses(&sockets, &admin);
+    tell_absent(&addresses);
     let own: OwnAddresses = addresses
         .iter()
         .filter_map(|bound| bound.address.parse::<SocketAddr>().ok())
@@ -299,6 +301,28 @@ fn addresses(sockets: &[(config::Listener, BoundSocket)], admin: &BoundSocket) -
     let served = served.map(|(listener, socket)| Address::of(&listener.name, socket));
     let admin = Address::of(&Arc::from(control::NAME), admin);
     served.chain([admin]).collect()
+}
+
+/// Addresses may come after the daemon does; until then nobody reaches it there.
+fn tell_absent(addresses: &[Address]) {
+    let of_interfaces = |bound: &&Address| {
+        let address = bound.address.parse::<SocketAddr>();
+        address.is_ok_and(|it| !it.ip().is_loopback() && !it.ip().is_unspecified())
+    };
+    let mut bound = addresses.iter().filter(of_interfaces).peekable();
+    if bound.peek().is_none() {
+        return;
+    }
+    let Ok(held) = interfaces() else { return };
+    for Address {
+        listener, address, ..
+    } in bound
+    {
+        let is_own = |own: &IpAddr| address.parse().is_ok_and(|it: SocketAddr| it.ip() == *own);
+        if !held.iter().any(|(_, own)| is_own(own)) {
+            tracing::info!(%listener, %address, "no interface of this host has this address yet");
+        }
+    }
 }
 
 /// How many may connect and ask at once, with as many descriptors as there are.

@@ -24,7 +24,7 @@ pub use bind::{Outside, StartError, bind, check_certificates};
 pub use confine::{Confinement, confine, confine_unit};
 pub use offline::{Offline, OfflineError};
 pub use reload::{AskReload, ReloadError, Reloaded, Reloader};
-pub use serve::{Fault, ServeError, raise_descriptors, serve};
+pub use serve::{Fault, Refused, ServeError, raise_descriptors, serve};
 pub use state::{StateError, seal_rings_again};
 pub use token_files::TokenFileError;
 pub use unit::{TellError, tell_containers};

@@ -35,16 +35,43 @@ pub enum Fault {
     Other,
 }
 
+/// A socket that could not be had, for a reason that only a look at the host explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused<'a> {
+    /// Somebody has `127.0.0.1:80`, or `unix:/path`.
+    Taken(&'a str),
+    /// No interface has the address of `192.0.2.1:80`.
+    Missing(&'a str),
+}
+
 impl ServeError {
+    /// The socket that could not be had.
+    pub fn refused(&self) -> Option<Refused<'_>> {
+        match self {
+            Self::Start(StartError::Bind { source, .. }) => match source {
+                BindError::InUse(address) => Some(Refused::Taken(address)),
+                BindError::Missing(address) => Some(Refused::Missing(address)),
+                BindError::Permission(_)
+                | BindError::Folder(_)
+                | BindError::NotPassed(_)
+                | BindError::NotAListener(_)
+                | BindError::NoIpv6(_)
+                | BindError::Other { .. } => None,
+            },
+            Self::Process(_) | Self::Start(_) => None,
+        }
+    }
+
     /// What kind of thing it is.
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Start(StartError::Bind { source, .. }) => match source {
                 BindError::Permission(_) | BindError::Folder(_) => Fault::Permission,
                 BindError::NotPassed(_) | BindError::NotAListener(_) => Fault::Configuration,
-                BindError::InUse(_) | BindError::NoIpv6(_) | BindError::Other { .. } => {
-                    Fault::Other
-                }
+                BindError::InUse(_)
+                | BindError::Missing(_)
+                | BindError::NoIpv6(_)
+                | BindError::Other { .. } => Fault::Other,
             },
             Self::Start(StartError::Plan(_) | StartError::Tls { .. }) => Fault::Configuration,
             Self::Start(StartError::State(state)) => state.fault(),

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::ifaddrs::getifaddrs;
-
 use crate::clock::{BootTime, Clock};
+use crate::interfaces::interfaces;
 
 /// An address that was there is believed for so long.
 const HIT_AGE: Duration = Duration::from_secs(1);
@@ -48,20 +47,6 @@ impl OwnAddresses {
 
 /// None where they cannot be listed: then no peer is of this host, unless its address is loopback.
 fn interface_addresses() -> HashSet<IpAddr> {
-    let Ok(interfaces) = getifaddrs() else {
-        return HashSet::new();
-    };
-    interfaces
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address
-                .as_sockaddr_in()
-                .map(|address| IpAddr::V4(address.ip()));
-            v4.or_else(|| {
-                address
-                    .as_sockaddr_in6()
-                    .map(|address| IpAddr::V6(address.ip()))
-            })
-        })
-        .collect()
+    let all = interfaces().unwrap_or_default().into_iter();
+    all.map(|(_, address)| address).collect()
 }

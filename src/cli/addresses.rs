@@ -1,16 +1,16 @@
 //! `rolecall addresses`: the addresses that SDKs ask, on this host.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::thread;
 
 use clap::{Args, Subcommand};
 
 use super::elsewhere::{self, WELL_KNOWN};
 use super::failure::{Exit, Failure};
-use super::interfaces::interfaces;
 use super::output::{print, table};
 use super::tool;
+use crate::interfaces::interfaces;
 
 /// The interface that is this host's alone.
 const LOOPBACK: &str = "lo";
@@ -100,7 +100,7 @@ impl Remove {
 }
 
 fn show() -> Result<(), Failure> {
-    let held = interfaces();
+    let held = interfaces().unwrap_or_default();
     let rows: Vec<Vec<String>> = WELL_KNOWN
         .iter()
         .map(|ip| {
@@ -128,7 +128,7 @@ fn wanted(named: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
 }
 
 fn is_on_loopback(ip: IpAddr) -> bool {
-    let mut held = interfaces().into_iter();
+    let mut held = interfaces().unwrap_or_default().into_iter();
     held.any(|(interface, held)| interface == LOOPBACK && held == ip)
 }
 
@@ -162,7 +162,7 @@ fn refuse(wanted: &[IpAddr]) -> Result<(), Failure> {
 
 /// What is known of others who have it, without asking anybody.
 fn of_others(ip: IpAddr) -> Option<String> {
-    let held = interfaces().into_iter();
+    let held = interfaces().unwrap_or_default().into_iter();
     let mut elsewhere = held.filter(|(interface, held)| interface != LOOPBACK && *held == ip);
     if let Some((interface, _)) = elsewhere.next() {
         return Some(format!("{interface} has it"));
@@ -175,7 +175,8 @@ fn of_others(ip: IpAddr) -> Option<String> {
 }
 
 fn answered(ip: IpAddr) -> Option<String> {
-    elsewhere::answers(ip).map(|who| format!("{who} answers there"))
+    let who = elsewhere::answers(SocketAddr::new(ip, 80));
+    who.map(|who| format!("{who} answers there"))
 }
 
 fn take_away(addresses: &[IpAddr]) -> Result<(), Failure> {

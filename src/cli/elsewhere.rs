@@ -116,32 +116,58 @@ fn route_in(table: &str, ip: IpAddr) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// Asks port 80 of this address; what answers there calls itself so.
+/// Asks what is at this address; what answers there calls itself so.
 ///
 /// This sends packets: for commands that were told to take the address, or to ask.
-pub(super) fn answers(ip: IpAddr) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, 80), PATIENCE).ok()?;
-    let nameless = || Some("a service without a name".to_owned());
+pub(super) fn answers(address: SocketAddr) -> Option<String> {
+    let request = format!("GET /latest/meta-data/ HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let head = ask(address, &request)?;
+    Some(match header(&head, "server") {
+        Some(server) => format!("a service that calls itself {server}"),
+        None => "a service without a name".to_owned(),
+    })
+}
+
+/// Whether what answers at this address issues tokens as instance metadata services do. Asking
+/// changes nothing there: the token ends within a second, unused.
+pub(super) fn issues_tokens(address: SocketAddr) -> bool {
+    let request = format!(
+        "PUT /latest/api/token HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n\
+         X-aws-ec2-metadata-token-ttl-seconds: 1\r\nConnection: close\r\n\r\n"
+    );
+    let head = ask(address, &request).unwrap_or_default();
+    let status = head.split(' ').nth(1);
+    status == Some("200") && header(&head, "x-aws-ec2-metadata-token-ttl-seconds").is_some()
+}
+
+/// The head of the answer, or what there is of it in time; nothing where nobody is connected.
+fn ask(address: SocketAddr, request: &str) -> Option<String> {
+    const LARGEST: usize = 8192;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
     let limited = stream
         .set_read_timeout(Some(PATIENCE))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
-    let host = SocketAddr::new(ip, 80);
-    let request = format!("GET /latest/meta-data/ HTTP/1.0\r\nHost: {host}\r\n\r\n");
-    if limited.is_err() || stream.write_all(request.as_bytes()).is_err() {
-        return nameless();
-    }
-    let mut head = [0; 2048];
-    let length = stream.read(&mut head).unwrap_or(0);
-    let head = String::from_utf8_lossy(head.get(..length).unwrap_or_default()).into_owned();
-    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
-    let server = lines.find(|(name, _)| name.eq_ignore_ascii_case("server"));
-    match server {
-        Some((_, server)) => {
-            let name: String = server.trim().chars().take(LONGEST_NAME).collect();
-            Some(format!("a service that calls itself {name}"))
+    let mut head = Vec::new();
+    if limited
+        .and_then(|()| stream.write_all(request.as_bytes()))
+        .is_ok()
+    {
+        let mut part = [0; 2048];
+        while head.len() < LARGEST && !head.windows(4).any(|end| end == b"\r\n\r\n") {
+            match stream.read(&mut part) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => head.extend_from_slice(part.get(..length).unwrap_or_default()),
+            }
         }
-        None => nameless(),
     }
+    Some(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// The beginning of what a header says.
+fn header(head: &str, name: &str) -> Option<String> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    Some(value.trim().chars().take(LONGEST_NAME).collect())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::configuration;
 use super::failure::{Exit, Failure};
+use super::refusal;
 use crate::allocator;
 use crate::app::{self, Bound, Fault, Outside, Reloader};
 use crate::clock::Clock;
@@ -99,7 +100,11 @@ impl Options {
                 Fault::Permission => Exit::Permission,
                 Fault::Other => Exit::Fault,
             };
-            Failure::new(exit, "the daemon cannot start").because(&error)
+            let failure = Failure::new(exit, "the daemon cannot start").because(&error);
+            match error.refused() {
+                Some(refused) => refusal::explained(failure, refused),
+                None => failure,
+            }
         })
     }
 }

@@ -26,10 +26,11 @@ const ONE_HOP: i32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody else has it.
-    #[error(
-        "{0} is in use: another metadata service or another rolecall has it; stop that one or choose another address"
-    )]
+    #[error("{0} is in use")]
     InUse(String),
+    /// It is an address of another host, or of none.
+    #[error("no interface of this host has the address of {0}")]
+    Missing(String),
     /// Ports below 1024 and some paths are for the privileged.
     #[error(
         "no permission for {0}: let systemd pass the socket (`passed:NAME`), or give CAP_NET_BIND_SERVICE"
@@ -314,11 +315,20 @@ fn failed(address: &str, ipv6: bool, errno: Errno) -> BindError {
         BindError::InUse(address)
     } else if matches!(errno, Errno::EACCES | Errno::EPERM) {
         BindError::Permission(address)
-    } else if ipv6 && matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) {
+    } else if errno == Errno::EAFNOSUPPORT && ipv6
+        || errno == Errno::EADDRNOTAVAIL && ipv6 && !has_ipv6()
+    {
         BindError::NoIpv6(address)
+    } else if errno == Errno::EADDRNOTAVAIL {
+        BindError::Missing(address)
     } else {
         other(&address, io::Error::from(errno))
     }
+}
+
+/// Whether this host has any address of that family.
+fn has_ipv6() -> bool {
+    std::fs::read("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty())
 }
 
 fn other(address: &str, error: io::Error) -> BindError {
@@ -369,7 +379,12 @@ mod tests {
         // No host has this link-local address by chance.
         let absent = Bind::Tcp("169.254.233.254:0".parse().unwrap());
         assert!(only(&absent, Kind::Metadata).is_ok());
-        assert!(only(&absent, Kind::Other).is_err());
+        for missing in ["169.254.233.254:0", "192.0.2.1:0", "[2001:db8::1]:0"] {
+            let error = only(&Bind::Tcp(missing.parse().unwrap()), Kind::Other).unwrap_err();
+            let named = matches!(&error, BindError::Missing(address) if address == missing);
+            let alone = missing.starts_with('[') && !has_ipv6();
+            assert!(named || alone, "{error:?}");
+        }
     }
 
     #[tokio::test]

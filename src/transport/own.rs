@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hyper::Uri;
-use nix::ifaddrs::getifaddrs;
+
+use crate::interfaces::interfaces;
 
 /// The addresses that this daemon serves.
 #[derive(Clone, Debug, Default)]
@@ -69,16 +70,9 @@ fn is_local(ip: IpAddr) -> bool {
     if ip.is_loopback() || ip.is_unspecified() {
         return true;
     }
-    let Ok(interfaces) = getifaddrs() else {
-        return true;
-    };
-    interfaces
-        .filter_map(|interface| interface.address)
-        .any(|address| {
-            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-            let v6 = address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
-            v4.or(v6).is_some_and(|own| own.to_canonical() == ip)
-        })
+    interfaces().map_or(true, |all| {
+        all.iter().any(|(_, own)| own.to_canonical() == ip)
+    })
 }
 
 #[cfg(test)]

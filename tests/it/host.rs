@@ -1,6 +1,8 @@
 //! What goes wrong on the host: state, ports, clocks.
 
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -8,8 +10,11 @@ use rolecall::clock::Clock;
 use rolecall::listener::Passed;
 use tempfile::TempDir;
 
+use crate::conformance::faults::Wrong;
+use crate::conformance::server::Server;
 use crate::support::client::{imds_get, imds_token};
 use crate::support::daemon::{LOCAL, TestDaemon, noon, upstream, with_secret};
+use crate::support::process::{Daemon, LISTENER, rolecall};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
 const DOCUMENT: &str = "/latest/meta-data/iam/security-credentials/demo";
@@ -118,17 +123,119 @@ fn few_descriptors_mean_few_connections_and_the_log_says_so() {
     );
 }
 
-#[test]
-fn a_port_in_use_is_named_with_what_to_do() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = taken.local_addr().unwrap().to_string();
+/// Starts it where the first listener cannot have this address.
+fn refused_at(address: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
-    let (code, stderr) = refused(&directory, &LOCAL.replacen("127.0.0.1:0", &at, 1), "");
-    assert_ne!(code, 0, "{stderr}");
-    assert!(
-        stderr.contains(&at) && stderr.contains("in use"),
-        "{stderr}"
+    let text = LOCAL.replacen("127.0.0.1:0", address, 1);
+    let (code, stderr) = refused(&directory, &text, "");
+    assert_eq!(code, 70, "{stderr}");
+    stderr
+}
+
+fn assert_said(stderr: &str, said: &[&str]) {
+    for said in said {
+        assert!(stderr.contains(said), "{said:?} is not in\n{stderr}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_who_has_it_and_what_to_do() {
+    let own = format!(" (process {}, uid ", std::process::id());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let stderr = refused_at(&at);
+    let in_use = format!("{at} is in use\n");
+    let has = format!(") has {at}\n");
+    assert_said(
+        &stderr,
+        &[&in_use, &own, &has, "try: stop it, or choose another"],
     );
+    // Whoever has all addresses has each.
+    let all = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = all.local_addr().unwrap().port();
+    let stderr = refused_at(&format!("127.0.0.1:{port}"));
+    let has = format!(") has 0.0.0.0:{port}\n");
+    assert_said(&stderr, &[&own, &has]);
+}
+
+#[test]
+fn a_metadata_service_that_has_the_port_is_called_so() {
+    let other = Server::start(Wrong::Nothing);
+    let stderr = refused_at(&other.address.to_string());
+    let has = format!(
+        " has {}, and is an instance metadata service: ",
+        other.address
+    );
+    assert_said(&stderr, &[&has, "is in use\n"]);
+}
+
+#[test]
+fn another_daemon_is_named_at_its_port_and_at_its_admin_socket() {
+    let uid = nix::unistd::geteuid();
+    let grants = format!("[[grant]]\nrole = \"local/demo\"\nwhen = {{ uid = {uid} }}\n");
+    let account = "[account.local]\nid = \"000000000000\"\ncredentials = { from = \"local\" }\n\
+                   [account.local.role.demo]\n";
+    let daemon = Daemon::start(&format!("{LISTENER}{account}{grants}"));
+    let its = format!("rolecall (process {}, uid {uid})", daemon.pid());
+    let stderr = refused_at(&daemon.address);
+    let has = format!(
+        "{its} has {}, and is an instance metadata service",
+        daemon.address
+    );
+    assert_said(&stderr, &[&has]);
+
+    let directory = tempfile::tempdir().unwrap();
+    let socket = daemon.socket().display().to_string();
+    let text = LOCAL.replace("{dir}/admin.sock", &socket);
+    let (code, stderr) = refused(&directory, &text, "");
+    assert_eq!(code, 70, "{stderr}");
+    let serves = format!("unix:{socket} is in use\n       {its} serves it\n");
+    assert_said(&stderr, &[&serves, "systemctl stop rolecall"]);
+}
+
+#[test]
+fn who_may_not_see_others_processes_is_told_the_user() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::Builder::new()
+        .permissions(PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .unwrap();
+    std::os::unix::fs::chown(folder.path(), Some(12345), None).unwrap();
+    let directory = folder.path().to_str().unwrap();
+    let text = LOCAL
+        .replacen("127.0.0.1:0", &at, 1)
+        .replace("{dir}", directory);
+    let file = folder.path().join("rolecall.toml");
+    std::fs::write(&file, text.replace("{uid}", "12345")).unwrap();
+    std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    let file = file.to_str().unwrap();
+    let mut serve = rolecall(&["serve", "--config", file]);
+    let output = serve.uid(12345).gid(12345).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let uid = nix::unistd::geteuid();
+    let has = format!("a process of uid {uid} has {at}\n");
+    assert_said(&stderr, &[&has]);
+}
+
+#[test]
+fn an_address_that_no_interface_has_is_named_with_what_to_do() {
+    // Documentation has this network to itself.
+    let stderr = refused_at("192.0.2.1:0");
+    let missing = "no interface of this host has the address of 192.0.2.1:0\n";
+    assert_said(&stderr, &[missing, "try: give it to an interface"]);
+    let directory = tempfile::tempdir().unwrap();
+    let metrics =
+        "[[listener]]\nname = \"numbers\"\nbind = [\"169.254.170.2:0\"]\napis = [\"metrics\"]\n";
+    let (code, stderr) = refused(&directory, &format!("{LOCAL}{metrics}"), "");
+    assert_eq!(code, 70, "{stderr}");
+    let mend = [
+        "rolecall addresses add 169.254.170.2",
+        "rolecall redirect add",
+    ];
+    assert_said(&stderr, &mend);
+    assert_said(&stderr, &["rolecall-addresses.service"]);
 }
 
 #[tokio::test]

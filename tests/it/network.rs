@@ -1,8 +1,11 @@
-//! `rolecall addresses` and `rolecall redirect`, in network namespaces of their own.
+//! `rolecall addresses` and `rolecall redirect`, and the daemon where addresses are missing, come
+//! late or are another's, in network namespaces of their own.
 
 use std::process::{Command, Output};
 
 use crate::support::is_root;
+use crate::support::process::{prod, rolecall};
+use crate::support::written;
 
 const ADDRESSES: [&str; 5] = [
     "169.254.169.254/32",
@@ -16,8 +19,11 @@ const ADDRESSES: [&str; 5] = [
 /// asks them. What it starts ends with it.
 fn in_namespace(script: &str) -> Output {
     let who = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/network/who.py");
-    let script =
-        format!("rolecall=$0\nwho() {{ python3 -B {who} \"$@\"; }}\nip link set lo up\n{script}");
+    let manager = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/network/manager.py");
+    let script = format!(
+        "export rolecall=$0\nwho() {{ python3 -B {who} \"$@\"; }}\nexport -f who\n\
+         manage() {{ ROLECALL=$rolecall python3 -B {manager} \"$@\"; }}\nip link set lo up\n{script}"
+    );
     Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--mount-proc"])
         .args(["bash", "-euc", &script, env!("CARGO_BIN_EXE_rolecall")])
@@ -241,4 +247,150 @@ fn a_redirection_that_cannot_be_added_changes_nothing() {
         said.contains("nft is not installed") && said.contains("nftables"),
         "{said}"
     );
+}
+
+/// A metadata listener at IMDS's address, and what else is given.
+fn at_imds(besides: &str) -> String {
+    format!(
+        "[[listener]]\nname = \"metadata\"\nbind = [\"169.254.169.254:80\"]\napis = [\"imds\"]\n{besides}\n\
+         [state]\ndirectory = \"state\"\n[admin]\nsocket = \"admin.sock\"\n"
+    )
+}
+
+/// The script in an empty folder of its own, in which this configuration is.
+fn with_daemon(configuration: &str, script: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let configuration =
+        configuration.replace("\"state\"", &format!("{:?}", folder.path().join("state")));
+    let configuration = configuration.replace(
+        "\"admin.sock\"",
+        &format!("{:?}", folder.path().join("admin.sock")),
+    );
+    std::fs::write(folder.path().join("rolecall.toml"), configuration).unwrap();
+    told(&format!("cd {:?}\n{script}", folder.path()))
+}
+
+#[test]
+fn a_daemon_at_the_address_of_the_real_service_takes_nothing_from_it() {
+    if !is_root() {
+        return;
+    }
+    let who = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/network/who.py");
+    let local = "[account.local]\nid = \"000000000000\"\ncredentials = { from = \"local\" }\n\
+                 [account.local.role.demo]\n[[grant]]\nrole = \"local/demo\"\nwhen = \"anyone\"\nreason = \"a test\"";
+    let script = format!(
+        "mount -t tmpfs tmpfs /run
+         ip link add eth type veth peer name far; ip link set eth up
+         ip netns add near; ip link set far netns near
+         ip -n near link set lo up; ip -n near link set far up
+         ip -n near address add 169.254.169.254/32 dev far
+         ip -n near address add 10.9.9.1/24 dev far
+         ip address add 10.9.9.2/24 dev eth; ip route add default via 10.9.9.1
+         ip netns exec near python3 -B {who} serve EC2ws 169.254.169.254 80
+         manage rolecall.toml READY=1 'who ask 7 169.254.169.254' 2>log
+         ! $rolecall addresses add 169.254.169.254 2>&1; who ask 7 169.254.169.254
+         grep -o 'no interface of this host has this address yet' log"
+    );
+    let output = with_daemon(&at_imds(local), &script);
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(lines[0].contains("READY=1"), "{output}");
+    let real = "7 169.254.169.254 EC2ws";
+    assert_eq!(lines[1], real, "with the daemon: {output}");
+    assert!(
+        output.contains("another service's, and nothing was added"),
+        "{output}"
+    );
+    assert_eq!(lines[lines.len() - 2], real, "after the refusal: {output}");
+    assert_eq!(
+        lines.last().copied(),
+        Some("no interface of this host has this address yet")
+    );
+}
+
+/// The daemon begins without a network: neither its address nor upstream is there.
+#[test]
+fn a_network_that_comes_late_makes_the_daemon_ready_late() {
+    if !is_root() {
+        return;
+    }
+    let sts = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/upstreams/scripted_sts.py"
+    );
+    let account =
+        prod("http://127.0.0.1:8080", "", &["web"]).replace("AKIABASE", "AKIAIOSFODNN7EXAMPLE");
+    let granted = format!(
+        "{account}prefetch = true\nsession-name = \"web\"\n\
+         [[grant]]\nrole = \"prod/web\"\nwhen = \"anyone\"\nreason = \"a test\"\n\
+         [limits]\nready-deadline = \"1h\""
+    );
+    let role = "http://169.254.169.254/latest/meta-data/iam/security-credentials/web";
+    let output = with_daemon(
+        &at_imds(&granted),
+        &format!(
+            "ip link set lo down
+             coproc STS {{ exec python3 -B {sts} --listen 0.0.0.0:8080 --control 0.0.0.0:8081; }}
+             read -r _ <&${{STS[0]}}
+             export BASE_SECRET=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+             asked() {{ curl -s --max-time 10 -H \"X-aws-ec2-metadata-token: $(curl -s --max-time 10 -X PUT \
+                 -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)\" {role}; }}
+             export -f asked
+             manage rolecall.toml 'missing: prod/web (unavailable)' \
+                 'ip link set lo up; $rolecall addresses add' READY=1 asked 2>log"
+        ),
+    );
+    let (late, then) = output.rsplit_once(" is on lo now\n").unwrap();
+    assert!(late.contains("1 of 1 prefetched roles missing"), "{output}");
+    assert!(!late.contains("READY=1"), "{output}");
+    assert!(then.contains("told READY=1 STATUS=serving \n"), "{output}");
+    assert!(then.contains("\"AccessKeyId\""), "{output}");
+}
+
+/// What nodes of Kubernetes load has in its head by which command it was made.
+#[test]
+fn the_tables_of_deploy_are_what_the_command_prints_and_lead_from_bridges_too() {
+    let files = [
+        "deploy/node/redirect.nft",
+        "deploy/overlays/nodes-metadata/redirect.nft",
+    ];
+    for file in files {
+        let text = std::fs::read_to_string(written::place(file)).unwrap();
+        let (head, table) = text.split_once("\n\n").unwrap();
+        let command = head
+            .lines()
+            .find_map(|line| line.strip_prefix("#   rolecall "));
+        let arguments: Vec<&str> = command.unwrap().split(' ').collect();
+        let output = rolecall(&arguments).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed, table, "{file}");
+    }
+    if !is_root() {
+        return;
+    }
+    let who = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/network/who.py");
+    let [node, metadata] = files.map(written::place);
+    let output = told(&format!(
+        "mount -t tmpfs tmpfs /run
+         ip link add bridge type veth peer name pod; ip netns add pod; ip link set pod netns pod
+         ip link set bridge up; ip address add 10.9.9.1/24 dev bridge
+         ip -n pod link set lo up; ip -n pod link set pod up
+         ip -n pod address add 10.9.9.2/24 dev pod; ip -n pod route add default via 10.9.9.1
+         ip address add 169.254.170.23/32 dev lo
+         who serve pods 169.254.170.23 8170 metadata 169.254.170.23 8169
+         ask() {{ who ask 7 $1; ip netns exec pod python3 -B {who} ask 8 $1; }}
+         nft --file {}; ask 169.254.170.23
+         nft --file {}; ask 169.254.170.23; ip netns exec pod python3 -B {who} ask 8 169.254.169.254
+         nft list ruleset | grep -c dnat
+         $rolecall doctor --config /absent 2>/dev/null | grep arrives || true",
+        node.display(),
+        metadata.display(),
+    ));
+    let both = "7 169.254.170.23 pods\n8 169.254.170.23 pods\n";
+    let metadata = "8 169.254.169.254 metadata\n3\n";
+    let arrives = "arrives at 169.254.170.23:8170";
+    assert!(
+        output.starts_with(&[both, both, metadata].concat()),
+        "{output}"
+    );
+    assert!(output.contains(arrives), "{output}");
 }

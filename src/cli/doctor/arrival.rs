@@ -11,9 +11,9 @@ use std::time::Duration;
 use nix::unistd::Uid;
 
 use super::finding::Finding;
-use super::listening::{Listening, connections};
 use super::scene::Scene;
 use crate::cli::elsewhere::WELL_KNOWN;
+use crate::cli::listening::{Listening, connections};
 use crate::cli::tool;
 
 /// How long this host may take to accept a connection of its own.
@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn look(scene: &Scene) -> Vec<Finding> {
     let rules = redirections(scene);
     let here = |ip: &IpAddr| scene.interfaces.iter().any(|(_, held)| held == ip);
-    let led = |ip: &IpAddr| rules.lines().any(|rule| leads(rule, *ip));
+    let is_own = |ip: IpAddr| ip.is_loopback() || here(&ip);
+    let led = |ip: &IpAddr| rules.lines().any(|rule| leads(rule, *ip, &is_own));
     let mut found: Vec<Finding> = WELL_KNOWN
         .iter()
         .filter(|ip| led(ip) || here(ip))
@@ -51,9 +52,20 @@ fn redirections(scene: &Scene) -> String {
     rules
 }
 
-fn leads(rule: &str, ip: IpAddr) -> bool {
-    let mut words = rule.split([' ', ',', '{', '}']);
-    rule.contains(" redirect to ") && words.any(|word| word.parse() == Ok(ip))
+/// Whether a rule leads what is sent to this address to a port of this host.
+fn leads(rule: &str, ip: IpAddr, is_own: &dyn Fn(IpAddr) -> bool) -> bool {
+    let Some((about, does)) = rule.split_once(" tcp dport 80 ") else {
+        return false;
+    };
+    let mut words = about.split([' ', ',', '{', '}']);
+    let stays = match does.strip_prefix("dnat ") {
+        Some(dnat) => {
+            let to = dnat.rsplit(' ').next().map(str::parse::<SocketAddr>);
+            matches!(to, Some(Ok(to)) if is_own(to.ip()))
+        }
+        None => does.starts_with("redirect to "),
+    };
+    stays && words.any(|word| word.parse() == Ok(ip))
 }
 
 fn sent_to(ip: IpAddr) -> Finding {
@@ -145,9 +157,14 @@ mod tests {
     #[test]
     fn rules_of_the_table_are_read() {
         let [imds, ecs, eks, imds_ipv6, _] = WELL_KNOWN;
+        let leads = |rule: &str, ip| leads(rule, ip, &|own: IpAddr| own == eks);
         let both = "\t\tip daddr { 169.254.170.2, 169.254.170.23 } tcp dport 80 redirect to :8170";
         assert!(leads(both, ecs) && leads(both, eks) && !leads(both, imds));
         let one = "\t\tip6 daddr fd00:ec2::254 tcp dport 80 redirect to :1338";
         assert!(leads(one, imds_ipv6) && !leads(one, imds));
+        let own = "\t\tip daddr 169.254.169.254 tcp dport 80 dnat ip to 169.254.170.23:8169";
+        assert!(leads(own, imds) && !leads(own, ecs));
+        let away = "\t\tip daddr 169.254.169.254 tcp dport 80 dnat ip to 10.1.2.3:80";
+        assert!(!leads(away, imds));
     }
 }

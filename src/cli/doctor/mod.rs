@@ -12,7 +12,6 @@ mod daemon;
 mod environment;
 mod finding;
 mod hop_limit;
-mod listening;
 mod lookup;
 mod port;
 mod redirect;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::finding::Finding;
-use super::listening::Listening;
 use super::scene::{Scene, Served};
 use crate::api::admin::wire::Status;
+use crate::cli::listening::Listening;
 
 pub(super) fn look(scene: &Scene) -> Vec<Finding> {
     match &scene.status {

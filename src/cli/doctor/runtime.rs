@@ -1,13 +1,11 @@
 //! Whether the unit that tells of containers answers, and which runtimes it can ask.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-
-use nix::sys::socket::{getsockopt, sockopt};
 
 use super::finding::Finding;
 use super::scene::Scene;
+use crate::cli::listening;
 
 pub(super) fn look(scene: &Scene) -> Vec<Finding> {
     let Ok((config, _)) = &scene.config else {
@@ -28,10 +26,8 @@ pub(super) fn look(scene: &Scene) -> Vec<Finding> {
     std::iter::once(unit).chain(engines).collect()
 }
 
-/// Who serves a unix socket. It is connected to, and nothing is sent.
 fn server(socket: &Path) -> io::Result<u32> {
-    let stream = UnixStream::connect(socket)?;
-    Ok(getsockopt(&stream, sockopt::PeerCredentials)?.uid())
+    listening::server(socket).map(|server| server.uid())
 }
 
 fn unit(socket: &Path, daemon: u32, is_root: bool) -> Finding {

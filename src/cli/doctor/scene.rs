@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use nix::unistd::Uid;
 
-use super::listening::{Listening, listening};
 use crate::api::admin::wire::{Socket, Status};
 use crate::cli::daemon::{AT_ONCE, Daemon};
 use crate::cli::failure::Failure;
-use crate::cli::interfaces::interfaces;
+use crate::cli::listening::{Listening, listening};
 use crate::config::{Bind, Config, LoadError, Problem, Purpose, Surroundings};
+use crate::interfaces::interfaces;
 
 /// The host, the configuration and the daemon, as they are at this moment.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Scene {
             config: Config::load(file.as_deref(), &surroundings),
             status,
             is_root: Uid::effective().is_root(),
-            interfaces: interfaces(),
+            interfaces: interfaces().unwrap_or_default(),
             listening: listening(),
         })
     }

@@ -1,7 +1,12 @@
-//! What listens on this host's TCP ports, and which process does.
+//! What listens on this host, and which process does.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nix::sys::socket::{UnixCredentials, getsockopt, sockopt};
 
 /// The kernel's number of the state LISTEN.
 const LISTEN: &str = "0A";
@@ -72,10 +77,16 @@ impl Listening {
         self.address.port() == address.port() && (any || self.address.ip() == address.ip())
     }
 
+    /// Whether nobody else can listen at this address meanwhile.
+    pub(super) fn keeps_from(&self, address: SocketAddr) -> bool {
+        let all = address.ip().is_unspecified() && self.address.is_ipv4() == address.is_ipv4();
+        self.takes(address) || (all && self.address.port() == address.port())
+    }
+
     /// `nginx (process 12, uid 33)`, as far as it can be seen.
     pub(super) fn holder(&self) -> String {
         match self.process() {
-            Some((pid, name)) => format!("{name} (process {pid}, uid {})", self.uid),
+            Some((pid, name)) => told(&name, pid, self.uid),
             None => format!("a process of uid {}", self.uid),
         }
     }
@@ -87,13 +98,12 @@ impl Listening {
     }
 
     /// The last of those that hold it: a service manager that passed it on has a lower number.
-    fn process(&self) -> Option<(u32, String)> {
+    pub(super) fn process(&self) -> Option<(u32, String)> {
         let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let holding = pids.filter(|pid| self.is_held_by(*pid) == Some(true));
         let pid = holding.max()?;
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        Some((pid, name.trim_end().to_owned()))
+        Some((pid, name_of(pid)))
     }
 
     fn is_among(&self, descriptors: fs::ReadDir) -> bool {
@@ -103,6 +113,23 @@ impl Listening {
             .filter_map(|entry| fs::read_link(entry.path()).ok());
         links.any(|link| link.as_os_str() == own.as_str())
     }
+}
+
+/// Who serves a unix socket. It is connected to, and nothing is sent.
+pub(super) fn server(socket: &Path) -> io::Result<UnixCredentials> {
+    let stream = UnixStream::connect(socket)?;
+    Ok(getsockopt(&stream, sockopt::PeerCredentials)?)
+}
+
+/// What the kernel calls the program of this process.
+pub(super) fn name_of(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
+/// `nginx (process 12, uid 33)`.
+pub(super) fn told(name: &str, pid: u32, uid: u32) -> String {
+    format!("{name} (process {pid}, uid {uid})")
 }
 
 /// `sl local remote st tx:rx tr:when retrnsmt uid timeout inode …`, a socket a line.
@@ -165,6 +192,23 @@ mod tests {
         assert!(only.takes("169.254.169.254:80".parse().unwrap()));
         assert!(!only.takes("169.254.169.254:81".parse().unwrap()));
         assert!(!only.takes("[::1]:80".parse().unwrap()));
+        let one = Listening {
+            address: "127.0.0.1:80".parse().unwrap(),
+            ..only
+        };
+        for (wanted, kept_from) in [
+            ("127.0.0.1:80", true),
+            ("0.0.0.0:80", true),
+            ("[::]:80", false),
+            ("0.0.0.0:81", false),
+            ("127.0.0.2:80", false),
+        ] {
+            assert_eq!(
+                one.keeps_from(wanted.parse().unwrap()),
+                kept_from,
+                "{wanted}"
+            );
+        }
     }
 
     #[test]
