@@ -107,6 +107,34 @@ async fn it_is_ready_when_every_prefetched_role_is_held() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_prefetched_role_that_is_missing_is_waited_for() {
+    let willing = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&willing);
+    let sts = ScriptedSts::start(move |request| {
+        let is_late = request.field("RoleArn").ends_with("/late");
+        if is_late && !asked.load(Ordering::Relaxed) {
+            return Reply::error(403, "AccessDenied", "not yet");
+        }
+        Reply::session(request.field("Action"), &Credentials::default())
+    })
+    .await;
+    let late = "[account.prod.role.late]\nprefetch = true\nsession-name = \"late\"\n";
+    let grant = to_us("prod/late");
+    let text = prefetching(&sts, "1h").replacen("[[grant]]", &format!("{late}{grant}[[grant]]"), 1);
+    let manager = Manager::new();
+    let daemon = manager.start(&text, &[]);
+    let before = manager.until("1 of 2 prefetched roles missing: prod/late (denied)");
+    assert!(
+        before.iter().all(|told| !told.contains("READY=1")),
+        "{before:?}"
+    );
+    willing.store(true, Ordering::Relaxed);
+    daemon.says(&["refresh", "prod/late"]);
+    let told = manager.until("READY=1");
+    assert!(!told.last().unwrap().contains("missing"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_ready_at_the_deadline_and_tells_what_is_missing() {
     let (sts, willing) = reluctant().await;
     let manager = Manager::new();
