@@ -67,8 +67,11 @@ fn of_tcp(address: &str) -> (String, String) {
     };
     let service = reachable(&held, wanted).and_then(service);
     let service = service.map_or_else(String::new, |service| format!(", and is {service}"));
-    let of_systemd = held.process().is_some_and(|(pid, _)| pid == 1);
-    let mend = if of_systemd { SOCKET_UNIT } else { STOP_IT };
+    let mend = match held.process() {
+        Some((1, _)) => SOCKET_UNIT,
+        Some(_) => STOP_IT,
+        None => NAME_IT,
+    };
     (
         format!("{} has {}{service}", held.holder(), held.address),
         mend.to_owned(),
@@ -76,6 +79,9 @@ fn of_tcp(address: &str) -> (String, String) {
 }
 
 const UNSEEN: &str = "who has it cannot be seen from here; root sees more";
+/// Who is confined sees no other process's sockets.
+const NAME_IT: &str = "`sudo rolecall doctor` names the process: stop it, or choose another address or \
+                       port: [[listener]] bind";
 const STOP_IT: &str = "stop it, or choose another address or port: [[listener]] bind";
 /// The service manager has it for a service that it starts.
 const SOCKET_UNIT: &str = "a socket unit has it (`systemctl list-sockets`): stop that unit, or take its \

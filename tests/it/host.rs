@@ -140,21 +140,27 @@ fn assert_said(stderr: &str, said: &[&str]) {
 
 #[test]
 fn a_port_in_use_is_named_with_who_has_it_and_what_to_do() {
-    let own = format!(" (process {}, uid ", std::process::id());
+    // Once the daemon is confined, it sees no other process's sockets: doctor does.
+    let own = format!("a process of uid {} has ", nix::unistd::geteuid());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
     let stderr = refused_at(&at);
     let in_use = format!("{at} is in use\n");
-    let has = format!(") has {at}\n");
+    let has = format!(" has {at}\n");
     assert_said(
         &stderr,
-        &[&in_use, &own, &has, "try: stop it, or choose another"],
+        &[
+            &in_use,
+            &own,
+            &has,
+            "rolecall doctor` names the process: stop it, or choose another",
+        ],
     );
     // Whoever has all addresses has each.
     let all = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = all.local_addr().unwrap().port();
     let stderr = refused_at(&format!("127.0.0.1:{port}"));
-    let has = format!(") has 0.0.0.0:{port}\n");
+    let has = format!(" has 0.0.0.0:{port}\n");
     assert_said(&stderr, &[&own, &has]);
 }
 
@@ -179,7 +185,7 @@ fn another_daemon_is_named_at_its_port_and_at_its_admin_socket() {
     let its = format!("rolecall (process {}, uid {uid})", daemon.pid());
     let stderr = refused_at(&daemon.address);
     let has = format!(
-        "{its} has {}, and is an instance metadata service",
+        " has {}, and is an instance metadata service",
         daemon.address
     );
     assert_said(&stderr, &[&has]);
