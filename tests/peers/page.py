@@ -8,8 +8,8 @@ BEGIN = "\n## Other people's services\n"
 HEAD = BEGIN + """
 Written by `tests/peers/run`, which runs the suite against releases of other projects, unchanged and as they come from their
 registry. They stand in for EC2 in tests and guard no role: that something is found says what a program would meet that takes one
-for the real service, no more. Each finding was held against their source. *latency* and *fan-in* are left out, because the
-machine has a part in them.
+for the real service, no more. Findings were compared with the projects' own source; not with that of the web frameworks below
+them, which decide some of it. *latency* and *fan-in* are left out, because the machine has a part in them.
 
 By hand in the same way, because its build needs a newer Go than Debian 12 has: amazon-ec2-metadata-mock 1.13.0 with `--imdsv2`
 passes 27 of 38. Faults: *forwarded-for*, *foreign host*, *browsers*, *methods*, *odd targets* (another host's absolute target is
