@@ -203,6 +203,7 @@ fn says(event: &serde_json::Value, beginning: &str) -> bool {
 async fn who_is_told_to_end_together_with_its_sidecar_is_served_to_the_last() {
     let mut daemon = with_limits("linger = \"1h\"");
     let at = daemon.address.parse().unwrap();
+    daemon.await_ready();
     assert_eq!(daemon.get("/readyz", &[]).0, 200);
     daemon.signal(Signal::SIGTERM);
     daemon.wait_for(|event| says(event, "asked to end"));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -122,6 +122,18 @@ impl Daemon {
         let first = self.wait_for(|event| event["message"] == "listening");
         self.address = first["address"].as_str().unwrap().to_owned();
         self.wait_for(|event| event["message"] == "listening" && event["listener"] == "admin");
+    }
+
+    /// Waits until it is ready, which it is some time after it listens.
+    pub(crate) fn await_ready(&self) {
+        let begun = Instant::now();
+        let is_ready = || {
+            let status: Value = serde_json::from_str(&self.says(&["status", "--json"])).unwrap();
+            status["ready"] == true
+        };
+        while !is_ready() {
+            assert!(begun.elapsed() < DEADLINE, "it does not become ready");
+        }
     }
 
     /// Replaces its configuration file.
