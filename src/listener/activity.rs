@@ -107,6 +107,11 @@ impl Activity {
         }
     }
 
+    /// Whether a request is to come: its head is being received, or it is the connection's first.
+    pub(super) fn awaits_request(&self) -> bool {
+        Phase::of(self.phase.load(Ordering::Relaxed)) == Phase::Head
+    }
+
     /// Whether the next answer is the last.
     pub(super) fn answers_last(&self) -> bool {
         self.all.last.load(Ordering::Relaxed)

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -16,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::activity::{Activity, Phase, Told};
 use super::limits::Parking;
@@ -24,6 +26,10 @@ use crate::http::{Answer, BodyError, Handler, Request, Response, read_body, text
 
 /// The longest head: metadata requests have a few hundred bytes, and tokens up to a few thousand.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// How long a connection that was just opened may take to ask, where the daemon ends: at a unix socket
+/// it is accepted before its request is sent.
+const FIRST_WORDS: Duration = Duration::from_millis(200);
 
 /// What serves one connection.
 pub(super) struct Service<'a, H: Handler> {
@@ -78,8 +84,12 @@ impl<H: Handler> Service<'_, H> {
         if ended.await == Some(Told::Ending) {
             // Who asked meanwhile must not be cut off: by then the kernel has been asked again.
             yield_now().await;
-            let asked = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready()));
-            if asked.await {
+            let grace = if activity.awaits_request() {
+                FIRST_WORDS
+            } else {
+                Duration::ZERO
+            };
+            if timeout(grace, connection.as_mut()).await.is_ok() {
                 return;
             }
             connection.as_mut().graceful_shutdown();

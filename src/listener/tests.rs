@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::activity::Watch;
 use super::connection::Service;
@@ -216,6 +216,20 @@ async fn before_the_end_each_answer_is_its_connections_last() {
     door.notes.go_on.notify_one();
     assert_eq!(status(&mut busy).await, 200);
     assert!(is_over(&mut busy).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_just_come_is_answered_and_who_says_nothing_ends() {
+    let door = Door::open(16);
+    let (mut new, mut silent) = (door.connect(1), door.connect(2));
+    yield_now().await;
+    assert!(door.watch.answer_last());
+    door.watch.end();
+    sleep(Duration::from_millis(100)).await;
+    new.write_all(GET).await.unwrap();
+    assert_eq!(status(&mut new).await, 200);
+    assert!(is_over(&mut new).await);
+    assert!(is_over(&mut silent).await);
 }
 
 #[tokio::test(start_paused = true)]
