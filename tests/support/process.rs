@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -126,7 +126,7 @@ impl Daemon {
 
     /// Waits until it is ready, which it is some time after it listens.
     pub(crate) fn await_ready(&self) {
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         let is_ready = || {
             let status: Value = serde_json::from_str(&self.says(&["status", "--json"])).unwrap();
             status["ready"] == true
