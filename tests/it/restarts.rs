@@ -161,6 +161,12 @@ async fn a_file_that_somebody_changed_is_put_aside_and_told() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(file(&daemon), bytes).unwrap();
     daemon.restart_ended();
+    // Before that the file's length is the old one's.
+    let begun = Instant::now();
+    while !daemon.path("state/sessions.refused").exists() {
+        assert!(begun.elapsed() < DEADLINE, "it was not put aside");
+        std::thread::yield_now();
+    }
     let after = kept_key(&daemon);
     assert_ne!(after, before);
     daemon.restart(Signal::SIGKILL);
@@ -292,9 +298,10 @@ async fn after_another_boot_wall_time_tells_what_still_lives() {
     let sts = counting().await;
     let mut host = Host::new(&sts);
     let first = host.key().await;
-    host.simulation().reboot(Duration::from_mins(20));
+    // Sooner than it is renewed.
+    host.simulation().reboot(Duration::from_mins(10));
     assert_eq!(host.key().await, first);
-    host.simulation().reboot(Duration::from_mins(39));
+    host.simulation().reboot(Duration::from_mins(49));
     assert_ne!(host.key().await, first);
 }
 
