@@ -11,11 +11,10 @@ use rolecall::clock::{Clock, Simulation};
 use rolecall::listener::Passed;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::Instant;
 
 use crate::support::client::{LIST, ask, imds_get, imds_token};
 use crate::support::daemon::{LOCAL, TestDaemon, noon, upstream, with_secret};
-use crate::support::process::{BASE_SECRET, DEADLINE, Daemon, prod, to_us};
+use crate::support::process::{BASE_SECRET, Daemon, await_that, prod, to_us};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
 const CREDS: &str = "[[listener]]\nname = \"container\"\nbind = [\"127.0.0.1:0\"]\n\
@@ -70,11 +69,7 @@ pub(crate) fn kept_key(daemon: &Daemon) -> String {
     let file = file(daemon);
     let before = length(&file);
     let key = key(daemon);
-    let begun = Instant::now();
-    while length(&file) < before + SHORT {
-        assert!(begun.elapsed() < DEADLINE, "it was not kept");
-        std::thread::yield_now();
-    }
+    await_that("it was not kept", || length(&file) >= before + SHORT);
     key
 }
 
@@ -162,11 +157,8 @@ async fn a_file_that_somebody_changed_is_put_aside_and_told() {
     fs::write(file(&daemon), bytes).unwrap();
     daemon.restart_ended();
     // Before that the file's length is the old one's.
-    let begun = Instant::now();
-    while !daemon.path("state/sessions.refused").exists() {
-        assert!(begun.elapsed() < DEADLINE, "it was not put aside");
-        std::thread::yield_now();
-    }
+    let aside = daemon.path("state/sessions.refused");
+    await_that("it was not put aside", || aside.exists());
     let after = kept_key(&daemon);
     assert_ne!(after, before);
     daemon.restart(Signal::SIGKILL);

@@ -49,6 +49,15 @@ pub(crate) fn to_us(role: &str) -> String {
     )
 }
 
+/// Waits until this is so; fails with these words where that takes too long.
+pub(crate) fn await_that(otherwise: &str, is_so: impl Fn() -> bool) {
+    let begun = tokio::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "{otherwise}");
+        thread::yield_now();
+    }
+}
+
 /// The binary, in an environment of its own: no user's configuration, no daemon, no journal.
 pub(crate) fn rolecall(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
@@ -126,14 +135,10 @@ impl Daemon {
 
     /// Waits until it is ready, which it is some time after it listens.
     pub(crate) fn await_ready(&self) {
-        let begun = tokio::time::Instant::now();
-        let is_ready = || {
+        await_that("it does not become ready", || {
             let status: Value = serde_json::from_str(&self.says(&["status", "--json"])).unwrap();
             status["ready"] == true
-        };
-        while !is_ready() {
-            assert!(begun.elapsed() < DEADLINE, "it does not become ready");
-        }
+        });
     }
 
     /// Replaces its configuration file.
