@@ -27,6 +27,7 @@ pub struct Store(Arc<Shared>);
 
 struct Shared {
     objects: watch::Receiver<Result<Arc<Objects>, Fault>>,
+    settled: watch::Receiver<bool>,
     reserved: Arc<ArcSwap<Reserved>>,
     hook: Hook,
     desk: Mutex<Desk>,
@@ -48,14 +49,16 @@ impl Store {
             Err(Fault::Opening)
         };
         let (publish, objects) = watch::channel(first);
+        let (settle, settled) = watch::channel(is_new);
         let (reserved, hook) = (Arc::default(), Hook::default());
-        let published = Published::new(publish, Arc::clone(&hook));
+        let published = Published::new(publish, settle, Arc::clone(&hook));
         let mut desk = Desk::new(open, published, Arc::clone(&reserved), clock);
         if !is_new {
             desk.start();
         }
         Self(Arc::new(Shared {
             objects,
+            settled,
             reserved,
             hook,
             desk: Mutex::new(desk),
@@ -82,6 +85,19 @@ impl Store {
     /// All objects at this moment; never waits.
     pub fn objects(&self) -> Result<Arc<Objects>, Fault> {
         self.0.objects.borrow().clone()
+    }
+
+    /// Waits while it is being opened for the first time: after that it is open or it is known why
+    /// not, and what is done at each next moment ([`when_changed`](Self::when_changed)) was done.
+    pub async fn settled(&self) {
+        let mut settled = self.0.settled.clone();
+        // Where its thread is gone nothing is to be waited for either.
+        drop(settled.wait_for(|settled| *settled).await);
+    }
+
+    /// Whether [`settled`](Self::settled) has nothing to wait for.
+    pub fn is_settled(&self) -> bool {
+        *self.0.settled.borrow()
     }
 
     /// Is told of each next moment.

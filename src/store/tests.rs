@@ -1,6 +1,7 @@
 //! The store through its door, whatever keeps it.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -378,6 +379,35 @@ async fn a_store_that_could_not_be_opened_is_tried_again() {
     drop(told.await.unwrap());
     store.create_account(account("a1")).await.unwrap();
     assert_eq!(store.objects().unwrap().accounts.len(), 1);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_store_to_open_finds_it_followed() {
+    let (let_go, held) = std::sync::mpsc::channel();
+    let open: Open = Box::new(move || {
+        held.recv().unwrap();
+        Ok(Box::new(InMemory))
+    });
+    let store = Store::new(open, false, Clock::System);
+    let followed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&followed);
+    store.when_changed(move || seen.store(true, Ordering::Relaxed));
+    assert!(!store.is_settled());
+    assert_eq!(store.objects().unwrap_err(), Fault::Opening);
+    let waiting = store.settled();
+    let_go.send(()).unwrap();
+    waiting.await;
+    assert!(store.objects().is_ok() && store.is_settled());
+    assert!(followed.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_not_waited_for() {
+    let open: Open = Box::new(|| Err(fault(Cause::Foreign)));
+    let store = Store::new(open, false, Clock::System);
+    store.settled().await;
+    assert_eq!(store.objects().unwrap_err(), fault(Cause::Foreign));
+    assert!(Store::in_memory(Clock::System).is_settled());
 }
 
 #[tokio::test]

@@ -103,6 +103,8 @@ pub(super) type Hook = Arc<ArcSwapOption<Box<dyn Fn() + Send + Sync>>>;
 /// The moment that everybody sees, and past ones.
 pub(super) struct Published {
     now: watch::Sender<Result<Arc<Objects>, Fault>>,
+    /// Whether it was tried to open it, and everybody follows what came of that.
+    settled: watch::Sender<bool>,
     hook: Hook,
     /// Past moments that somebody still reads. The last one to let go of a hundred thousand objects
     /// takes a while: that is never who serves.
@@ -110,9 +112,17 @@ pub(super) struct Published {
 }
 
 impl Published {
-    pub(super) const fn new(now: watch::Sender<Result<Arc<Objects>, Fault>>, hook: Hook) -> Self {
-        let past = Vec::new();
-        Self { now, hook, past }
+    pub(super) const fn new(
+        now: watch::Sender<Result<Arc<Objects>, Fault>>,
+        settled: watch::Sender<bool>,
+        hook: Hook,
+    ) -> Self {
+        Self {
+            now,
+            settled,
+            hook,
+            past: Vec::new(),
+        }
     }
 
     fn now(&self) -> Result<Arc<Objects>, Fault> {
@@ -125,6 +135,8 @@ impl Published {
         if let Some(hook) = &*self.hook.load() {
             hook();
         }
+        self.settled
+            .send_if_modified(|settled| !std::mem::replace(settled, true));
     }
 
     /// Lets go of what nobody reads any more.

@@ -172,14 +172,7 @@ fn the_store_on_a_full_disk() {
         daemon.wait_for(|event| message(event) == "the store can be written again");
         assert_eq!(told(&daemon, "the store could not be written"), 1);
         daemon.restart(Signal::SIGKILL);
-        let listed = loop {
-            let output = daemon.run(&["key", "list"]);
-            if output.status.success() {
-                break String::from_utf8(output.stdout).unwrap();
-            }
-            let why = String::from_utf8(output.stderr).unwrap();
-            assert!(why.contains("the store is being opened"), "{why}");
-        };
+        let listed = daemon.says(&["key", "list"]);
         let key: Value = serde_json::from_str(&made).unwrap();
         assert!(listed.contains(key["access"].as_str().unwrap()), "{listed}");
     });

@@ -11,11 +11,14 @@ use rolecall::config::{Administrator, Bind, Config, embedded};
 use rolecall::grants::{Grant, GrantId, Pattern, Patterns, Template, UserIds, Way, When};
 use rolecall::store::{ConnectorDraft, ConnectorKind};
 use rolecall::types::{AccountAlias, RoleArn, RoleRef};
+use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 
 use crate::connectors::REST;
 use crate::support::client::{Answer, ask};
-use crate::support::daemon::TestDaemon;
+use crate::support::daemon::{DEADLINE, TestDaemon};
 use crate::support::sts::ScriptedSts;
 use crate::upstream::{account, role};
 
@@ -250,4 +253,56 @@ async fn people_see_each_of_their_connectors_once_in_the_order_of_names() {
         accounts,
         serde_json::json!({"prod": {"id": id.as_str(), "roles": roles}})
     );
+}
+
+/// Asks the admin socket, on a connection of its own.
+async fn ask_admin(daemon: &TestDaemon, target: &str) -> UnixStream {
+    let socket = daemon.directory.path().join("admin.sock");
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: rolecall\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// What it answers.
+async fn told(mut stream: UnixStream) -> String {
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn commands_that_come_before_the_store_is_open_wait_for_it() {
+    let sts = ScriptedSts::generous().await;
+    let mut directory = tempfile::tempdir().unwrap();
+    let first = config(&directory, &sts);
+    let daemon = TestDaemon::start_with(directory, first);
+    let store = daemon.daemon.store.clone();
+    store.create_connector(draft(FIRST, true)).await.unwrap();
+    drop(store);
+    (_, directory) = daemon.end().await;
+    loop {
+        let state = directory.path().join("state");
+        let lock = fs::File::open(state.join("store.lock")).unwrap();
+        let left = tokio::task::spawn_blocking(move || lock.lock().map(|()| drop(lock)));
+        left.await.unwrap().unwrap();
+        let other = Connection::open(state.join("store.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let again = config(&directory, &sts);
+        let daemon = TestDaemon::start_with(directory, again);
+        let keys = ask_admin(&daemon, "/v1/keys").await;
+        let credentials = ask_admin(&daemon, "/v1/credentials?role=prod/build").await;
+        let health = told(ask_admin(&daemon, "/v1/health").await).await;
+        assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+        other.execute_batch("ROLLBACK").unwrap();
+        let answers = [told(keys).await, told(credentials).await];
+        (_, directory) = daemon.end().await;
+        // Where this takes seconds the store is not waited for any longer than that.
+        if !answers[0].contains("is locked") {
+            let right = |answer: &String| answer.starts_with("HTTP/1.1 200");
+            assert!(answers.iter().all(right), "{answers:?}");
+            return;
+        }
+    }
 }

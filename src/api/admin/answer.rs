@@ -29,6 +29,11 @@ impl Failure {
         Self::Problem(status, problem)
     }
 
+    /// Whether the same may be answered a moment later.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Problem(status, _) if *status == StatusCode::SERVICE_UNAVAILABLE)
+    }
+
     pub(super) fn reason(mut self, reason: Option<String>) -> Self {
         if let Self::Problem(_, problem) = &mut self {
             problem.reason = reason;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
+use tokio::time::timeout;
 
 use super::answer::Failure;
 use super::view::Viewer;
 use super::wire::{Answer, Explained, Fact, Given, Refused, Tried};
-use super::{API, Admin, Door};
+use super::{API, Admin, Door, OPENING};
 use crate::api::Guest;
 use crate::caller::{Caller, Evidence};
 use crate::grants::{Facts, Grant, Key, Known, Place, Verdict, Wanted};
@@ -43,6 +44,8 @@ impl Admin {
         viewer: &Viewer,
         question: &Question,
     ) -> Result<Explained, Failure> {
+        // Whether a connector gives somebody a role is only known then.
+        drop(timeout(OPENING, self.store.settled()).await);
         let caller = match &question.subject {
             Some(subject) => self.subject(guest, viewer, subject).await?,
             None => self.own_process(guest).await,

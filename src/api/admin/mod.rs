@@ -24,7 +24,7 @@ use hyper::StatusCode;
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use answer::NEXT;
 pub use control::{Control, Door, ReloadFuture};
@@ -60,6 +60,10 @@ const API: &str = "admin";
 /// How long credentials are waited for: somebody sits there, and SDKs give a credential_process a
 /// minute.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a store is waited for that is being opened: a daemon that has just started takes
+/// milliseconds for that, and commands are given an answer within ten seconds.
+const OPENING: Duration = Duration::from_secs(5);
 
 /// How long a question for the next audit event is held.
 const AUDIT_WAIT: Duration = Duration::from_secs(20);
@@ -121,6 +125,27 @@ impl Admin {
             own_uid: Uid::effective().as_raw(),
             audit_waits: PerCaller::default(),
         }
+    }
+
+    /// Commands may come before the store is open. What fails then is asked again when it is known to
+    /// be open, or why it is not; what needs nothing of it waits for nothing.
+    async fn answer_settled(
+        &self,
+        guest: &Guest,
+        route: Route,
+        body: &[u8],
+    ) -> Result<Response, Failure> {
+        if self.store.is_settled() {
+            return self.answer(guest, route, body).await;
+        }
+        let begun = Instant::now();
+        let early = self.answer(guest, route.clone(), body).await;
+        let left = OPENING.saturating_sub(begun.elapsed());
+        let may_pass = early.as_ref().is_err_and(Failure::may_pass);
+        if !may_pass || left.is_zero() || timeout(left, self.store.settled()).await.is_err() {
+            return early;
+        }
+        self.answer(guest, route, body).await
     }
 
     async fn answer(&self, guest: &Guest, route: Route, body: &[u8]) -> Result<Response, Failure> {
@@ -345,7 +370,7 @@ impl Admin {
         let answered = match (guarded, route) {
             (Err(_), _) => Err(Failure::new(StatusCode::FORBIDDEN, "refused")),
             (Ok(()), Err(no_route)) => Err(Failure::from(no_route)),
-            (Ok(()), Ok(route)) => self.answer(guest, route, request.body()).await,
+            (Ok(()), Ok(route)) => self.answer_settled(guest, route, request.body()).await,
         };
         let response = answered.unwrap_or_else(|failure| self.answers.failure(&failure));
         self.counters.count(label, response.status().as_u16());
