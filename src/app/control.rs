@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AskReload, Daemon};
-use crate::api::admin::wire::Socket;
+use crate::api::admin::wire::{Confinement, Socket};
 use crate::api::admin::{Admin, Control, Door, ReloadFuture, Signing};
 use crate::clock::BootTime;
 use crate::config::{Api, Config, Origin};
@@ -56,6 +56,10 @@ impl Control for Running {
             Origin::Embedded => "built in".to_owned(),
             Origin::File(path) => path.display().to_string(),
         }
+    }
+
+    fn confinement(&self) -> Option<Confinement> {
+        self.daemon.confinement.shown()
     }
 
     fn sockets(&self) -> Vec<Socket> {

@@ -2,12 +2,10 @@
 
 use std::io;
 
-use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
-use super::confine::keep_out_of_swap;
 use super::{Bound, Outside, Reloader, StartError, TokenFileError, bind};
 use crate::config::Config;
 use crate::listener::BindError;
@@ -86,11 +84,11 @@ impl ServeError {
 /// Serves until a signal asks for an end. `bound` is told what was bound before anything runs.
 pub fn serve(
     config: Config,
-    outside: Outside,
+    mut outside: Outside,
     reloader: Reloader,
     bound: impl FnOnce(&Bound),
 ) -> Result<(), ServeError> {
-    keep_memory_private();
+    outside.confinement.keep_memory_private();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ServeError::Process)?;
     let served = runtime.block_on(async {
@@ -120,15 +118,4 @@ pub fn raise_descriptors() -> usize {
     };
     let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard);
     usize::try_from(raised).unwrap_or(USUAL)
-}
-
-/// Memory holds secrets: it is never dumped, no other process of this user may look into it, and it
-/// is not written to swap where that can be helped.
-fn keep_memory_private() {
-    keep_out_of_swap();
-    let undumpable = prctl::set_dumpable(false);
-    let no_core = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    if let Err(error) = undumpable.and(no_core) {
-        tracing::warn!(%error, "secrets in memory cannot be kept from core dumps");
-    }
 }

@@ -54,6 +54,9 @@ fn readable(status: &Status) -> String {
         "rolecall {}, process {}, uid {}, up {up}, {ready}\nconfiguration: {}\n",
         status.version, status.pid, status.uid, status.configuration
     );
+    if let Some(confinement) = &status.confinement {
+        text.extend(["confinement: ", &confinement.to_string(), "\n"]);
+    }
     let mut section = |title: &str, header: &[&str], rows: Vec<Vec<String>>| {
         if !rows.is_empty() {
             text.extend(["\n", title, "\n", &table(header, &rows)]);

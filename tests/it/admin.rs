@@ -319,6 +319,7 @@ fn other_users_see_and_get_only_their_own() {
     let status = json(&status);
     let keys: Vec<_> = status["sessions"].as_array().unwrap().iter().collect();
     assert_eq!(keys.len(), 1, "{status}");
+    assert_eq!(status.get("confinement"), None, "{status}");
     assert_eq!(keys[0]["access_key_id"], key);
     assert_eq!(status["callers"].as_array().unwrap().len(), 1);
     let (_, trail, _) = as_user(SOMEBODY, &["audit", "--json"]);

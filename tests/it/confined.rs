@@ -160,6 +160,13 @@ fn programs_that_are_configured_may_write_where_their_user_may() {
     assert!(folder.path().join("mark").exists());
     let event = told(&daemon.log());
     assert_eq!(event["programs"], "[[grant-source]] 1");
+    let (confinement, findings) = shown(&daemon);
+    let named = serde_json::json!({"state": "programs", "named": ["[[grant-source]] 1"]});
+    assert_eq!(confinement["landlock"], named);
+    assert_eq!(confinement["no_new_privileges"], is_root());
+    assert_eq!(findings[0]["level"], "warning", "{findings:?}");
+    let what = findings[0]["what"].as_str().unwrap();
+    assert!(what.contains("[[grant-source]] 1"), "{what}");
     // Of root's nothing is lost.
     let given_up = if is_root() { "1" } else { "0" };
     assert_eq!(of_process(&daemon, "NoNewPrivs"), given_up);
@@ -212,4 +219,40 @@ fn memory_is_locked_where_it_may_be() {
     };
     assert!(expected, "{event}: {locked}");
     daemon.end(Signal::SIGTERM);
+}
+
+/// What `status` shows of it, and the findings of `doctor`.
+fn shown(daemon: &Daemon) -> (Value, Vec<Value>) {
+    let status: Value = serde_json::from_str(&daemon.says(&["status", "--json"])).unwrap();
+    let report = daemon.run(&["doctor", "--json"]).stdout;
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let of_check = findings.filter(|finding| finding["check"] == "confinement");
+    (status["confinement"].clone(), of_check.cloned().collect())
+}
+
+#[test]
+fn how_it_is_confined_is_what_the_kernel_says() {
+    let daemon = Daemon::start(&local());
+    is_confined(&daemon);
+    let (confinement, findings) = shown(&daemon);
+    let fenced = |finding: &Value| !finding["what"].to_string().contains("not confined");
+    assert!(
+        !findings.is_empty() && findings.iter().all(fenced),
+        "{findings:?}"
+    );
+    assert_eq!(confinement["landlock"]["state"], "up", "{confinement}");
+    let event = told(&daemon.log());
+    assert_eq!(confinement["landlock"]["version"], event["landlock"]);
+    let writes = confinement["landlock"]["writes"].as_array().unwrap();
+    let state = daemon.path("state");
+    assert!(writes.iter().any(|place| place == state.to_str().unwrap()));
+    assert_eq!(confinement["no_new_privileges"], true);
+    assert_eq!(confinement["undumpable"], true);
+    let locked = of_process(&daemon, "VmLck") != "0 kB";
+    assert_eq!(confinement["memory"]["state"] == "locked", locked);
+    let line = daemon.says(&["status"]);
+    let line = line.lines().nth(2).unwrap();
+    assert!(line.starts_with("confinement: Landlock V"), "{line}");
+    assert!(line.ends_with(", no core dumps"), "{line}");
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::wire::Socket;
+use super::wire::{Confinement, Socket};
 use crate::grants::Select;
 
 /// What comes of a reload: what changed, or the errors for which nothing did.
@@ -33,6 +33,9 @@ pub trait Control: Send + Sync + Debug {
 
     /// Where its configuration came from.
     fn configuration(&self) -> String;
+
+    /// What it has given up, where it has its process for itself.
+    fn confinement(&self) -> Option<Confinement>;
 
     /// Its sockets.
     fn sockets(&self) -> Vec<Socket>;

@@ -266,6 +266,10 @@ impl Admin {
             uptime_seconds: self.control.uptime().as_secs(),
             ready: self.control.is_ready(),
             configuration: self.control.configuration(),
+            confinement: match viewer {
+                Viewer::Administrator => self.control.confinement(),
+                Viewer::User(_) => None,
+            },
             clock_skew_seconds: self.metrics.clock_skew.get(),
             listeners: self.control.sockets(),
             upstreams: match viewer {

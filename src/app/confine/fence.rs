@@ -13,6 +13,7 @@ use landlock::{
 };
 
 use super::needs::{Needs, Use};
+use crate::api::admin::wire::Landlock;
 use crate::authority::check_directory;
 
 /// The newest version of Landlock whose every restriction is known to be none that we miss. (The
@@ -38,6 +39,22 @@ pub(super) enum Fence {
 impl Fence {
     pub(super) const fn is_up(&self) -> bool {
         matches!(self, Self::Up { .. })
+    }
+
+    /// For `status`.
+    pub(super) fn shown(&self, needs: &Needs) -> Landlock {
+        match self {
+            Self::Up { abi, whole } => Landlock::Up {
+                version: abi.clone(),
+                whole: *whole,
+                writes: needs.places(),
+            },
+            Self::Absent => Landlock::Absent,
+            Self::Blinding => Landlock::HiddenProc,
+            Self::Failed(reason) => Landlock::Refused {
+                reason: reason.clone(),
+            },
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the daemon gives up for good before it serves, so that whoever breaks into it has little:
 //! new privileges, other programs, other files and ports than the configuration has it use (`fence`),
-//! and a place for its memory in swap (`swap`).
+//! and that its memory is ever dumped or swapped (`memory`).
 //!
 //! A thread hands on what it gave up to the threads and programs that it starts, so all of it happens
 //! before there are any. Programs that a configuration names may need what the daemon does not: one
@@ -9,23 +9,27 @@
 //! would miss.
 
 mod fence;
+mod memory;
 mod needs;
-mod swap;
 
 use std::path::Path;
 
 use nix::sys::prctl;
 use nix::unistd::geteuid;
 
+use crate::api::admin::wire;
 use crate::config::Config;
 use crate::source::Environment;
 use fence::Fence;
+use memory::Memory;
 use needs::Needs;
-pub(super) use swap::keep_out_of_swap;
 
 /// What the daemon has given up.
 #[derive(Clone, Debug, Default)]
-pub struct Confinement(Given);
+pub struct Confinement {
+    given: Given,
+    memory: Option<Memory>,
+}
 
 #[derive(Clone, Debug, Default)]
 enum Given {
@@ -58,24 +62,58 @@ pub fn confine_unit(socket: &Path, notify: Option<&str>) -> Confinement {
 
 impl Confinement {
     fn to(needs: Needs, notify: Option<&str>) -> Self {
-        if needs.programs.is_empty() {
-            return Self(Given::All {
+        let given = if needs.programs.is_empty() {
+            Given::All {
                 privileges: give_up_privileges(),
                 // systemd's users may have it listen in the abstract namespace.
                 fence: fence::raise(&needs, notify.is_some_and(|name| name.starts_with('@'))),
                 needs,
-            });
+            }
+        } else {
+            Given::ForPrograms {
+                // Root's programs gain none.
+                privileges: geteuid().is_root() && give_up_privileges(),
+                named: needs.programs,
+            }
+        };
+        Self {
+            given,
+            memory: None,
         }
-        Self(Given::ForPrograms {
-            // Root's programs gain none.
-            privileges: geteuid().is_root() && give_up_privileges(),
-            named: needs.programs,
+    }
+
+    /// Memory holds secrets: it is never dumped, no other process of this user may look into it, and
+    /// it is not written to swap where that can be helped.
+    pub(super) fn keep_memory_private(&mut self) {
+        self.memory = Some(Memory::keep_private());
+    }
+
+    /// For `status`; `None` where the process is shared with others.
+    pub(super) fn shown(&self) -> Option<wire::Confinement> {
+        let memory = self.memory.as_ref()?;
+        let (landlock, no_new_privileges) = match &self.given {
+            Given::Nothing => return None,
+            Given::ForPrograms { named, privileges } => {
+                let named = named.clone();
+                (wire::Landlock::Programs { named }, *privileges)
+            }
+            Given::All {
+                needs,
+                privileges,
+                fence,
+            } => (fence.shown(needs), *privileges),
+        };
+        Some(wire::Confinement {
+            landlock,
+            no_new_privileges,
+            memory: memory.swap.shown(),
+            undumpable: memory.undumpable,
         })
     }
 
     /// Whether programs that it starts have all the rights of its user.
     pub fn lets_programs_be(&self) -> bool {
-        match &self.0 {
+        match &self.given {
             Given::Nothing | Given::ForPrograms { .. } => true,
             Given::All { fence, .. } => !fence.is_up() && geteuid().is_root(),
         }
@@ -83,7 +121,7 @@ impl Confinement {
 
     /// No TCP port is bound from now on, by this thread and whatever it starts.
     pub(super) fn close_ports(&self) {
-        if let Given::All { fence, .. } = &self.0
+        if let Given::All { fence, .. } = &self.given
             && fence.is_up()
             && let Err(error) = fence::close_ports()
         {
@@ -93,7 +131,7 @@ impl Confinement {
 
     /// What this configuration asks for that was given up: keys that need a restart.
     pub(super) fn lacks(&self, config: &Config) -> Vec<String> {
-        let Given::All { needs, fence, .. } = &self.0 else {
+        let Given::All { needs, fence, .. } = &self.given else {
             return Vec::new();
         };
         let mut keys = Vec::new();
@@ -113,7 +151,7 @@ impl Confinement {
 
     /// Tells the operator.
     pub fn tell(&self) {
-        match &self.0 {
+        match &self.given {
             Given::Nothing => {}
             Given::ForPrograms { named, privileges } => {
                 let programs = named.join(", ");
@@ -135,7 +173,7 @@ impl Confinement {
 fn tell_fence(fence: &Fence, needs: &Needs, no_new_privileges: bool) {
     match fence {
         Fence::Up { abi, whole } => {
-            let writes = needs.shown();
+            let writes = needs.places().join(" ");
             tracing::info!(
                 landlock = abi,
                 whole,

@@ -56,11 +56,11 @@ impl Needs {
         files.into_iter().any(|(place, _)| path.starts_with(place))
     }
 
-    /// In one line.
-    pub(super) fn shown(&self) -> String {
+    /// Where it writes, each place once.
+    pub(super) fn places(&self) -> Vec<String> {
         let places: BTreeSet<_> = self.writes.iter().map(|(place, _)| place).collect();
         let places = places.iter().map(|place| place.display().to_string());
-        places.collect::<Vec<_>>().join(" ")
+        places.collect()
     }
 }
 

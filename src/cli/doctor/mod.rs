@@ -8,6 +8,7 @@ mod arrival;
 mod caller;
 mod clock;
 mod configuration;
+mod confinement;
 mod daemon;
 mod environment;
 mod finding;
@@ -37,6 +38,7 @@ type Look = fn(&Scene) -> Vec<Finding>;
 const CHECKS: &[(&str, Look)] = &[
     ("configuration", configuration::look),
     ("daemon", daemon::look),
+    ("confinement", confinement::look),
     ("address", address::look),
     ("port", port::look),
     ("redirect", redirect::look),
@@ -52,8 +54,8 @@ const CHECKS: &[(&str, Look)] = &[
 
 /// Look for what is wrong on this host, and tell how to mend it
 ///
-/// Looks at the configuration, the daemon, its addresses and ports, redirections and where they lead,
-/// the clock, the look-up of callers, the container runtime, what upstream said, who you are to the
+/// Looks at the configuration, the daemon and how it is confined, its addresses and ports, redirections
+/// and where they lead, the clock, the look-up of callers, the container runtime, what upstream said, who you are to the
 /// daemon, and this shell's variables. Nothing is changed, and nothing is sent off this host.
 /// Without a daemon it tells what can be told; root sees more than others.
 ///

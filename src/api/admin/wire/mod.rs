@@ -1,5 +1,6 @@
 //! What goes over the admin socket, as JSON: written by the daemon, read by the command line.
 
+mod confinement;
 mod keys;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::fmt;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use confinement::{Confinement, Landlock, Memory};
 pub use keys::{
     AccessKeys, BearerToken, BearerTokens, DeleteKey, Devices, KnownDevice, KnownKey, MadeDevice,
     MadeKey, MadeToken, NewDevice, NewKey, NewToken, RemoveDevice, RemovedDevice, TakenOver,
@@ -48,6 +50,9 @@ pub struct Status {
     pub ready: bool,
     /// Where its configuration came from.
     pub configuration: String,
+    /// What it has given up: told to administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
     /// How far this machine's clock was from upstream's when it last told: positive where it is
     /// behind, 0 where none was measured.
     pub clock_skew_seconds: f64,

@@ -1,4 +1,4 @@
-//! Memory that is never written to swap: a disk keeps what a process has forgotten.
+//! Memory that is neither dumped nor written to swap: a disk keeps what a process has forgotten.
 //!
 //! Where the control group has no swap there is nothing to do. Elsewhere all memory is locked as it
 //! comes to be used, where the process may lock as much as it likes. A limit would hold for each
@@ -7,31 +7,89 @@
 use std::fs;
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::api::admin::wire;
 use crate::caller::own_control_groups;
 
 /// Of capabilities(7), by its number.
 const CAP_IPC_LOCK: u32 = 14;
 
+/// What has become of it.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub(super) swap: Swap,
+    /// Whether it is neither dumped nor shown to others of the same user.
+    pub(super) undumpable: bool,
+}
+
+/// What keeps it out of swap.
+#[derive(Clone, Debug)]
+pub(super) enum Swap {
+    /// The control group has none.
+    None,
+    /// It is locked.
+    Locked,
+    /// Nothing, as it could not be locked.
+    Possible(NotLocked),
+}
+
 /// Why memory was not locked.
-#[derive(Debug, thiserror::Error)]
-enum NotLocked {
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum NotLocked {
     #[error("the process may lock only some of it (LimitMEMLOCK, ulimit -l)")]
     Limited,
     #[error("mlockall is refused: {0}")]
     Refused(Errno),
 }
 
-/// Keeps memory out of swap where that can be, and tells the operator.
-pub(in crate::app) fn keep_out_of_swap() {
-    if is_without_swap() {
-        tracing::info!("memory is not swapped: the control group has no swap");
-        return;
+impl Memory {
+    /// Keeps it private where that can be, and tells the operator.
+    pub(super) fn keep_private() -> Self {
+        let swap = Swap::avoid();
+        swap.tell();
+        let undumpable = prctl::set_dumpable(false);
+        let no_core = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+        let kept = undumpable.and(no_core);
+        if let Err(error) = kept {
+            tracing::warn!(%error, "secrets in memory cannot be kept from core dumps");
+        }
+        Self {
+            swap,
+            undumpable: kept.is_ok(),
+        }
     }
-    match lock() {
-        Ok(()) => tracing::info!("memory is not swapped: it is locked"),
-        Err(error) => tracing::info!(reason = %error, "memory may be swapped"),
+}
+
+impl Swap {
+    fn avoid() -> Self {
+        if is_without_swap() {
+            return Self::None;
+        }
+        match lock() {
+            Ok(()) => Self::Locked,
+            Err(error) => Self::Possible(error),
+        }
+    }
+
+    fn tell(&self) {
+        match self {
+            Self::None => tracing::info!("memory is not swapped: the control group has no swap"),
+            Self::Locked => tracing::info!("memory is not swapped: it is locked"),
+            Self::Possible(error) => tracing::info!(reason = %error, "memory may be swapped"),
+        }
+    }
+
+    /// For `status`.
+    pub(super) fn shown(&self) -> wire::Memory {
+        match self {
+            Self::None => wire::Memory::NoSwap,
+            Self::Locked => wire::Memory::Locked,
+            Self::Possible(error) => wire::Memory::MayBeSwapped {
+                reason: error.to_string(),
+            },
+        }
     }
 }
 
