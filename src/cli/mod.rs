@@ -49,7 +49,8 @@ mod verify;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::linkage;
 use failure::{Exit, Failure};
@@ -125,7 +126,8 @@ pub fn main() -> ExitCode {
     if let Some(code) = docker::helped() {
         return code;
     }
-    let cli = match Cli::try_parse() {
+    let read = Cli::command().try_get_matches();
+    let cli = match read.and_then(|read| Cli::of(&read)) {
         Ok(cli) => cli,
         Err(error) => return told(&error),
     };
@@ -149,6 +151,16 @@ fn told(error: &clap::Error) -> ExitCode {
 }
 
 impl Cli {
+    fn of(read: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(read)?;
+        let is_inherited = read.value_source("socket") == Some(ValueSource::EnvVariable);
+        // Who talks to a daemon has the variable; it names no socket of the unit beside it.
+        if is_inherited && matches!(cli.command, Command::Runtime(_)) {
+            cli.socket = None;
+        }
+        Ok(cli)
+    }
+
     fn run(self) -> Result<(), Failure> {
         let socket = self.socket;
         match self.command {

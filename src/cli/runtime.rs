@@ -15,9 +15,9 @@ use crate::telemetry::log::{Logging, StandardError};
 /// Tell the daemon of containers
 ///
 /// Asks the container runtimes of `[[runtime.engine]]` and answers, on the socket of `[runtime]` (or
-/// --socket), which containers run, what one is, and what changes: to root and to the daemon's user
-/// only. It alone holds the runtimes' sockets; the daemon never does. Run it as
-/// rolecall-runtime.service.
+/// --socket; $ROLECALL_SOCKET is the daemon's), which containers run, what one is, and what changes: to
+/// root and to the daemon's user only. It alone holds the runtimes' sockets; the daemon never does. Run
+/// it as rolecall-runtime.service.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The configuration file; drop-ins are read from rolecall.d beside it

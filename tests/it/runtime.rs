@@ -42,7 +42,11 @@ struct Unit {
 
 impl Unit {
     fn start(folder: &Path) -> Self {
-        let mut child = unit(folder).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(unit(folder))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = follow(child.stderr.take().unwrap());
         Self { child, lines }
     }
@@ -86,6 +90,21 @@ fn it_waits_for_runtimes_and_ends_when_it_is_asked_to() {
     kill(pid, Signal::SIGTERM).unwrap();
     assert!(running.child.wait().unwrap().success());
     assert!(!socket.exists());
+}
+
+#[test]
+fn the_daemons_socket_in_the_environment_is_not_its_own() {
+    let folder = folder("");
+    let at = |name: &str| folder.path().join(name);
+    let named = format!("[runtime]\nsocket = {:?}\n{ENGINE}", at("own.sock"));
+    fs::write(at("rolecall.toml"), named).unwrap();
+    let mut command = rolecall(&["runtime", "--config"]);
+    command.arg(at("rolecall.toml"));
+    command.env("ROLECALL_SOCKET", at("admin.sock"));
+    let unit = Unit::of(command);
+    unit.wait_for("a container runtime cannot be watched");
+    assert!(at("own.sock").exists());
+    assert!(!at("admin.sock").exists());
 }
 
 #[test]
