@@ -10,9 +10,9 @@ use super::decisions::Decisions;
 use crate::config::{self, Changes, Config, LoadError};
 use crate::systemd;
 use crate::telemetry::error_chain;
-use crate::telemetry::log::Logging;
+use crate::telemetry::log::{Logging, Opened};
 
-/// How long reading a configuration may take.
+/// How long reading a configuration, and what it names, may take.
 const LONGEST_LOAD: Duration = Duration::from_secs(20);
 
 /// Why nothing was applied.
@@ -83,14 +83,14 @@ impl Reloader {
     }
 
     /// Reloads whenever somebody asks, one at a time.
-    pub(super) async fn run(&self, daemon: &Daemon) {
+    pub(super) async fn run(&self, daemon: &Arc<Daemon>) {
         while let Some(answer) = self.asked.lock().await.recv().await {
             // Who asked may have gone.
             drop(answer.send(self.reload(daemon).await));
         }
     }
 
-    async fn reload(&self, daemon: &Daemon) -> Reloaded {
+    async fn reload(&self, daemon: &Arc<Daemon>) -> Reloaded {
         // While it starts it is told that nothing is ready yet, which a reload does not change.
         let was_ready = daemon.readiness.is_ready();
         if was_ready {
@@ -112,40 +112,74 @@ impl Reloader {
         reloaded
     }
 
-    async fn apply(&self, daemon: &Daemon) -> Reloaded {
-        let refused = |error: &dyn std::error::Error| ReloadError(error_chain(error));
-        let load = Arc::clone(&self.load);
-        // Files and users' names take their time: nobody who holds a session waits for them.
-        let loading = tokio::task::spawn_blocking(move || load());
-        let loaded = tokio::time::timeout(LONGEST_LOAD, loading).await;
-        let loaded = loaded.map_err(|_elapsed| {
+    async fn apply(&self, daemon: &Arc<Daemon>) -> Reloaded {
+        let work = {
+            let (load, logging) = (Arc::clone(&self.load), self.logging.clone());
+            let daemon = Arc::clone(daemon);
+            move || prepare(&*load, logging.as_ref(), &daemon)
+        };
+        // Files, users' names and log targets take their time: nobody who is served waits for them.
+        let preparing = tokio::task::spawn_blocking(work);
+        let prepared = tokio::time::timeout(LONGEST_LOAD, preparing).await;
+        let prepared = prepared.map_err(|_elapsed| {
             ReloadError(
                 "reading it took too long: is a file of it a pipe, or on a server that hangs?"
                     .to_owned(),
             )
         })?;
-        let loaded = loaded.map_err(|error| refused(&error))?;
-        let config = loaded.map_err(|error| refused(&error))?;
-        let Changes {
+        let Prepared {
+            config,
             applied,
-            mut restart,
-        } = config::diff(&daemon.config.load(), &config);
-        restart.extend(daemon.confinement.lacks(&config));
-        if !restart.is_empty() {
-            let keys = restart.join(", ");
-            return Err(ReloadError(format!(
-                "nothing was applied: {keys} need a restart"
-            )));
-        }
-        let asked = Arc::clone(&daemon.metrics);
-        let decisions = Decisions::of(&config, &daemon.engine, &daemon.authority, asked);
-        let decisions = decisions.map_err(|error| refused(&error))?;
-        if let Some(logging) = &self.logging {
-            logging
-                .configure(&config.log)
-                .map_err(|error| refused(&error))?;
+            decisions,
+            log,
+        } = prepared.map_err(|error| refused(&error))??;
+        if let (Some(logging), Some(log)) = (&self.logging, log) {
+            logging.follow(log).map_err(|error| refused(&error))?;
         }
         daemon.follow(config, decisions).await;
         Ok(applied)
     }
+}
+
+/// A configuration that can be applied at once.
+struct Prepared {
+    config: Config,
+    /// What it changes, in words.
+    applied: Vec<String>,
+    decisions: Decisions,
+    log: Option<Opened>,
+}
+
+/// Does what may take its time; nothing is changed.
+fn prepare(
+    load: &dyn Fn() -> Result<Config, LoadError>,
+    logging: Option<&Logging>,
+    daemon: &Daemon,
+) -> Result<Prepared, ReloadError> {
+    let config = load().map_err(|error| refused(&error))?;
+    let Changes {
+        applied,
+        mut restart,
+    } = config::diff(&daemon.config.load(), &config);
+    restart.extend(daemon.confinement.lacks(&config));
+    if !restart.is_empty() {
+        let keys = restart.join(", ");
+        return Err(ReloadError(format!(
+            "nothing was applied: {keys} need a restart"
+        )));
+    }
+    let asked = Arc::clone(&daemon.metrics);
+    let decisions = Decisions::of(&config, &daemon.engine, &daemon.authority, asked);
+    let decisions = decisions.map_err(|error| refused(&error))?;
+    let log = logging.map(|logging| logging.open(&config.log));
+    Ok(Prepared {
+        log: log.transpose().map_err(|error| refused(&error))?,
+        config,
+        applied,
+        decisions,
+    })
+}
+
+fn refused(error: &dyn std::error::Error) -> ReloadError {
+    ReloadError(error_chain(error))
 }

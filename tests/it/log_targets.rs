@@ -1,12 +1,17 @@
 //! Log targets outside the process, by the real binary.
 
 use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::thread;
 
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::Value;
 
 use crate::support::is_root;
@@ -125,4 +130,31 @@ fn a_moved_log_file_is_opened_anew() {
         old.lines().count() + new.lines().count(),
         told.lines().count()
     );
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_waited_for_by_nobody() {
+    let mut daemon = Daemon::launch(CONFIGURATION, "to = [\"json\", \"file:{dir}/log\"]", &[]);
+    let log = daemon.path("log");
+    daemon.wait_for(|event| event["listener"] == "admin");
+    fs::remove_file(&log).unwrap();
+    mkfifo(&log, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    let refused = daemon.wait_for(|event| event["target"] == "rolecall::app::reload");
+    let why = refused["message"].as_str().unwrap();
+    assert!(why.contains("nobody reads this pipe"), "{why}");
+    daemon.says(&["credentials"]);
+    // Whoever begins to read is told from then on.
+    let reader = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(&log)
+        .unwrap();
+    daemon.signal(Signal::SIGHUP);
+    let reloaded = daemon.wait_for(|event| event["target"] == "rolecall::app::reload");
+    assert_eq!(reloaded["message"], "reloaded: nothing changed");
+    daemon.end(Signal::SIGTERM);
+    let mut told = String::new();
+    { reader }.read_to_string(&mut told).unwrap();
+    assert!(told.contains("reloaded: nothing changed"), "{told}");
 }

@@ -1,10 +1,16 @@
 //! Reading the configuration again: at once, or not at all.
 
+use std::fs;
+
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use rolecall::clock::Clock;
 use rolecall::listener::Passed;
 
 use crate::support::client::{Connection, TOKEN, imds_get, imds_token, request};
 use crate::support::daemon::{LOCAL, TestDaemon, upstream, with_secret};
+use crate::support::process::{Daemon, LISTENER};
 use crate::support::sts::ScriptedSts;
 
 const DEMO: &str = "/latest/meta-data/iam/security-credentials/demo";
@@ -96,9 +102,27 @@ async fn a_pipe_in_a_secrets_place_is_refused_and_hangs_nothing() {
     let text = upstream(&sts.url());
     let daemon = TestDaemon::start_in(with_secret(), &text, Clock::System, Passed::default());
     let secret = daemon.directory.path().join("secret");
-    std::fs::remove_file(&secret).unwrap();
-    nix::unistd::mkfifo(&secret, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    fs::remove_file(&secret).unwrap();
+    mkfifo(&secret, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     let refused = daemon.reload.reload().await.unwrap_err().to_string();
     assert!(refused.contains("no regular file"), "{refused}");
     daemon.end().await;
+}
+
+#[test]
+fn who_is_served_does_not_wait_for_a_file_that_a_reload_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, "token").unwrap();
+    let account = "[account.prod]\nid = \"123456789012\"\nregion = \"eu-central-1\"\n\
+                   [account.prod.role.web]\n[account.prod.credentials]\nfrom = \"web-identity\"\n";
+    let mut daemon = Daemon::start(&format!("{LISTENER}{account}token-file = {file:?}\n"));
+    fs::remove_file(&file).unwrap();
+    mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    // Opened when the other end is: somebody reads it, and there is nothing to be read.
+    let pipe = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    assert_eq!(daemon.get("/latest/meta-data/", &[]).0, 401);
+    drop(pipe);
+    daemon.wait_for(|event| event["target"] == "rolecall::app::reload");
 }

@@ -71,6 +71,13 @@ pub struct Logging {
     filter: reload::Handle<Targets, Registry>,
 }
 
+/// Where a configuration has events go, and which.
+#[derive(Debug)]
+pub struct Opened {
+    queues: Vec<Queue>,
+    filter: Targets,
+}
+
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
@@ -108,6 +115,12 @@ impl Logging {
 
     /// Sends events where the configuration says, from now on. A failure changes nothing.
     pub fn configure(&self, log: &config::Log) -> Result<(), LogError> {
+        self.follow(self.open(log)?)
+    }
+
+    /// Opens the targets of this configuration, which may take its time, and lets what was logged so
+    /// far reach the ones before.
+    pub fn open(&self, log: &config::Log) -> Result<Opened, LogError> {
         let filter = filter::targets(log.level.as_deref())?;
         let standard_error = self.shared.standard_error;
         let chosen = [standard_error.default_target()];
@@ -121,6 +134,12 @@ impl Logging {
             .map(|target| open(target, standard_error, &self.shared.lost))
             .collect::<Result<Vec<_>, _>>()?;
         self.flush();
+        Ok(Opened { queues, filter })
+    }
+
+    /// Sends events there from now on, at once.
+    pub fn follow(&self, opened: Opened) -> Result<(), LogError> {
+        let Opened { queues, filter } = opened;
         self.shared.queues.store(Arc::new(queues));
         self.filter
             .reload(filter)
