@@ -106,6 +106,16 @@ def check_presets_enable_what_the_debian_package_enables(folder):
         assert name in spec, name
 
 
+def check_it_can_be_removed_where_systemd_does_not_answer(folder):
+    """As in a container that has the host's /run/systemd."""
+    made.output("dpkg-deb", "--control", made.packages()[0], folder / "scripts")
+    alone = (
+        "mount -t tmpfs none /run; mkdir -p /run/systemd/system;"
+        "if [ -e /usr/sbin/policy-rc.d ]; then mount --bind /dev/null /usr/sbin/policy-rc.d; fi; exec sh \"$@\""
+    )
+    made.output("unshare", "--mount", "sh", "-ec", alone, "sh", folder / "scripts/prerm", "remove")
+
+
 def check_what_it_was_built_from_is_told(folder):
     told = json.loads((unpack(folder) / "usr/share/doc/rolecall/sbom.cdx.json").read_text())
     assert told["bomFormat"] == "CycloneDX"
