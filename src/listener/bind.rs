@@ -236,6 +236,14 @@ fn unix(listener: StdUnixListener) -> io::Result<Bound> {
 }
 
 fn take(name: &str, kind: Kind, socket: PassedSocket) -> Result<Bound, BindError> {
+    let listens = match &socket {
+        PassedSocket::Tcp(listener) => socket::getsockopt(listener, sockopt::AcceptConn),
+        PassedSocket::Unix(listener) => socket::getsockopt(listener, sockopt::AcceptConn),
+        PassedSocket::Unknown => Ok(false),
+    };
+    if !listens.is_ok_and(|listens| listens) {
+        return Err(BindError::NotAListener(name.to_owned()));
+    }
     let bound = match socket {
         PassedSocket::Tcp(listener) => {
             if kind == Kind::Metadata {
@@ -342,7 +350,9 @@ fn other(address: &str, error: io::Error) -> BindError {
 mod tests {
     use std::io::Write as _;
     use std::net::TcpStream;
+    use std::os::fd::OwnedFd;
     use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::net::UnixStream;
 
     use nix::sys::socket::getsockopt;
 
@@ -431,6 +441,20 @@ mod tests {
         let odd = bind(&Bind::Passed("odd".to_owned()), Kind::Other, &mut passed);
         assert!(matches!(odd, Err(BindError::NotAListener(_))));
         assert_eq!(passed.left().collect::<Vec<_>>(), ["other"]);
+    }
+
+    #[tokio::test]
+    async fn a_passed_socket_that_does_not_listen_is_refused() {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let bound = socket::socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+        let tcp = PassedSocket::Tcp(StdTcpListener::from(bound));
+        let (connected, _) = UnixStream::pair().unwrap();
+        let unix = PassedSocket::Unix(StdUnixListener::from(OwnedFd::from(connected)));
+        for socket in [tcp, unix] {
+            let mut passed = Passed::new([("odd".to_owned(), socket)]);
+            let odd = bind(&Bind::Passed("odd".to_owned()), Kind::Other, &mut passed);
+            assert!(matches!(odd, Err(BindError::NotAListener(_))), "{odd:?}");
+        }
     }
 
     #[tokio::test]
