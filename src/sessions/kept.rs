@@ -1,6 +1,7 @@
 //! Sessions that outlive the process: what is told to whoever keeps them, and the legacy of an
 //! earlier process, until somebody asks for them or their requests are made again.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -9,12 +10,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::cache::BATCH;
 use super::flight::Flight;
+use super::lease::LONGEST_SLEEP;
+use super::session::is_servable;
 use super::{Catalogue, NoRequest, Request, Session, SessionKey, Sessions, Wish};
-use crate::clock::Clock;
+use crate::clock::{BootTime, Clock};
 
 /// So long a fetch waits for what an earlier process held. Longer than any disk takes that works.
 const READING: Duration = Duration::from_secs(1);
@@ -92,28 +95,36 @@ enum Revived {
 }
 
 impl Kept {
+    /// When it ends; `None` while nobody can tell. `wall` is wall time, where that can be believed.
+    fn ends(&self, clock: &Clock, wall: impl FnOnce() -> Option<SystemTime>) -> Option<BootTime> {
+        let Some(elsewhen) = self.elsewhen else {
+            return Some(self.session.ends);
+        };
+        let left = elsewhen.ends.duration_since(wall()?).unwrap_or_default();
+        Some(clock.boot().plus(left.min(self.session.life)))
+    }
+
     fn revive(&self, clock: &Clock, newest: SystemTime) -> Revived {
         if !clock.is_plausible() {
             return Revived::Unknown;
         }
-        let session = match self.elsewhen {
-            None => Arc::clone(&self.session),
-            Some(elsewhen) => {
-                let now = clock.now();
-                if now < newest || !clock.is_told() {
-                    return Revived::Unknown;
-                }
-                let left = elsewhen.ends.duration_since(now).unwrap_or_default();
-                let ends = clock.boot().plus(left.min(self.session.life));
-                Arc::new(self.session.ending(ends))
-            }
+        let Some(ends) = self.ends(clock, || believed(clock, newest)) else {
+            return Revived::Unknown;
         };
-        if session.is_servable_at(clock.boot()) {
-            Revived::Servable(session)
-        } else {
-            Revived::Ended
+        if !is_servable(ends, clock.boot()) {
+            return Revived::Ended;
         }
+        Revived::Servable(match self.elsewhen {
+            None => Arc::clone(&self.session),
+            Some(_) => Arc::new(self.session.ending(ends)),
+        })
     }
+}
+
+/// Wall time, where it tells how much later than in another boot it is.
+fn believed(clock: &Clock, newest: SystemTime) -> Option<SystemTime> {
+    let now = clock.now();
+    (now >= newest && clock.is_told()).then_some(now)
 }
 
 /// How far what an earlier process held is known.
@@ -142,6 +153,12 @@ struct Left {
     disowned: bool,
 }
 
+impl Left {
+    fn newest(&self) -> SystemTime {
+        self.newest.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
 impl Default for Legacy {
     fn default() -> Self {
         Self {
@@ -165,11 +182,27 @@ impl Legacy {
         self.lock().kept.remove(key).is_some()
     }
 
+    /// Removes what has ended, as far as that is known; of which keys it was.
+    fn remove_ended(&self, clock: &Clock) -> Vec<SessionKey> {
+        if !clock.is_plausible() {
+            return Vec::new();
+        }
+        let mut legacy = self.lock();
+        let newest = legacy.newest();
+        // It looks at files: once for all of them.
+        let wall = LazyCell::new(|| believed(clock, newest));
+        let has_ended = |kept: &Kept| {
+            let ends = kept.ends(clock, || *wall);
+            ends.is_some_and(|ends| !is_servable(ends, clock.boot()))
+        };
+        let ended = legacy.kept.extract_if(.., |_, kept| has_ended(kept));
+        ended.map(|(key, _)| key).collect()
+    }
+
     /// What is kept of this key, as far as it can be had now.
     fn take(&self, key: &SessionKey, clock: &Clock) -> Option<Revived> {
         let mut legacy = self.lock();
-        let newest = legacy.newest.unwrap_or(SystemTime::UNIX_EPOCH);
-        let revived = legacy.kept.get(key)?.revive(clock, newest);
+        let revived = legacy.kept.get(key)?.revive(clock, legacy.newest());
         if !matches!(revived, Revived::Unknown) {
             legacy.kept.remove(key);
         }
@@ -258,6 +291,17 @@ impl Sessions {
             // What was fetched meanwhile is newer.
             Some(newest) => self.0.keeper.keep(request, &newest),
             None => self.0.keeper.let_go(&request.key),
+        }
+    }
+
+    /// Lets go of what has ended and nobody has asked for, for ever: nobody but its caller may be able
+    /// to ask for it, and may be gone.
+    pub(super) async fn let_go_of_ended(&self) -> ! {
+        loop {
+            sleep(LONGEST_SLEEP).await;
+            for key in self.0.legacy.remove_ended(self.clock()) {
+                self.0.keeper.let_go(&key);
+            }
         }
     }
 

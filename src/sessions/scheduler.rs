@@ -17,6 +17,20 @@ impl Sessions {
     /// The one scheduling task: renews what is due and lets go of what is idle, until `stop`. Then
     /// whoever waits is told so at once; what is held is still handed out.
     pub async fn run(&self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.renew_what_is_due(&stop) => {}
+            never = self.let_go_of_ended() => never,
+        }
+        let mut registry = self.lock();
+        registry.stopping = true;
+        for record in registry.records.values() {
+            if let Some(flight) = &record.flight {
+                flight.end(Outcome::Stopping);
+            }
+        }
+    }
+
+    async fn renew_what_is_due(&self, stop: &CancellationToken) {
         loop {
             let pause = self.look_at_due();
             if pause.is_zero() {
@@ -26,16 +40,9 @@ impl Sessions {
                 }
             }
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return,
                 () = self.0.sooner.notified() => {}
                 () = sleep(pause) => {}
-            }
-        }
-        let mut registry = self.lock();
-        registry.stopping = true;
-        for record in registry.records.values() {
-            if let Some(flight) = &record.flight {
-                flight.end(Outcome::Stopping);
             }
         }
     }

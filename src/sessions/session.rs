@@ -102,7 +102,7 @@ impl Session {
 
     /// Whether it may be handed out at this moment: more than the mandatory window is left.
     pub fn is_servable_at(&self, now: BootTime) -> bool {
-        self.ends.since(now) > MANDATORY_WINDOW
+        is_servable(self.ends, now)
     }
 
     /// Whether at least nine tenths of the life that it had are left.
@@ -117,4 +117,9 @@ impl Session {
             None => render(self),
         }
     }
+}
+
+/// Whether what ends then may be handed out at this moment.
+pub(super) fn is_servable(ends: BootTime, now: BootTime) -> bool {
+    ends.since(now) > MANDATORY_WINDOW
 }

@@ -249,6 +249,31 @@ async fn what_its_catalogue_still_makes_is_renewed_though_nobody_asks() {
     assert_eq!(source.calls(), 1);
 }
 
+/// Of callers that brought a web identity, say: nobody else can ask for them.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_asks_for_is_let_go_when_it_has_ended() {
+    let hears = Arc::new(Hears::default());
+    let keeper: Arc<dyn Keeper> = Arc::<Hears>::clone(&hears);
+    let world = World::kept_by(keeper);
+    let source = Script::new(&world);
+    let (web, db) = (request("prod/web", &source), request("prod/db", &source));
+    let mut kept = vec![
+        before(&world, &web, MINUTE * 40),
+        boot_before(&world, &db, MINUTE * 40),
+    ];
+    for one in &mut kept {
+        one.wish = None;
+    }
+    world.sessions.inherit(kept);
+    world.sessions.resume(&Roles(Vec::new())).await;
+    let let_go = || hears.0.lock().unwrap().clone();
+    sleep(MINUTE * 38).await;
+    assert_eq!((world.sessions.inherited(), let_go()), (2, Vec::new()));
+    sleep(MINUTE * 2).await;
+    assert_eq!(world.sessions.inherited(), 0);
+    assert_eq!(let_go(), ["gone", "gone"]);
+}
+
 /// Hears what is to be kept.
 #[derive(Debug, Default)]
 struct Hears(Mutex<Vec<String>>);
