@@ -86,10 +86,12 @@ impl Bound {
             () = reloader.run(&daemon) => {}
         }
         linger(&daemon).await;
-        end(&daemon, &shared, &stop, &tasks).await;
+        serve_last(&daemon, &shared).await;
+        // While nobody else can have their place: the next daemon's may lie there at the end.
         for path in made {
             drop(std::fs::remove_file(path));
         }
+        end(&daemon, &shared, &stop, &tasks).await;
     }
 }
 
@@ -164,11 +166,16 @@ async fn linger(daemon: &Daemon) {
     tokio::time::sleep(linger).await;
 }
 
-async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: &TaskTracker) {
+/// Tells the service manager and everybody who is served that it ends.
+async fn serve_last(daemon: &Daemon, shared: &Shared) {
     let drain = daemon.config.load().limits.drain;
     systemd::stopping();
     daemon.readiness.end();
     shared.answer_last(drain).await;
+}
+
+async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: &TaskTracker) {
+    let drain = daemon.config.load().limits.drain;
     tracing::info!("ending: no more connections are accepted");
     stop.cancel();
     shared.drain(drain).await;

@@ -1,7 +1,9 @@
 //! The end of the daemon: nobody is left waiting, nothing that was handed over is closed.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use rolecall::listener::{Passed, PassedSocket};
 
 use crate::support::client::{Connection, LIST, TOKEN, imds_get, imds_token, request};
 use crate::support::daemon::{LOCAL, TestDaemon, upstream, with_secret};
-use crate::support::process::{DEADLINE, Daemon};
+use crate::support::process::{DEADLINE, Daemon, await_that};
 use crate::support::sts::{Reply, ScriptedSts};
 
 /// Far less than waiters would wait and the drain may take in these tests: what makes it so is that
@@ -228,24 +230,39 @@ fn a_sidecar_ends_when_its_time_is_over() {
 }
 
 /// A request of which half is there keeps the drain waiting.
-#[test]
-fn a_second_signal_ends_at_once() {
-    let mut daemon = with_limits("drain = \"1h\"");
+fn half_a_request(daemon: &Daemon) -> TcpStream {
     let mut half = TcpStream::connect(&daemon.address).unwrap();
     let beginning =
         b"PUT /latest/api/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc";
     half.write_all(beginning).unwrap();
-    let begun = tokio::time::Instant::now();
     // Until the daemon has it: this connection and that one are open.
-    while !daemon
-        .get("/metrics", &[])
-        .1
-        .contains("rolecall_connections 2")
-    {
-        assert!(begun.elapsed() < DEADLINE, "it was not accepted");
-    }
+    await_that("it was not accepted", || {
+        let (_, page) = daemon.get("/metrics", &[]);
+        page.contains("rolecall_connections 2")
+    });
+    half
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut daemon = with_limits("drain = \"1h\"");
+    let _half = half_a_request(&daemon);
     daemon.signal(Signal::SIGTERM);
     daemon.wait_for(|event| says(event, "ending"));
     let status = daemon.end(Signal::SIGTERM);
     assert_eq!(status.code(), Some(70), "the drain was not waited for");
+}
+
+#[test]
+fn the_socket_of_the_next_daemon_stays() {
+    let mut daemon = with_limits("drain = \"1h\"");
+    let half = half_a_request(&daemon);
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for(|event| says(event, "ending"));
+    // As the next one does where the file is there and nobody listens.
+    drop(fs::remove_file(daemon.socket()));
+    let _next = UnixListener::bind(daemon.socket()).unwrap();
+    drop(half);
+    assert!(daemon.wait().success());
+    drop(UnixStream::connect(daemon.socket()).unwrap());
 }

@@ -217,6 +217,11 @@ impl Daemon {
     /// Ends it with this signal. How it ended; [`Self::log`] is complete afterwards.
     pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
+        self.wait()
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let status = self.child.wait().unwrap();
         self.seen.extend(self.lines.iter());
         status
