@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::decisions::Decisions;
 use super::{
@@ -153,7 +153,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         replays: Arc::new(Mutex::new(replays)),
         issuers,
         engine,
-        prefetched: arc_swap::ArcSwap::default(),
+        prefetched: watch::Sender::default(),
         confinement: outside.confinement,
         config: arc_swap::ArcSwap::from_pointee(config),
     });

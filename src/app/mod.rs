@@ -18,7 +18,7 @@ mod watchdog;
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use bind::{Outside, StartError, bind, check_certificates};
 pub use confine::{Confinement, confine, confine_unit};
@@ -94,7 +94,7 @@ pub struct Daemon {
     deciding: Mutex<()>,
     /// Told when other objects of the store are decided by.
     adopted: Notify,
-    prefetched: arc_swap::ArcSwap<Vec<Prefetch>>,
+    prefetched: watch::Sender<Arc<Vec<Prefetch>>>,
     confinement: Confinement,
     _held: Option<Held>,
 }
@@ -173,7 +173,7 @@ impl Daemon {
         sessions.retain(&*self.vending.policy().catalogue).await;
         sessions.clear_failures();
         // The old handles go last: a session that both want is never let go in between.
-        self.prefetched.store(Arc::new(wanted));
+        drop(self.prefetched.send_replace(Arc::new(wanted)));
         self.config.store(Arc::new(config));
     }
 }

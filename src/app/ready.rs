@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use super::Daemon;
 use crate::sessions::Prefetch;
 use crate::systemd;
@@ -22,22 +24,14 @@ impl Daemon {
     /// Obtains the roles that the configuration wants held from the start, and is ready when they
     /// are, or when the deadline has passed. Tells what is missing, for ever.
     pub(super) async fn get_ready(&self) -> ! {
-        let deadline = self.config.load().limits.ready_deadline;
+        let longest = self.config.load().limits.ready_deadline;
+        let deadline = Instant::now() + longest;
         self.issuers.prepare();
         // Who is told that it is ready may stop it again: what was held before is held by then.
-        drop(tokio::time::timeout(deadline, self.resume()).await);
-        let wanted = self
-            .vending
-            .prefetch(&self.config.load().prefetched())
-            .await;
-        self.prefetched.store(Arc::new(wanted));
-        let held = async {
-            for prefetch in self.prefetched.load_full().iter() {
-                drop(prefetch.obtained().await);
-            }
-        };
+        drop(timeout_at(deadline, self.resume()).await);
+        self.prefetch().await;
         tokio::select! {
-            in_time = tokio::time::timeout(deadline, held) => if in_time.is_err() {
+            in_time = timeout_at(deadline, self.all_obtained()) => if in_time.is_err() {
                 let missing = self.missing();
                 tracing::warn!(missing, "ready without some prefetched roles: the deadline passed");
             },
@@ -48,6 +42,33 @@ impl Daemon {
             systemd::ready(&self.status());
         }
         self.tell_status().await
+    }
+
+    /// Has the roles fetched that are wanted from the start, unless a reload wants others meanwhile.
+    async fn prefetch(&self) {
+        let config = self.config.load_full();
+        let wanted = self.vending.prefetch(&config.prefetched()).await;
+        if Arc::ptr_eq(&config, &self.config.load()) {
+            drop(self.prefetched.send_replace(Arc::new(wanted)));
+        }
+    }
+
+    /// Waits until each prefetched role has been held, of those that are wanted by then.
+    async fn all_obtained(&self) {
+        let mut wanted = self.prefetched.subscribe();
+        loop {
+            let now = Arc::clone(&wanted.borrow_and_update());
+            let obtained = async {
+                for prefetch in now.iter() {
+                    drop(prefetch.obtained().await);
+                }
+            };
+            tokio::select! {
+                () = obtained => return,
+                // A reload wants others. There is a sender for as long as there is a daemon.
+                _ = wanted.changed() => {}
+            }
+        }
     }
 
     /// Tells the service manager whenever something else is missing than before.
@@ -65,13 +86,13 @@ impl Daemon {
     }
 
     fn missing(&self) -> usize {
-        let prefetched = self.prefetched.load();
+        let prefetched = Arc::clone(&self.prefetched.borrow());
         prefetched.iter().filter(|one| one.is_missing()).count()
     }
 
     /// One line for `systemctl status`.
     pub(super) fn status(&self) -> String {
-        let prefetched = self.prefetched.load();
+        let prefetched = Arc::clone(&self.prefetched.borrow());
         let missing: Vec<&Prefetch> = prefetched.iter().filter(|one| one.is_missing()).collect();
         let phase = if self.readiness.is_ending() {
             "asked to end, serving still"

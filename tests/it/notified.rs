@@ -182,6 +182,23 @@ async fn what_becomes_ready_after_it_was_asked_to_end_makes_it_no_more_ready() {
     assert!(status.contains("\"ready\": false"), "{status}");
 }
 
+/// The role is not wanted any more: nothing is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_decides_which_roles_are_waited_for() {
+    let (sts, _) = reluctant().await;
+    let manager = Manager::new();
+    let mut daemon = manager.start(&prefetching(&sts, "1h"), &[]);
+    manager.until("1 of 1 prefetched roles missing: prod/web (denied)");
+    daemon.rewrite(&prefetching(&sts, "1h").replace("prefetch = true", "prefetch = false"));
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.starts_with("reloaded")
+    });
+    let told = manager.until("READY=1");
+    assert!(!told.last().unwrap().contains("missing"), "{told:?}");
+}
+
 #[test]
 fn the_watchdog_is_fed_by_requests_that_are_answered() {
     let manager = Manager::new();
