@@ -7,6 +7,9 @@ use sd_notify::NotifyState;
 
 use crate::listener::{Passed, PassedSocket};
 
+/// What is not counted: telling that it is done, and a machine that is busy.
+const SPARE: Duration = Duration::from_secs(10);
+
 /// Takes the sockets that were handed over, by their names. `names` is `$LISTEN_FDNAMES`.
 ///
 /// Called once, before any thread starts: it takes the variables out of the environment.
@@ -39,6 +42,13 @@ fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager could not be told");
     }
+}
+
+/// The start or the end, whichever is under way, may take so long from now on: longer than the unit
+/// says, never shorter. No more than an hour and some minutes can be told.
+pub fn extend(by: Duration) {
+    let most = u32::try_from(by.saturating_add(SPARE).as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::ExtendTimeoutUsec(most)]);
 }
 
 /// All is bound and held that callers were promised.

@@ -25,6 +25,8 @@ impl Daemon {
     /// are, or when the deadline has passed. Tells what is missing, for ever.
     pub(super) async fn get_ready(&self) -> ! {
         let longest = self.config.load().limits.ready_deadline;
+        // Who manages services may be less patient than the configuration.
+        systemd::extend(longest);
         let deadline = Instant::now() + longest;
         self.issuers.prepare();
         // Who is told that it is ready may stop it again: what was held before is held by then.

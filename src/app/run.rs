@@ -157,6 +157,7 @@ async fn linger(daemon: &Daemon) {
     if linger.is_zero() {
         return;
     }
+    systemd::extend(linger);
     daemon.readiness.end();
     let seconds = linger.as_secs_f64();
     tracing::info!(
@@ -170,6 +171,7 @@ async fn linger(daemon: &Daemon) {
 async fn serve_last(daemon: &Daemon, shared: &Shared) {
     let drain = daemon.config.load().limits.drain;
     systemd::stopping();
+    systemd::extend(drain);
     daemon.readiness.end();
     shared.answer_last(drain).await;
 }
@@ -180,6 +182,7 @@ async fn end(daemon: &Daemon, shared: &Shared, stop: &CancellationToken, tasks: 
     stop.cancel();
     shared.drain(drain).await;
     tasks.close();
+    systemd::extend(drain);
     drop(tokio::time::timeout(drain, tasks.wait()).await);
     daemon.vending.audit().tell_counts();
     daemon.keep_last().await;

@@ -199,6 +199,26 @@ async fn a_reload_decides_which_roles_are_waited_for() {
     assert!(!told.last().unwrap().contains("missing"), "{told:?}");
 }
 
+/// In microseconds, with ten seconds to spare.
+#[test]
+fn what_may_take_longer_than_the_unit_says_is_told() {
+    let manager = Manager::new();
+    let limits = "[limits]\nready-deadline = \"20m\"\nlinger = \"30m\"\ndrain = \"40m\"\n";
+    let mut daemon = manager.start(&format!("{LISTENER}{limits}"), &[]);
+    manager.until("EXTEND_TIMEOUT_USEC=1210000000");
+    manager.until("READY=1");
+    daemon.signal(Signal::SIGTERM);
+    manager.until("EXTEND_TIMEOUT_USEC=1810000000");
+    daemon.end(Signal::SIGTERM);
+    let short = limits.replace("\"30m\"", "\"0s\"");
+    daemon.rewrite(&format!("{LISTENER}{short}"));
+    daemon.restart_ended();
+    manager.until("READY=1");
+    daemon.end(Signal::SIGTERM);
+    manager.until("STOPPING=1");
+    manager.until("EXTEND_TIMEOUT_USEC=2410000000");
+}
+
 #[test]
 fn the_watchdog_is_fed_by_requests_that_are_answered() {
     let manager = Manager::new();
