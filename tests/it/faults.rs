@@ -226,7 +226,8 @@ async fn the_table_of_faults_is_as_documented() {
     written::assert_current("docs/faults.md", &table, command);
 }
 
-#[tokio::test]
+/// By the pausable clock: a busy machine costs none of it.
+#[tokio::test(start_paused = true)]
 async fn a_silent_sts_costs_callers_no_more_than_they_bear() {
     let (sts, reply) = scripted().await;
     *reply.lock().unwrap() = || Reply::Hang;
