@@ -155,7 +155,7 @@ fn place(
         }
         return None;
     }
-    let ring = KeyRing::open(directory, SESSIONS, key().as_ref());
+    let ring = ring_of_sessions(directory, key().as_ref());
     match ring.and_then(|ring| Seals::new(ring, key())) {
         Ok(seals) => Some(Place {
             directory: directory.to_owned(),
@@ -170,6 +170,22 @@ fn place(
             None
         }
     }
+}
+
+/// A rolecall from before there was this ring leaves it as it is when it seals all others with the next
+/// state key. Those have been opened, so it is this one that is of no use any more.
+fn ring_of_sessions(directory: &Path, key: Option<&StateKey>) -> Result<KeyRing, KeyRingError> {
+    let opened = KeyRing::open(directory, SESSIONS, key);
+    let Err(KeyRingError::OtherStateKey(path)) = &opened else {
+        return opened;
+    };
+    let aside = KeyRing::put_aside(directory, SESSIONS)?;
+    tracing::warn!(
+        path = %path.display(),
+        aside = %aside.display(),
+        "the keys of held sessions are sealed with another state key, and put aside: fresh ones are made"
+    );
+    KeyRing::open(directory, SESSIONS, key)
 }
 
 fn keyed(

@@ -119,7 +119,7 @@ impl KeyRing {
         state_key: Option<&StateKey>,
     ) -> Result<Self, KeyRingError> {
         private_file::check_directory(directory)?;
-        let path = directory.join(format!("{name}.keys"));
+        let path = file_of(directory, name);
         if let Some(ring) = Self::read(&path, state_key)? {
             return Ok(ring);
         }
@@ -130,6 +130,13 @@ impl KeyRing {
         };
         ring.keep(state_key)?;
         Ok(ring)
+    }
+
+    /// Puts the file of the ring of this name out of the way; where it lies then.
+    pub fn put_aside(directory: &Path, name: &str) -> Result<PathBuf, KeyRingError> {
+        let aside = directory.join(format!("{name}.keys.refused"));
+        private_file::rename(&file_of(directory, name), &aside)?;
+        Ok(aside)
     }
 
     /// Where it is kept.
@@ -156,7 +163,7 @@ impl KeyRing {
         old: Option<&StateKey>,
         new: &StateKey,
     ) -> Result<bool, KeyRingError> {
-        let path = directory.join(format!("{name}.keys"));
+        let path = file_of(directory, name);
         let read = match Self::read(&path, old) {
             Err(KeyRingError::OtherStateKey(_)) => Self::read(&path, Some(new)),
             read => read,
@@ -237,6 +244,10 @@ impl NamedKey {
             key: SecretBox::new(Box::new(*self.key.expose_secret())),
         }
     }
+}
+
+fn file_of(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.keys"))
 }
 
 fn parse_keys(body: &str) -> Option<(NamedKey, Option<NamedKey>)> {

@@ -113,6 +113,11 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), PrivateFileError>
     Ok(())
 }
 
+/// Gives the file another name, in the place of what had that.
+pub(super) fn rename(path: &Path, to: &Path) -> Result<(), PrivateFileError> {
+    fs::rename(path, to).map_err(io_error("rename", path))
+}
+
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::process::{Daemon, rolecall};
+use crate::support::process::{Daemon, rolecall, to_us};
 
 const SECRET: &str = "canary-of-an-account";
 const LISTENER: &str = "[[listener]]\nname = \"api\"\nbind = \"127.0.0.1:0\"\napis = [\"imds\"]\n";
@@ -283,6 +283,44 @@ fn a_running_daemon_is_copied_from_and_nothing_under_it_is_replaced() {
     assert!(told.contains("4 rings of keys"), "{told}");
     let ring = fs::read_to_string(daemon.path("state/authority.keys")).unwrap();
     assert!(ring.starts_with("rolecall sealed keys 1\n"), "{ring}");
+}
+
+#[test]
+fn keys_of_held_sessions_that_an_older_rolecall_left_behind_are_put_aside_once() {
+    const TOLD: &str = "the keys of held sessions are sealed with another state key";
+    let local = "[account.local]\nid = \"000000000000\"\ncredentials = { from = \"local\" }\n\
+                 [account.local.role.demo]\n";
+    let configuration = format!("{LISTENER}{local}{}", to_us("local/demo"));
+    let mut daemon = Daemon::start(&configuration);
+    daemon.says(&["key", "create", "--user", "ann"]);
+    daemon.end(Signal::SIGTERM);
+    let sealed_with = |name: &str, digit: &str| {
+        let key = daemon.path(name);
+        fs::write(&key, digit.repeat(64)).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let key = format!("file:{}", key.display());
+        let file = daemon.path("rolecall.toml");
+        let file = file.to_str().unwrap();
+        daemon.says(&["state", "rotate-key", "--new-key", &key, "--config", file]);
+        daemon.rewrite_state(&configuration, &format!("key = {key:?}"));
+    };
+    sealed_with("first", "1");
+    // The older one knows nothing of this ring.
+    let ring = daemon.path("state/sessions.keys");
+    let left_behind = fs::read(&ring).unwrap();
+    sealed_with("second", "2");
+    fs::write(&ring, &left_behind).unwrap();
+
+    daemon.restart_ended();
+    assert_eq!(daemon.log().matches(TOLD).count(), 1, "{}", daemon.log());
+    let aside = daemon.path("state/sessions.keys.refused");
+    assert_eq!(fs::read(aside).unwrap(), left_behind);
+    let listed = daemon.says(&["key", "list"]);
+    assert!(listed.contains("ann"), "{listed}");
+    let held = daemon.says(&["credentials"]);
+    daemon.restart(Signal::SIGTERM);
+    assert_eq!(daemon.says(&["credentials"]), held, "it is held again");
+    assert_eq!(daemon.log().matches(TOLD).count(), 1);
 }
 
 #[tokio::test]
