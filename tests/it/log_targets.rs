@@ -84,7 +84,6 @@ fn the_journal_gets_fields_of_its_own() {
         let credentials: Value = serde_json::from_str(&daemon.says(&["credentials"])).unwrap();
         let event = next();
         for (name, value) in [
-            ("MESSAGE", "credentials handed out"),
             ("PRIORITY", "6"),
             ("SYSLOG_IDENTIFIER", "rolecall"),
             ("TARGET", "rolecall::audit"),
@@ -95,8 +94,14 @@ fn the_journal_gets_fields_of_its_own() {
         ] {
             assert_eq!(field(&event, name), Some(value), "{name}");
         }
-        let key = credentials["AccessKeyId"].as_str();
-        assert_eq!(field(&event, "ROLECALL_ACCESS_KEY_ID"), key);
+        let key = credentials["AccessKeyId"].as_str().unwrap();
+        assert_eq!(field(&event, "ROLECALL_ACCESS_KEY_ID"), Some(key));
+        // What `journalctl` shows says by itself what happened, to whom.
+        let message = field(&event, "MESSAGE").unwrap();
+        assert!(message.starts_with("credentials handed out "), "{message}");
+        for told in [" role=local/demo ", &format!(" access_key_id={key} ")] {
+            assert!(message.contains(told), "{message}");
+        }
     });
     test.join().unwrap();
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::layer::{Layer, Layered};
 
 use super::queue::Target;
 use super::record::{Record, Value};
+use super::render::Beside;
 
 /// Prefix of our fields in the journal: `ROLECALL_ROLE`, `ROLECALL_EVENT` and so on, to be found by
 /// `journalctl ROLECALL_ROLE=prod/web`. Fields without one could forge the journal's own.
@@ -39,10 +40,15 @@ struct Journal(Layered<tracing_journald::Layer, Registry>);
 
 impl Target for Journal {
     fn write(&mut self, record: &Record) -> io::Result<()> {
+        // `journalctl` and `systemctl status` show the message alone.
+        let sentence = format!("{}{}", record.message(), Beside(record));
+        let sentence: &dyn TracingValue = &sentence;
         let values: Vec<Option<&dyn TracingValue>> = record
             .values()
-            .iter()
-            .map(|value| value.as_ref().map(as_value))
+            .map(|(is_message, value)| match value {
+                Some(_) if is_message => Some(sentence),
+                other => other.map(as_value),
+            })
             .collect();
         let values = record.metadata.fields().value_set_all(&values);
         self.0.event(&Event::new(record.metadata, &values));

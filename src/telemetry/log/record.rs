@@ -62,9 +62,12 @@ impl Record {
         self.all().filter(|(name, _)| *name != MESSAGE)
     }
 
-    /// The value of every field in its order.
-    pub(super) fn values(&self) -> &[Option<Value>] {
-        &self.values
+    /// The value of every field in its order, and whether it is the message.
+    pub(super) fn values(&self) -> impl Iterator<Item = (bool, Option<&Value>)> {
+        let names = self.metadata.fields().iter().map(|field| field.name());
+        names
+            .zip(&self.values)
+            .map(|(name, value)| (name == MESSAGE, value.as_ref()))
     }
 
     fn all(&self) -> impl Iterator<Item = (&'static str, &Value)> {

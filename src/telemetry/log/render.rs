@@ -61,16 +61,25 @@ fn write_text(line: &mut String, record: &Record, colour: bool) -> fmt::Result {
     let time = timestamp(record.time, SecondsFormat::Secs);
     let level = record.level();
     write!(line, "{time} {on}{level:>5}{off} ")?;
-    write!(line, "{}: {}", record.target(), Plain(record.message()))?;
-    for (name, value) in record.fields() {
-        match value {
-            Value::Text(text) => write!(line, " {name}={}", Quoted(text))?,
-            Value::Unsigned(_) | Value::Signed(_) | Value::Float(_) | Value::Bool(_) => {
-                write!(line, " {name}={value}")?;
+    let message = Plain(record.message());
+    write!(line, "{}: {message}{}", record.target(), Beside(record))
+}
+
+/// The fields beside the message, each as ` name=value`.
+pub(super) struct Beside<'a>(pub(super) &'a Record);
+
+impl fmt::Display for Beside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.0.fields() {
+            match value {
+                Value::Text(text) => write!(f, " {name}={}", Quoted(text))?,
+                Value::Unsigned(_) | Value::Signed(_) | Value::Float(_) | Value::Bool(_) => {
+                    write!(f, " {name}={value}")?;
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 const fn level_colour(level: Level) -> &'static str {

@@ -11,7 +11,7 @@ use tracing::Level;
 
 use super::queue::Target;
 use super::record::Record;
-use super::render::{Plain, timestamp};
+use super::render::{Beside, Plain, timestamp};
 use crate::clock::{BootTime, Clock};
 use crate::config::SyslogAddress;
 
@@ -150,7 +150,7 @@ fn resolve(host: &str) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// `<PRI>1 TIME HOST APP PID MSGID [fields] message`.
+/// `<PRI>1 TIME HOST APP PID MSGID [fields] message and fields`.
 fn message(record: &Record, host: &str, process: u32) -> String {
     let mut line = String::with_capacity(256);
     // Writing to a String cannot fail.
@@ -175,7 +175,8 @@ fn write_message(line: &mut String, record: &Record, host: &str, process: u32) -
         }
         line.push(']');
     }
-    write!(line, " {}", Plain(record.message()))
+    // What many servers write down is the message alone.
+    write!(line, " {}{}", Plain(record.message()), Beside(record))
 }
 
 /// RFC 5424, table 2.
