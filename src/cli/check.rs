@@ -1,21 +1,34 @@
 //! `rolecall check`.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use clap::Args;
+use nix::unistd::Uid;
 use serde::Serialize;
 
+use super::as_daemon::AsDaemon;
 use super::configuration::{self, count};
+use super::daemon::Daemon;
 use super::failure::{Exit, Failure};
 use super::live;
 use super::output::{print, print_json};
 use crate::app::{self, StartError};
-use crate::config::{Config, LoadError, Origin, Problem, Purpose, Severity, Surroundings};
+use crate::config::{
+    Config, DEFAULT_FILE, LoadError, Origin, Problem, Purpose, Severity, Surroundings,
+};
+use crate::source::Finding;
 
 /// Validate the configuration: every mistake, with its file, line and a hint
 ///
 /// Nothing is started and nothing is asked of the network, unless --live is given. A configuration
 /// that passes here is accepted by `serve` and `reload`. Exit code 78 if it does not pass.
+///
+/// With --live root asks as the daemon that runs with this file: as its user, with its variables
+/// and systemd credentials. Anybody else asks with what is their own.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The file [default: /etc/rolecall/rolecall.toml, else what is built in]
@@ -25,41 +38,88 @@ pub(super) struct Options {
     #[arg(long)]
     live: bool,
     /// Print what was found as JSON, for programs
-    #[arg(long, conflicts_with = "live")]
+    #[arg(long)]
     json: bool,
 }
 
 impl Options {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self, socket: Option<PathBuf>) -> Result<(), Failure> {
+        if self.live
+            && let Some(status) = self.asked_as_the_daemon(socket)?
+        {
+            return Failure::of_status(status).map_or(Ok(()), Err);
+        }
         if self.json {
             return self.report();
         }
-        // To sign, secrets must be readable; to validate, they need not.
-        let purpose = if self.live {
-            Purpose::Serve
-        } else {
-            Purpose::Check
-        };
-        let config = configuration::load(self.config.as_deref(), purpose)?;
+        let config = configuration::load(self.config.as_deref(), self.purpose())?;
         certificates(&config)?;
         print(&summary(&config))?;
         if self.live {
-            return live::check(&config);
+            return live::check(&config, |found| print(&told(&found)));
         }
         Ok(())
     }
 
+    /// To sign, secrets must be readable; to validate, they need not.
+    const fn purpose(&self) -> Purpose {
+        if self.live {
+            Purpose::Serve
+        } else {
+            Purpose::Check
+        }
+    }
+
+    /// Where root asks and a daemon runs with this file: how it ends when asked as that.
+    fn asked_as_the_daemon(&self, socket: Option<PathBuf>) -> Result<Option<ExitStatus>, Failure> {
+        let file = self.config.as_deref();
+        let file = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
+        let Some(file) = fs::canonicalize(file)
+            .ok()
+            .filter(|_| Uid::effective().is_root())
+        else {
+            return Ok(None);
+        };
+        let Some(daemon) = AsDaemon::with(&Daemon::find(socket)?, &file) else {
+            return Ok(None);
+        };
+        let (uid, pid) = (daemon.uid, daemon.pid);
+        // Nobody is left to be told when standard error is gone.
+        drop(writeln!(
+            io::stderr(),
+            "asked as the daemon: uid {uid}, with the variables of process {pid}"
+        ));
+        let mut arguments = ["check", "--live", "--config"].map(OsStr::new).to_vec();
+        arguments.push(file.as_os_str());
+        if self.json {
+            arguments.push(OsStr::new("--json"));
+        }
+        let status = daemon.run(arguments);
+        status.map(Some).map_err(|error| {
+            Failure::new(Exit::Fault, format!("it cannot be asked as uid {uid}")).because(&error)
+        })
+    }
+
     fn report(&self) -> Result<(), Failure> {
-        let surroundings = Surroundings::process(Purpose::Check);
+        let surroundings = Surroundings::process(self.purpose());
         match Config::load(self.config.as_deref(), &surroundings) {
             Ok((config, problems)) => {
                 let unusable = app::check_certificates(&config).err();
                 let unusable = unusable.map(|error| of_certificate(&config, &error));
                 let is_usable = unusable.is_none();
                 let all: Vec<Problem> = problems.into_iter().chain(unusable).collect();
-                print_json(&Report::of(is_usable, &all))?;
-                if is_usable {
+                let mut tried = Vec::new();
+                let all_works = if self.live && is_usable {
+                    live::check(&config, |found| {
+                        tried.push(Tried::of(found));
+                        Ok(())
+                    })
+                } else {
                     Ok(())
+                };
+                print_json(&Report::of(is_usable, &all).with(tried))?;
+                if is_usable {
+                    all_works
                 } else {
                     Err(Failure::silent(Exit::Configuration))
                 }
@@ -120,10 +180,41 @@ fn summary(config: &Config) -> String {
     format!("{origin}: valid ({})\n", counts.join(", "))
 }
 
+fn told(found: &Finding) -> String {
+    let subject = &found.subject;
+    match &found.outcome {
+        Ok(sentence) => format!("works  {subject}: {sentence}\n"),
+        Err(error) => format!("FAILS  {subject}: {error}\n"),
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     valid: bool,
     problems: Vec<Told<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tried: Vec<Tried>,
+}
+
+/// What `--live` tried.
+#[derive(Debug, Serialize)]
+struct Tried {
+    /// An account, or a role.
+    subject: String,
+    works: bool,
+    message: String,
+}
+
+impl Tried {
+    fn of(found: Finding) -> Self {
+        let works = found.outcome.is_ok();
+        let message = found.outcome.unwrap_or_else(|error| error.to_string());
+        Self {
+            subject: found.subject,
+            works,
+            message,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -158,6 +249,11 @@ impl<'a> Report<'a> {
         Self {
             valid,
             problems: told.collect(),
+            tried: Vec::new(),
         }
+    }
+
+    fn with(self, tried: Vec<Tried>) -> Self {
+        Self { tried, ..self }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 
 use super::output::plain;
 use crate::telemetry::error_chain;
@@ -64,6 +64,18 @@ impl Failure {
             why: None,
             remedy: None,
         }
+    }
+
+    /// That of a command of ours that ended so and told why; `None` where all was well.
+    pub(super) fn of_status(status: ExitStatus) -> Option<Self> {
+        let exit = match status.code() {
+            Some(0) => return None,
+            Some(1) => Exit::No,
+            Some(77) => Exit::Permission,
+            Some(78) => Exit::Configuration,
+            Some(_) | None => Exit::Fault,
+        };
+        Some(Self::silent(exit))
     }
 
     /// A failure that has told itself already.

@@ -6,7 +6,6 @@ use nix::unistd::{Uid, User, gethostname};
 
 use super::configuration::count;
 use super::failure::{Exit, Failure};
-use super::output::print;
 use crate::authority::{Authority, KeyRing};
 use crate::clock::Clock;
 use crate::config::{Bind, Config};
@@ -15,23 +14,26 @@ use crate::source::local::LocalPlans;
 use crate::source::{Engine, Environment, Finding, Plans, probe};
 use crate::transport::OwnAddresses;
 
-/// Tells what came of it; fails if something does not work.
-pub(super) fn check(config: &Config) -> Result<(), Failure> {
+/// Tells what came of each thing that is tried; fails if something does not work.
+pub(super) fn check(
+    config: &Config,
+    mut tell: impl FnMut(Finding) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let plans = plans(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Fault, "cannot start").because(&error))?;
     let (mut tried, mut failed) = (0, 0);
-    let mut printed = Ok(());
+    let mut heard = Ok(());
     runtime.block_on(probe(&plans, &own_names(), |found| {
         tried += 1;
         failed += usize::from(found.outcome.is_err());
-        if printed.is_ok() {
-            printed = print(&told(&found));
+        if heard.is_ok() {
+            heard = tell(found);
         }
     }));
-    printed?;
+    heard?;
     if failed > 0 {
         let of = count(tried, "thing that was tried", "things that were tried");
         let what = format!("{failed} of {of} failed");
@@ -57,14 +59,6 @@ fn plans(config: &Config) -> Result<Plans, Failure> {
     let authority = Authority::new(ring, None, clock).map_err(|error| unusable(&error))?;
     let local = Arc::new(LocalPlans::new(Arc::new(authority), config));
     Plans::build(config, &engine, local).map_err(|error| unusable(&error))
-}
-
-fn told(found: &Finding) -> String {
-    let subject = &found.subject;
-    match &found.outcome {
-        Ok(sentence) => format!("works  {subject}: {sentence}\n"),
-        Err(error) => format!("FAILS  {subject}: {error}\n"),
-    }
 }
 
 /// Names for the roles' texts, as if this user asked.

@@ -1,14 +1,16 @@
 //! The command line: one file a command, or a folder where it looks at many things.
 //!
 //! Beside them stands what several share: the way to the daemon (`daemon`), the configuration
-//! (`configuration`), what is said and how (`failure`, `output`, `terminal`), and what is asked of
-//! this host (`elsewhere`, `interfaces`, `shared_files`, `tool`).
+//! (`configuration`), what is said and how (`failure`, `output`, `terminal`), what is asked of this
+//! host (`elsewhere`, `interfaces`, `shared_files`, `tool`), and a command run as the daemon is
+//! (`as_daemon`).
 //!
 //! Commands end in an exit code of sysexits.h, which programs may rely on: 0, 1 (a check or a
 //! question is answered "no"), 64 usage, 69 daemon not reachable, 70 fault, 77 permission, 78
 //! configuration. What went wrong goes to standard error: what happened, why, what to do.
 
 mod addresses;
+mod as_daemon;
 mod audit;
 mod check;
 mod completions;
@@ -165,7 +167,7 @@ impl Cli {
         let socket = self.socket;
         match self.command {
             Command::Serve(options) => options.run(socket),
-            Command::Check(options) => options.run(),
+            Command::Check(options) => options.run(socket),
             Command::Explain(options) => options.run(socket),
             Command::Status(options) => options.run(socket),
             Command::Credentials(options) => options.run(socket),

@@ -1,8 +1,15 @@
 //! `rolecall check --live` against a scripted STS.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Output};
 
-use crate::support::process::{BASE_SECRET, LISTENER, prod, rolecall};
+use serde_json::Value;
+
+use crate::support::is_root;
+use crate::support::process::{BASE_SECRET, LISTENER, await_that, prod, rolecall};
 use crate::support::sts::{Credentials, Reply, ScriptedSts};
 
 fn configuration(sts: &str) -> String {
@@ -68,4 +75,89 @@ async fn a_role_that_cannot_be_had_is_named() {
     assert!(out.contains("works  prod/web: "), "{out}");
     assert!(out.contains("FAILS  prod/denied: "), "{out}");
     assert!(err.contains("1 of 3"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_read_what_was_tried() {
+    let sts = ScriptedSts::generous().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rolecall.toml");
+    fs::write(&file, configuration(&sts.url())).unwrap();
+    let mut command = rolecall(&["check", "--live", "--json"]);
+    command.arg("--config").arg(file).envs([BASE_SECRET]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["valid"], true, "{report}");
+    let tried: Vec<_> = report["tried"].as_array().unwrap().iter().collect();
+    let of_web = tried.iter().find(|one| one["subject"] == "prod/web");
+    assert_eq!(of_web.unwrap()["works"], true, "{report}");
+}
+
+/// The daemon's user, of which this host knows nothing.
+const DAEMON: u32 = 12_345;
+
+/// A daemon that is ended with the test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn live(folder: &Path, socket: &Path) -> Output {
+    let mut command = rolecall(&["check", "--live", "--config"]);
+    command.arg(folder.join("rolecall.toml"));
+    command.arg("--socket").arg(socket).output().unwrap()
+}
+
+/// Needs root, to be two users. CI must run it.
+#[tokio::test(flavor = "multi_thread")]
+async fn root_asks_with_what_the_daemon_has() {
+    if !is_root() {
+        return;
+    }
+    let sts = ScriptedSts::generous().await;
+    let folder = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir()
+        .unwrap();
+    chown(folder.path(), Some(DAEMON), None).unwrap();
+    let socket = folder.path().join("admin.sock");
+    let besides = format!(
+        "[admin]\nsocket = {socket:?}\n[state]\ndirectory = {:?}\n",
+        folder.path().join("state")
+    );
+    let text = format!("{}{besides}", configuration(&sts.url()));
+    fs::write(folder.path().join("rolecall.toml"), text).unwrap();
+    tokio::task::spawn_blocking(move || {
+        // Root has no such variable.
+        let alone = live(folder.path(), &socket);
+        assert_eq!(alone.status.code(), Some(78));
+        let mut serve = rolecall(&["serve", "--config"]);
+        serve.arg(folder.path().join("rolecall.toml"));
+        serve.envs([BASE_SECRET]).uid(DAEMON).gid(DAEMON);
+        let daemon = Served(serve.spawn().unwrap());
+        await_that("no daemon answers", || {
+            let mut status = rolecall(&["status", "--socket"]);
+            status.arg(&socket).output().unwrap().status.success()
+        });
+        let output = live(folder.path(), &socket);
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(out.contains("works  prod/web: "), "{out}{err}");
+        let told = format!(
+            "asked as the daemon: uid {DAEMON}, with the variables of process {}\n",
+            daemon.0.id()
+        );
+        assert!(err.starts_with(&told), "{err}");
+        assert_eq!(output.status.code(), Some(0), "{err}");
+    })
+    .await
+    .unwrap();
 }
