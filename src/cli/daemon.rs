@@ -196,7 +196,12 @@ impl Daemon {
 
     fn late(&self, limit: Duration) -> Failure {
         let what = format!("the daemon at {} does not answer", self.socket.display());
-        Failure::new(Exit::Unreachable, what).why(format!("nothing came for {} s", limit.as_secs()))
+        // Under systemd the socket is there while the service is not.
+        let remedy = "`systemctl status rolecall` and `journalctl -u rolecall` tell why it does not \
+                      start, or what it does instead";
+        Failure::new(Exit::Unreachable, what)
+            .why(format!("nothing came for {} s", limit.as_secs()))
+            .remedy(remedy)
     }
 }
 

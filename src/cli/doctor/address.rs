@@ -1,7 +1,7 @@
 //! Whether the addresses that are served are this host's own, and nobody else's.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::arrival::is_without_ipv6;
 use super::finding::Finding;
@@ -109,12 +109,29 @@ fn others(scene: &Scene, own: &[IpAddr]) -> Vec<Finding> {
         listening.address.port() == 80 && WELL_KNOWN.contains(&ip) && !own.contains(&ip)
     });
     let told = foreign.map(|listening| {
-        let (address, holder) = (listening.address, listening.holder());
-        let other = Finding::warning(format!("{address} is served by {holder}"));
-        let means = "SDKs that are not told otherwise get their credentials there";
-        other
-            .means(means)
-            .mend("stop it, or serve that address with rolecall")
+        let is_systemds = matches!(listening.process(), Some((1, _)));
+        if is_systemds && scene.status.is_err() {
+            waiting(listening.address)
+        } else {
+            other(listening.address, &listening.holder())
+        }
     });
     told.collect()
+}
+
+fn other(address: SocketAddr, holder: &str) -> Finding {
+    let other = Finding::warning(format!("{address} is served by {holder}"));
+    let means = "SDKs that are not told otherwise get their credentials there";
+    other
+        .means(means)
+        .mend("stop it, or serve that address with rolecall")
+}
+
+/// A socket unit's, whose service cannot be asked: most likely the daemon's own.
+fn waiting(address: SocketAddr) -> Finding {
+    let held = format!("{address} is held by systemd for a service that has not taken it");
+    let means = "who asks there waits; if the socket is rolecall's own, for the daemon to start";
+    Finding::unseen(held)
+        .means(means)
+        .mend("`systemctl list-sockets` tells whose it is")
 }
