@@ -45,6 +45,25 @@ pub(crate) struct LeadsHere {
     address: SocketAddr,
 }
 
+/// A host that could not be connected to, or broke a connection off. Below it the host is not named.
+#[derive(Debug, thiserror::Error)]
+#[error("{host}")]
+struct Unreached {
+    host: String,
+    source: BoxError,
+}
+
+impl Unreached {
+    fn at(uri: &Uri, source: BoxError) -> Self {
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().map(|port| format!(":{port}"));
+        Self {
+            host: format!("{host}{}", port.unwrap_or_default()),
+            source,
+        }
+    }
+}
+
 /// The client of every upstream call.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport(Arc<Shared>);
@@ -137,7 +156,13 @@ impl Shared {
             self.plain
                 .get_or_init(|| SharedHttpConnector::new(builder().build_http()))
         };
-        let mut response = connector.call(request).await?;
+        let mut response = connector.call(request).await.map_err(|error| {
+            if error.is_io() {
+                ConnectorError::io(Unreached::at(&uri, error.into_source()).into())
+            } else {
+                error
+            }
+        })?;
         let body = response.take_body();
         *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, BODY_LIMIT));
         Ok(response)

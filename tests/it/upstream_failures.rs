@@ -235,10 +235,13 @@ async fn a_server_that_answers_badly_is_unavailable() {
         let error = answered(reply.clone()).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Unavailable, "{reply:?}: {error}");
     }
-    let nobody = account("prod", &closed_port().await, role("prod/web"));
+    let url = closed_port().await;
+    let nobody = account("prod", &url, role("prod/web"));
     let error = fetch(nobody).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
     assert!(error.message.contains("refused"), "{error}");
+    let asked = format!(" failed: {}: ", url.trim_start_matches("http://"));
+    assert!(error.message.contains(&asked), "whom: {error}");
 }
 
 /// The URL of a port that nobody listens on.
