@@ -68,6 +68,13 @@ impl Options {
         let Some(program) = words.next() else {
             return Err(Failure::new(Exit::Usage, "no command is given"));
         };
+        // As other programs of this kind take a profile; here it would be the command.
+        if words.as_slice().first().is_some_and(|word| word == "--") {
+            let program = program.display();
+            let what = format!("`{program}` stands where the command is to stand");
+            let usage = format!("name a role by `rolecall exec --role {program} -- COMMAND`");
+            return Err(Failure::new(Exit::Usage, what).remedy(usage));
+        }
         let path = format!("/v1/token{}", role_query(self.role.as_ref()));
         let token: Token = Daemon::find(socket)?.post(&path, &(), UPSTREAM)?;
         let mut command = Command::new(&program);
