@@ -214,7 +214,11 @@ impl<'a> Reading<'a> {
             .read_to_string(&mut text)
             .map_err(unreadable)?;
         if u64::try_from(length).unwrap_or(u64::MAX) > LONGEST_FILE {
-            let too_long = io::Error::new(io::ErrorKind::FileTooLarge, "it is too long");
+            let bound = format!(
+                "it is longer than {} MiB; drop-ins count by themselves",
+                LONGEST_FILE >> 20
+            );
+            let too_long = io::Error::new(io::ErrorKind::FileTooLarge, bound);
             return Err(unreadable(too_long));
         }
         let number = self.sources.add(path, text);

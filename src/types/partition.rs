@@ -17,6 +17,20 @@ text_type! {
     |text| all(text, 1..=64, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+impl Region {
+    /// Whether it has the form of AWS's: words, and a number at their end, as `us-gov-west-1`.
+    pub fn has_form_of_aws(&self) -> bool {
+        let Some((words, number)) = self.as_str().rsplit_once('-') else {
+            return false;
+        };
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+        !number.is_empty()
+            && number.bytes().all(|b| b.is_ascii_digit())
+            && words.contains('-')
+            && words.split('-').all(is_word)
+    }
+}
+
 /// What AWS calls differently in each of its partitions.
 #[derive(Debug)]
 struct PartitionFacts {

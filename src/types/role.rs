@@ -71,6 +71,13 @@ pub struct RoleRef {
 impl RoleRef {
     /// Parses `account/role`.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        if text.starts_with("arn:") {
+            return Err(InvalidText {
+                what: "a role",
+                rule: "written as account/role, as the configuration names them; its ARN stands \
+                       there only",
+            });
+        }
         let (account, role) = text.split_once('/').ok_or(InvalidText {
             what: "a role",
             rule: "written as account/role",
@@ -125,5 +132,7 @@ mod tests {
         for text in ["prod", "/web", "prod/", "prod/w", "prod/a/b", "pr od/web"] {
             assert!(RoleRef::parse(text).is_err(), "{text}");
         }
+        let told = RoleRef::parse("arn:aws:iam::123456789012:role/web").unwrap_err();
+        assert!(told.rule.starts_with("written as account/role"), "{told}");
     }
 }

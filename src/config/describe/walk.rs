@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Kind, REGEX, Shape};
+use super::{Key, Kind, REGEX, Shape};
 use crate::config::duration;
 use crate::config::problem::{At, Problems};
 use crate::config::raw::{Data, Table, Value};
@@ -175,10 +175,37 @@ fn fits(kind: &Kind, data: &Data) -> bool {
 }
 
 fn wrong_kind(kind: &Kind, data: &Data, at: &At, problems: &Problems) {
-    problems.error(
-        at,
-        format!("this must be {}, and is {}", kind.name(), data.name()),
-    );
+    problems
+        .error(
+            at,
+            format!("this must be {}, and is {}", kind.name(), data.name()),
+        )
+        .hint_if(meant(kind, data, last_part(&at.key)));
+}
+
+/// What somebody wrote who thought of another key, or of a table's one word.
+fn meant(kind: &Kind, data: &Data, key: &str) -> Option<String> {
+    match (kind, data) {
+        (Kind::Table(shape), Data::Text(text)) => {
+            let takes = |known: &&Key| matches!(&known.kind, Kind::Word(words) if words.contains(&text.as_str()));
+            let wanted = shape.keys.iter().find(takes)?;
+            Some(format!("write `{{ {} = \"{text}\" }}`", wanted.name))
+        }
+        (Kind::Many(one), data) => meant(one, data, key),
+        (Kind::Whole { .. }, Data::Text(text)) if text.parse::<u32>().is_ok() => {
+            Some(format!("write {text} without quotes"))
+        }
+        (Kind::Whole { .. }, Data::Text(_)) => {
+            let names = match key.split('#').next()? {
+                "uid" => "user",
+                "gid" => "group",
+                _ => return None,
+            };
+            Some(format!("`{names}` takes names"))
+        }
+        (Kind::Tables(_), Data::Table(_)) => Some(format!("write `[[{key}]]`")),
+        (_, _) => None,
+    }
 }
 
 impl Kind {

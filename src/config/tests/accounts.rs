@@ -377,3 +377,27 @@ fn base_credentials_are_complete_and_nothing_more() {
         )],
     );
 }
+
+#[test]
+fn regions_that_aws_cannot_have_are_warned_about() {
+    for (region, said) in [
+        (
+            "eu-central-1a",
+            "hint: that is a zone; its region is `eu-central-1`",
+        ),
+        ("eu-central", "warning: AWS has no region `eu-central`"),
+        ("frankfurt", "hint: regions are called as `eu-central-1`"),
+    ] {
+        let told = told(&format!("[account.a]\nid = 1\nregion = '{region}'"));
+        assert!(told.contains(said), "{region}: {told}");
+    }
+    for account in [
+        "region = 'us-gov-west-1'",
+        "region = 'eusc-de-east-1'",
+        "region = 'default'\nendpoint = 'https://sts.example'",
+        "region = 'default'\ndialect = 'ceph'\nendpoint = 'https://rgw.example'",
+    ] {
+        let told = told(&format!("[account.a]\nid = 1\n{account}"));
+        assert!(!told.contains("AWS has no region"), "{account}: {told}");
+    }
+}

@@ -128,7 +128,7 @@ const PASSED: &str =
 #[test]
 fn callers_tokens_assume_roles_where_an_issuer_verifies_them() {
     let issuer = "[[issuer]]\nurl = 'https://a'\n";
-    let (config, problems) = load(&format!("{PASSED}{issuer}"));
+    let (config, problems) = load(&format!("{LISTENER}{PASSED}{issuer}"));
     let app = RoleRef::parse("pods/app").unwrap();
     let (account, role) = config.role(&app).unwrap();
     assert!(matches!(account.base, BaseCredentials::CallerToken));

@@ -29,6 +29,9 @@ use super::*;
 use crate::grants::{ContainerWhen, GrantId, UserIds};
 use effect::FULL;
 
+/// Where SDKs ask.
+const LISTENER: &str = "[[listener]]\nname = 'one'\nbind = '127.0.0.1:80'\napis = 'container'\n";
+
 /// Two roles, and a listener.
 const ROLES: &str = "[account.a]\nid = 1\nrole.one = {}\nrole.two = {}\n\
                      [[listener]]\nname = 'one'\nbind = '127.0.0.1:80'\napis = 'container'\n";

@@ -101,3 +101,41 @@ fn what_may_be_a_secret_is_not_repeated() {
         assert!(!refused(text).contains("canary"), "{}", refused(text));
     }
 }
+
+/// What people write who come from AWS's own files, or from another daemon's.
+#[test]
+fn what_newcomers_write_is_answered_with_what_they_mean() {
+    each_refused(
+        ROLES,
+        &[
+            (
+                "[[grant]]\nrole = 'arn:aws:iam::123456789012:role/one'\nwhen = 'anyone'",
+                "a role must be written as account/role",
+            ),
+            (
+                "[account.a.role.'team/web']",
+                "`arn:aws:iam::123456789012:role/team/web`",
+            ),
+            (
+                "[account.b]\ncredentials = 'environment'",
+                "hint: write `{ from = \"environment\" }`",
+            ),
+            (
+                "[[grant]]\nrole = 'a/one'\nwhen = { uid = 'ann' }",
+                "hint: `user` takes names",
+            ),
+            (
+                "[[grant]]\nrole = 'a/one'\nwhen = { gid = ['adm'] }",
+                "hint: `group` takes names",
+            ),
+            (
+                "[[grant]]\nrole = 'a/one'\nwhen = { uid = '1000' }",
+                "hint: write 1000 without quotes",
+            ),
+            (
+                "[grant-source]\nurl = 'https://grants.example'",
+                "hint: write `[[grant-source]]`",
+            ),
+        ],
+    );
+}

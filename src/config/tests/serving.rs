@@ -271,3 +271,10 @@ fn limits_logs_and_state_keep_to_sense() {
         ],
     );
 }
+
+#[test]
+fn a_configuration_that_serves_nothing_says_so() {
+    let note = "note: no SDK finds anything here: there is no [[listener]]";
+    assert!(told("").starts_with(note), "{}", told(""));
+    assert!(!told(ROLES).contains(note));
+}

@@ -4,7 +4,7 @@ use super::*;
 use secrecy::ExposeSecret;
 
 fn source(text: &str) -> RolesFrom {
-    let (config, warnings) = load(&format!("[[grant-source]]\n{text}\n"));
+    let (config, warnings) = load(&format!("{LISTENER}[[grant-source]]\n{text}\n"));
     assert_eq!(warnings, []);
     assert_eq!(config.sources.len(), 1);
     config.sources[0].from.clone()

@@ -420,8 +420,8 @@ fn roles_that_no_arn_can_be_derived_for_are_told() {
         "{without}"
     );
     let declared = "[account.b]\nrole.it.arn = 'arn:aws:iam::000000000001:role/it'\n";
-    assert_eq!(told(&format!("{declared}{grant}")), "");
-    assert_eq!(told(&format!("[account.b]\nid = 1\n{grant}")), "");
+    assert_eq!(told(&format!("{LISTENER}{declared}{grant}")), "");
+    assert_eq!(told(&format!("{LISTENER}[account.b]\nid = 1\n{grant}")), "");
 }
 
 #[test]

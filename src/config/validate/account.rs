@@ -32,6 +32,9 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
     let partition = partition(reader, region.as_ref(), dialect)?;
     let endpoint = endpoint(reader, "endpoint").map(|url| url.text);
     check_endpoint(reader, dialect, local);
+    if dialect == Dialect::Aws && reader.own("endpoint").is_none() {
+        check_region(reader, region.as_ref());
+    }
     let upstream = console::Upstream {
         partition: &partition,
         dialect,
@@ -128,6 +131,28 @@ fn partition(reader: &Reader<'_>, region: Option<&Region>, dialect: Dialect) -> 
         );
     }
     Some(partition)
+}
+
+/// A region that AWS has none like: its STS would be looked for where nothing is.
+fn check_region(reader: &Reader<'_>, region: Option<&Region>) {
+    let Some(region) = region.filter(|region| !region.has_form_of_aws()) else {
+        return;
+    };
+    let text = region.as_str();
+    // A zone is its region and a letter.
+    let zone = text.strip_suffix(|last: char| last.is_ascii_lowercase());
+    let of_zone = zone.and_then(|name| Region::new(name).ok());
+    let hint = match of_zone.filter(Region::has_form_of_aws) {
+        Some(meant) => format!("that is a zone; its region is `{meant}`"),
+        None => "regions are called as `eu-central-1`; another STS is an `endpoint`".to_owned(),
+    };
+    reader
+        .problems()
+        .warning(
+            &reader.place("region"),
+            format!("AWS has no region `{text}`"),
+        )
+        .hint(hint);
 }
 
 /// The URL of this key.

@@ -14,10 +14,12 @@ use crate::grants::Select;
 /// A bind that is none.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BindError {
-    #[error("it needs a port, as `{0}:80`")]
-    NoPort(String),
+    #[error("it needs a port, as `{0}:{1}`")]
+    NoPort(String, u16),
     #[error("a unix socket has an absolute path, as `unix:/run/rolecall/metadata.sock`")]
     RelativePath,
+    #[error("a unix socket is written `unix:{0}`")]
+    BarePath(String),
     #[error("the path of a unix socket has at most 107 bytes")]
     LongPath,
     #[error("the name of passed sockets is the unit's FileDescriptorName=")]
@@ -135,13 +137,26 @@ pub(super) fn bind(text: &str) -> Result<Bind, BindError> {
     {
         return Ok(Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
     }
+    if text.starts_with('/') {
+        return Err(BindError::BarePath(text.to_owned()));
+    }
     text.parse()
         .map(Bind::Tcp)
         .map_err(|_no_address| match text.parse::<IpAddr>() {
-            Ok(IpAddr::V4(_)) => BindError::NoPort(text.to_owned()),
-            Ok(IpAddr::V6(_)) => BindError::NoPort(format!("[{text}]")),
+            Ok(IpAddr::V4(_)) => BindError::NoPort(text.to_owned(), 80),
+            Ok(IpAddr::V6(_)) => without_brackets(text),
             Err(_unknown) => BindError::Unknown,
         })
+}
+
+/// An address of IPv6; its last group may have been meant as a port.
+fn without_brackets(text: &str) -> BindError {
+    let meant = text.rsplit_once(':').and_then(|(address, port)| {
+        address.parse::<Ipv6Addr>().ok()?;
+        Some((address, port.parse().ok()?))
+    });
+    let (address, port) = meant.unwrap_or((text, 80));
+    BindError::NoPort(format!("[{address}]"), port)
 }
 
 fn host(text: &str) -> Result<String, NoHost> {
@@ -363,10 +378,18 @@ mod tests {
         ] {
             assert!(bind(text).is_err(), "{text}");
         }
-        assert_eq!(
-            bind("::1").unwrap_err().to_string(),
-            "it needs a port, as `[::1]:80`"
-        );
+        for (text, told) in [
+            ("::1", "it needs a port, as `[::1]:80`"),
+            ("::1:1338", "it needs a port, as `[::1]:1338`"),
+            (
+                "fd00:ec2::254:80",
+                "it needs a port, as `[fd00:ec2::254]:80`",
+            ),
+            ("fd00:ec2::254", "it needs a port, as `[fd00:ec2::254]:80`"),
+            ("/run/a.sock", "a unix socket is written `unix:/run/a.sock`"),
+        ] {
+            assert_eq!(bind(text).unwrap_err().to_string(), told);
+        }
     }
 
     #[test]

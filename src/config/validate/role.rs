@@ -392,9 +392,17 @@ pub(super) fn name(reader: &Reader<'_>, name: &str) -> Option<RoleName> {
     match RoleName::new(name) {
         Ok(name) => Some(name),
         Err(error) => {
-            reader
+            let problem = reader
                 .problems()
                 .error(&reader.at, format!("`{name}` cannot be used: {error}"));
+            // In IAM a role's path stands before its name.
+            if let Some((_, last)) = name.trim_end_matches('/').rsplit_once('/') {
+                problem.hint(format!(
+                    "call it `{last}`; a role that has a path is told by its `arn`, as \
+                     `arn:aws:iam::123456789012:role/{}`",
+                    name.trim_matches('/'),
+                ));
+            }
             None
         }
     }

@@ -13,6 +13,14 @@ use crate::config::{BaseCredentials, Bind, Config};
 const METADATA: [&str; 2] = ["169.254.169.254:80", "[fd00:ec2::254]:80"];
 
 pub(super) fn check(root: &Reader<'_>, config: &Config) {
+    if root.own("listener").is_none() {
+        root.problems()
+            .note(
+                &At::default(),
+                "no SDK finds anything here: there is no [[listener]]",
+            )
+            .hint("without one only commands are answered, as `rolecall credentials`");
+    }
     check_names(root);
     check_binds(root, config);
     check_files(root);
