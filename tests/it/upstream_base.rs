@@ -173,6 +173,20 @@ async fn an_environment_without_credentials_says_what_it_lacks() {
 }
 
 #[tokio::test]
+async fn an_environment_that_only_the_instance_could_help_says_what_it_lacks_too() {
+    let sts = upstream().await;
+    let instance = ScriptedSts::start(|_| Reply::new(404, "")).await;
+    let engine = engine(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &instance.url())]);
+    let error = fetch(&sts, BaseCredentials::Environment, &engine)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, FailureKind::BaseCredentials);
+    for part in ["AWS_ACCESS_KEY_ID", "; profile: ", "; instance: "] {
+        assert!(error.message.contains(part), "{part}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn what_leads_to_the_daemon_is_left_out_of_the_environment() {
     let sts = upstream().await;
     let ours = upstream().await;
@@ -273,6 +287,26 @@ async fn a_profile_that_signs_a_person_in_is_left_to_the_cli() {
     let engine = engine(&[("AWS_CONFIG_FILE", file.as_str())]);
     let error = fetch(&sts, base, &engine).await.unwrap_err();
     assert!(error.message.contains("export-credentials"), "{error}");
+}
+
+#[tokio::test]
+async fn a_profile_that_wants_codes_says_that_nobody_types_them() {
+    let sts = upstream().await;
+    let home = tempfile::tempdir().unwrap();
+    let role = "role_arn = arn:aws:iam::123456789012:role/x\nsource_profile = base\n";
+    let text = format!(
+        "[profile base]\ncredential_process = /bin/false\n\
+         [profile me]\n{role}mfa_serial = arn:aws:iam::123456789012:mfa/me\n\
+         [profile you]\n{role}"
+    );
+    let file = write(&home, "config", &text);
+    let engine = engine(&[("AWS_CONFIG_FILE", file.as_str())]);
+    for (profile, told) in [("me", true), ("you", false)] {
+        let base = BaseCredentials::Profile(profile.to_owned());
+        let error = fetch(&sts, base, &engine).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::BaseCredentials, "{error}");
+        assert_eq!(error.message.contains("mfa_serial"), told, "{error}");
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,9 @@ const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const SHUT_OUT: &str = "the AWS profiles name a credential_process since the daemon started, which then gave up starting \
      programs: restart it";
 
+/// What the chain's last place is called.
+const INSTANCE: &str = "instance";
+
 /// A link of the chain: a provider, or why there is none.
 #[derive(Debug)]
 enum Link<T> {
@@ -100,7 +103,7 @@ pub(super) async fn environment(
         ),
         ("web identity", Box::new(web_identity_link(region, engine))),
         ("container", Box::new(container_link(engine).await)),
-        ("instance", Box::new(imds_link(engine))),
+        (INSTANCE, Box::new(imds_link(engine))),
     ];
     let mut absent = Vec::new();
     for (place, link) in links {
@@ -115,6 +118,11 @@ pub(super) async fn environment(
             Err(_) if place == "profile" && variables.shuts_out_a_program() => {
                 return Err(CredentialsError::invalid_configuration(SHUT_OUT));
             }
+            // The last place alone would be told, where most likely one before it was meant.
+            Err(error) if place == INSTANCE => {
+                absent.push(format!("{place}: {}", causes(&error)));
+                return Err(CredentialsError::provider_error(absent.join("; ")));
+            }
             found => return found,
         }
     }
@@ -128,17 +136,48 @@ pub(super) async fn profile(
     engine: &Engine,
 ) -> Result<Credentials, CredentialsError> {
     let link = profile_link(name, region, engine).await?;
-    link.provide_credentials().await.map_err(|error| {
-        let why = causes(&error);
-        if why.is_empty() {
-            CredentialsError::not_loaded(no_profiles(name, engine.environment()))
-        } else if engine.environment().shuts_out_a_program() {
-            CredentialsError::invalid_configuration(SHUT_OUT)
-        } else if why.contains("cargo feature") {
-            CredentialsError::invalid_configuration(signs_in(name))
-        } else {
-            error
+    let error = match link.provide_credentials().await {
+        Ok(credentials) => return Ok(credentials),
+        Err(error) => error,
+    };
+    let why = causes(&error);
+    Err(if why.is_empty() {
+        CredentialsError::not_loaded(no_profiles(name, engine.environment()))
+    } else if engine.environment().shuts_out_a_program() {
+        CredentialsError::invalid_configuration(SHUT_OUT)
+    } else if why.contains("cargo feature") {
+        CredentialsError::invalid_configuration(signs_in(name))
+    } else if wants_codes(name, engine.environment()).await {
+        CredentialsError::provider_error(format!(
+            "profile `{name}` has an `mfa_serial`, and a daemon asks nobody for codes: let a program \
+             that has asked give the credentials, by {{ from = \"process\", … }}: {why}"
+        ))
+    } else {
+        error
+    })
+}
+
+/// Whether a profile names an MFA device. Its role may do without; where it does not, nothing that
+/// STS says tells that a code is missing.
+async fn wants_codes(profile: &str, variables: &Environment) -> bool {
+    for file in [variables.config_file(), variables.credentials_file()] {
+        let text = text(file).await.unwrap_or_default();
+        if names_a_device(&text, profile) {
+            return true;
         }
+    }
+    false
+}
+
+fn names_a_device(text: &str, profile: &str) -> bool {
+    let headings = [format!("[profile {profile}]"), format!("[{profile}]")];
+    let mut inside = false;
+    text.lines().map(str::trim).any(|line| {
+        if line.starts_with('[') {
+            inside = headings.iter().any(|heading| line.starts_with(heading));
+        }
+        let key = line.split_once('=').map(|(key, _)| key.trim());
+        inside && key == Some("mfa_serial")
     })
 }
 
