@@ -75,18 +75,35 @@ fn replace(path: &Path, owner: u32, content: &str) -> Result<(), TokenFileError>
     })
 }
 
-/// Nobody but root and the daemon may decide where the file comes to lie: the daemon may be able to
+/// Makes the folder of token files, unless somebody else could decide where it comes to lie.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    match exposed(folder) {
+        None => fs::create_dir_all(folder),
+        Some(_) => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+fn check_directories(path: &Path) -> Result<(), TokenFileError> {
+    match exposed(path.parent().unwrap_or(path)) {
+        None => Ok(()),
+        Some((directory, reason)) => Err(TokenFileError::Exposed {
+            path: path.to_owned(),
+            directory,
+            reason,
+        }),
+    }
+}
+
+/// Nobody but root and the daemon may decide where a file comes to lie: the daemon may be able to
 /// write where its owner is not. A volume that is open to all, as Kubernetes makes them, leads
 /// nowhere else; it will do where the daemon has no more rights than anybody.
-fn check_directories(path: &Path) -> Result<(), TokenFileError> {
+fn exposed(folder: &Path) -> Option<(PathBuf, &'static str)> {
     // Both the path as it is written and what links on it lead to.
-    let parent = path.parent().unwrap_or(path);
-    let resolved = fs::canonicalize(parent).unwrap_or_else(|_missing| parent.to_owned());
-    for directory in parent.ancestors().chain(resolved.ancestors()) {
-        let Ok(facts) = fs::symlink_metadata(directory) else {
-            // It will be made by the daemon itself.
-            continue;
-        };
+    let resolved = fs::canonicalize(folder).unwrap_or_else(|_missing| folder.to_owned());
+    let mut directories = folder.ancestors().chain(resolved.ancestors());
+    directories.find_map(|directory| {
+        // What is not there will be made by the daemon itself.
+        let facts = fs::symlink_metadata(directory).ok()?;
         let trusted = facts.uid() == 0 || facts.uid() == geteuid().as_raw();
         let sticky = facts.mode() & 0o1000 != 0;
         let open = !facts.is_symlink() && facts.mode() & 0o022 != 0 && !sticky;
@@ -96,15 +113,10 @@ fn check_directories(path: &Path) -> Result<(), TokenFileError> {
         } else if open && !leads_nowhere() {
             "can be written by others"
         } else {
-            continue;
+            return None;
         };
-        return Err(TokenFileError::Exposed {
-            path: path.to_owned(),
-            directory: directory.to_owned(),
-            reason,
-        });
-    }
-    Ok(())
+        Some((directory.to_owned(), reason))
+    })
 }
 
 /// Whether a file system begins there: nobody can put another folder in its place.

@@ -14,6 +14,7 @@ use landlock::{
 
 use super::needs::{Needs, Use};
 use crate::api::admin::wire::Landlock;
+use crate::app::token_files;
 use crate::authority::check_directory;
 
 /// The newest version of Landlock whose every restriction is known to be none that we miss. (The
@@ -97,7 +98,7 @@ fn restrict(needs: &Needs, abstract_sockets: bool) -> Result<RestrictionStatus, 
         .scope(scopes)?
         .create()?;
     for (place, used) in &needs.writes {
-        let Some(open) = opened(place, *used) else {
+        let Ok(open) = PathFd::new(place) else {
             continue;
         };
         // What no rule can be about, as a pipe, is in nobody's way.
@@ -130,33 +131,23 @@ fn rights(place: &Path, used: Use) -> BitFlags<AccessFs> {
         Use::Tokens => make_bitflags!(AccessFs::{WriteFile | MakeReg | MakeDir | RemoveFile}),
         Use::Log => make_bitflags!(AccessFs::{WriteFile | MakeReg}),
     };
-    if place.is_dir() || !place.exists() {
+    if place.is_dir() {
         rights
     } else {
         rights & AccessFs::from_file(NEWEST)
     }
 }
 
-/// Makes the folders that the daemon would make without looking; of others it looks at what is above
-/// them first.
+/// Makes the folders that the daemon would make: there is no rule for what is not there. What is wrong
+/// with one is told by who uses it.
 fn make_folders(needs: &Needs) {
     for (place, used) in &needs.writes {
         match used {
-            // What is wrong with it is told by who uses it.
             Use::State => drop(check_directory(place)),
             Use::Sockets => drop(fs::create_dir_all(place)),
-            Use::Tokens | Use::Log => {}
+            Use::Tokens => drop(token_files::make_folder(place)),
+            Use::Log => {}
         }
-    }
-}
-
-/// The place; or, where the daemon will make it, the nearest folder above it that is there.
-fn opened(place: &Path, used: Use) -> Option<PathFd> {
-    match used {
-        Use::Log => PathFd::new(place).ok(),
-        Use::State | Use::Sockets | Use::Tokens => place
-            .ancestors()
-            .find_map(|folder| PathFd::new(folder).ok()),
     }
 }
 
@@ -178,6 +169,7 @@ fn hides_processes(mounts: &str) -> bool {
 mod tests {
     use std::net::TcpListener;
     use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
     use std::path::PathBuf;
     use std::process::Command;
@@ -256,7 +248,6 @@ mod tests {
         let root = folder.path().to_owned();
         let (state, tokens) = (root.join("a/state"), root.join("b/tokens"));
         let sockets = root.join("c/sockets");
-        fs::create_dir(root.join("b")).unwrap();
         let needs = needs(&[
             (&state, Use::State),
             (&tokens, Use::Tokens),
@@ -270,7 +261,23 @@ mod tests {
             drop(UnixListener::bind(sockets.join("socket")).unwrap());
             fs::remove_file(sockets.join("socket")).unwrap();
             is_forbidden(fs::write(sockets.join("file"), "a"));
+            // What lies above them is not written.
+            for above in [root.join("b/file"), root.join("file")] {
+                is_forbidden(fs::write(above, "a"));
+            }
         });
+    }
+
+    #[test]
+    fn a_folder_of_tokens_below_one_that_is_open_to_all_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = folder.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let tokens = open.join("tokens");
+        let needs = needs(&[(&tokens, Use::Tokens)]);
+        confined(needs, false, move || is_forbidden(fs::create_dir(&tokens)));
+        assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
     }
 
     #[test]
