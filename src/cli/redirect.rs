@@ -311,6 +311,8 @@ table inet rolecall {
             };
             let listens = format!("\n[Socket]\nListenStream={address}:{port}\n");
             assert!(unit.ends_with(&listens), "{listens}");
+            let goes_first = "\nPropagatesStopTo=rolecall-redirect.service\n";
+            assert!(unit.contains(goes_first), "{unit}");
         }
     }
 
