@@ -23,7 +23,7 @@ use crate::caller::Caller;
 
 pub use guard::{Guard, Leave, LoopMark, Refused};
 pub use path::{PathError, Segments};
-pub use query::Query;
+pub use query::{Pair, Query};
 pub use response::{CachedHeaders, json_error, not_allowed, text};
 
 /// A request, its body read whole.

@@ -5,24 +5,26 @@ use std::string::FromUtf8Error;
 
 use percent_encoding::percent_decode_str;
 
+/// A name and its value, decoded.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The pairs of a query, decoded, in the order in which they were sent.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub struct Query<'a>(Vec<Pair<'a>>);
 
 impl<'a> Query<'a> {
     /// Splits and decodes the query of a request target.
     pub fn parse(query: Option<&'a str>) -> Self {
-        let pairs = query.unwrap_or_default().split('&');
-        let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        });
-        Self(pairs.collect())
+        Self(Self::pairs(query.unwrap_or_default()).collect())
     }
 
-    /// All pairs.
-    pub fn into_pairs(self) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-        self.0
+    /// The pairs of a query or a form, one after the other.
+    pub fn pairs(text: &'a str) -> impl Iterator<Item = Pair<'a>> {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        })
     }
 
     /// The first value of this name; empty where the name stands alone.
@@ -44,12 +46,13 @@ fn decode(raw: &str) -> Cow<'_, str> {
     if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(raw);
     }
-    let decoded: Vec<u8> = if bytes.contains(&b'+') {
-        let spaced = raw.replace('+', " ");
-        percent_decode_str(&spaced).collect()
+    let spaced = if bytes.contains(&b'+') {
+        Cow::Owned(raw.replace('+', " "))
     } else {
-        percent_decode_str(raw).collect()
+        Cow::Borrowed(raw)
     };
+    let mut decoded = Vec::with_capacity(raw.len());
+    decoded.extend(percent_decode_str(&spaced));
     let text = String::from_utf8(decoded);
     let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
     Cow::Owned(text.unwrap_or_else(lossy))

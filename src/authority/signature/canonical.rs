@@ -67,10 +67,23 @@ pub(super) enum Query {
 
 /// The signed headers: of each its name in lower case, then all its values in their order. In one
 /// text: requests have many, and each is signed anew.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Headers {
     text: Vec<u8>,
     parts: Vec<Part>,
+}
+
+/// The signed headers of most requests have no more values and bytes.
+const USUAL_PARTS: usize = 16;
+const USUAL_TEXT: usize = 512;
+
+impl Default for Headers {
+    fn default() -> Self {
+        Self {
+            text: Vec::with_capacity(USUAL_TEXT),
+            parts: Vec::with_capacity(USUAL_PARTS),
+        }
+    }
 }
 
 /// What stands next in the text, and how long it is.

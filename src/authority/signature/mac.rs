@@ -12,8 +12,6 @@ use crate::secret::same_secret;
 /// The last part of a credential scope.
 pub(super) const TERMINATOR: &str = "aws4_request";
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// How a text becomes a signature, where no scope belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Digest {
@@ -95,9 +93,17 @@ pub(super) fn mark(text: &str) -> [u8; 32] {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let digit = |four: u8| DIGITS.get(usize::from(four)).copied().map(char::from);
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    text.extend(digits.filter_map(digit));
-    text
+    let mut text = vec![0; bytes.len() * 2];
+    let (pairs, _) = text.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+const fn digit(four: u8) -> u8 {
+    match four {
+        0..10 => b'0' + four,
+        _ => b'a' + (four - 10),
+    }
 }

@@ -158,13 +158,15 @@ impl V4 {
 impl Scope {
     /// Reads `KEY/DATE/REGION/SERVICE/aws4_request`: the scope, and the key.
     pub(super) fn with_key(credential: &str) -> Result<(Self, &str), Malformed> {
-        let slash = credential.rmatch_indices('/').nth(3);
-        let (key, scope) = slash
-            .and_then(|(at, _)| credential.split_at_checked(at))
-            .filter(|(key, _)| !key.is_empty())
-            .ok_or(Malformed::Scope)?;
-        let scope = scope.strip_prefix('/').ok_or(Malformed::Scope)?;
-        Ok((Self::parse(scope)?, key))
+        // From its end: a key's id may have slashes.
+        let mut parts = credential.rsplitn(5, '/');
+        let scope = [parts.next(), parts.next(), parts.next(), parts.next()];
+        let [Some(TERMINATOR), Some(service), Some(region), Some(date)] = scope else {
+            return Err(Malformed::Scope);
+        };
+        let key = parts.next().filter(|key| !key.is_empty());
+        let key = key.ok_or(Malformed::Scope)?;
+        Ok((Self::of(date, region, service)?, key))
     }
 
     /// Reads `DATE/REGION/SERVICE/aws4_request`.
@@ -176,6 +178,10 @@ impl Scope {
         else {
             return Err(Malformed::Scope);
         };
+        Self::of(date, region, service)
+    }
+
+    fn of(date: &str, region: &str, service: &str) -> Result<Self, Malformed> {
         let day = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
         if !day || service.is_empty() {
             return Err(Malformed::Scope);
