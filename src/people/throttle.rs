@@ -6,11 +6,14 @@
 //! Nobody guesses the secret of an access key: of those what counts is what each peer tries with
 //! each, so that no guesses hold up whoever holds the key, nor those who sign beside who guesses.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use foldhash::fast::RandomState;
 
 use crate::caller::CallerKey;
 use crate::clock::{BootTime, Clock};
@@ -101,8 +104,10 @@ pub(super) struct Throttle {
 struct Counts {
     names: HashMap<Tried, Bucket>,
     peers: HashMap<Peer, Bucket>,
-    open: HashMap<Peer, usize>,
-    known: HashSet<(Arc<str>, Peer)>,
+    /// Looked up at each proof, and nobody fills it with names of their choice: its hashes are cheap
+    /// rather than strong, as are those of what is known.
+    open: HashMap<Peer, usize, RandomState>,
+    known: HashSet<(Arc<str>, Peer), RandomState>,
 }
 
 /// A name, and of access keys who tried it.
@@ -234,14 +239,14 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let Some(peer) = &self.peer else {
+        let Some(peer) = self.peer.take() else {
             return;
         };
         let mut counts = self.counts();
-        if let Some(open) = counts.open.get_mut(peer) {
-            *open = open.saturating_sub(1);
-            if *open == 0 {
-                counts.open.remove(peer);
+        if let Entry::Occupied(mut open) = counts.open.entry(peer) {
+            *open.get_mut() = open.get().saturating_sub(1);
+            if *open.get() == 0 {
+                open.remove();
             }
         }
     }
