@@ -255,10 +255,13 @@ impl Peoples {
             secure: self.secure,
         };
         Some(match whose {
-            Whose::Keystone(keystone) => keystone.answer(prover, guarded, below, request).await,
+            // In boxes: a request for another API need not carry the room that these take.
+            Whose::Keystone(keystone) => {
+                Box::pin(keystone.answer(prover, guarded, below, request)).await
+            }
             Whose::Sts(sts) => sts.answer(prover, guarded, request).await,
             Whose::Gated(gated) => match guarded {
-                Ok(()) => self.gated(gated, mount, prover, below, request).await,
+                Ok(()) => Box::pin(self.gated(gated, mount, prover, below, request)).await,
                 Err(refused) => gated.refuse(deps, refused),
             },
         })

@@ -389,6 +389,14 @@ impl Gate {
 
     /// Who has this standing today.
     async fn standing(&self, standing: &Standing) -> Result<Arc<Person>, Unproven> {
+        match self.standing.remembered(standing) {
+            Some(remembered) => Ok(remembered?),
+            // In a box: most are remembered, and need no room to be looked up.
+            None => Box::pin(self.look_up(standing)).await,
+        }
+    }
+
+    async fn look_up(&self, standing: &Standing) -> Result<Arc<Person>, Unproven> {
         let (roster, asked) = (Arc::clone(&self.roster), standing.clone());
         let look = async move {
             let person = roster.standing(&asked).await;

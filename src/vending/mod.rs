@@ -211,7 +211,7 @@ impl Vending {
     /// A caller's first sign: what it will ask for is fetched now, if it is not held. Never waits
     /// for upstream, nor long for anything, and is no use of the role.
     pub async fn first_sign(&self, visit: &Visit, want: &Want) {
-        let decided = tokio::time::timeout(GLANCE, self.decide(visit, want)).await;
+        let decided = tokio::time::timeout(GLANCE, Box::pin(self.decide(visit, want))).await;
         if let Ok(Ok(decided)) = decided {
             decided.lease().begin();
         }
@@ -259,7 +259,8 @@ impl Vending {
             return Duration::ZERO;
         }
         let begun = Instant::now();
-        let look_up = self.desk.look_up(caller, Fact::Place);
+        // In a box: most callers are placed by then.
+        let look_up = Box::pin(self.desk.look_up(caller, Fact::Place));
         // A caller that cannot be placed in time is so for this request only.
         drop(tokio::time::timeout(LOOK_UP, look_up).await);
         begun.elapsed()
@@ -294,7 +295,8 @@ impl Vending {
             return Ok((decided, Duration::ZERO));
         }
         let begun = Instant::now();
-        match self.decide(visit, want).await {
+        // In a box: most decisions are remembered, and need no room to be made.
+        match Box::pin(self.decide(visit, want)).await {
             Ok(decided) => Ok((decided, begun.elapsed())),
             Err(refusal) => Err(self.refused(visit, want, refusal)),
         }

@@ -121,12 +121,9 @@ async fn perform(
     parameters: &Parameters<'_>,
 ) -> Result<Answer, Fault> {
     if action == Action::AssumeRoleWithWebIdentity {
-        return web::assume(
-            prover,
-            request,
-            AssumeRoleWithWebIdentity::read(parameters)?,
-        )
-        .await;
+        let asked = AssumeRoleWithWebIdentity::read(parameters)?;
+        // In a box, as all that is seldom asked: other requests need not carry the room that it takes.
+        return Box::pin(web::assume(prover, request, asked)).await;
     }
     let signer = Signer::of(prover, request)?;
     match action {
@@ -138,11 +135,11 @@ async fn perform(
         Action::GetSessionToken => {
             let asked = GetSessionToken::read(parameters)?;
             let mfa = second_factor(prover, &signer, asked.second_factor.as_ref()).await?;
-            own::session_token(prover, &signer, &asked, mfa).await
+            Box::pin(own::session_token(prover, &signer, &asked, mfa)).await
         }
         Action::GetFederationToken => {
             let asked = GetFederationToken::read(parameters)?;
-            own::federation_token(prover, &signer, asked).await
+            Box::pin(own::federation_token(prover, &signer, asked)).await
         }
         Action::GetCallerIdentity | Action::AssumeRoleWithWebIdentity => {
             let policy = prover.deps.vending.policy();
