@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::describe::{ROOT, walk};
 use super::problem::{At, Problem, Problems, Severity};
-use super::raw::{Data, Place, Sources, Table, merge, parse};
+use super::raw::{Data, PartId, Place, Sources, Tree, merge, parse};
 use super::secret_source::Mode;
 use super::surroundings::Surroundings;
 use super::validate::validate;
@@ -223,13 +223,10 @@ impl<'a> Reading<'a> {
         }
         let number = self.sources.add(path, text);
         if mode.owner != 0 && mode.owner != self.surroundings.uid {
-            let at = At {
-                place: Some(Place {
-                    file: number,
-                    offset: 0,
-                }),
-                key: String::new(),
-            };
+            let at = At::File(Place {
+                file: number,
+                offset: 0,
+            });
             let message = format!(
                 "this file belongs to uid {}: a daemon takes it only if it is root's or its own",
                 mode.owner
@@ -240,18 +237,18 @@ impl<'a> Reading<'a> {
     }
 
     fn validated(self, origin: Origin) -> Result<(Config, Vec<Problem>), LoadError> {
-        let mut tree = Table::default();
+        let mut tree = Tree::default();
         let mut incomplete = false;
         for (number, text) in self.sources.texts() {
-            match parse(number, text, &self.problems) {
-                Some(table) => add(&mut tree, table, number, &self.problems),
+            match parse(number, text, &mut tree, &self.problems) {
+                Some(root) => add(&mut tree, root, number, &self.problems),
                 None => incomplete = true,
             }
         }
-        walk(&ROOT, &tree, &At::default(), &self.problems);
+        walk(&ROOT, &tree, &self.problems);
         let config = validate(&tree, origin, incomplete, self.surroundings, &self.problems);
         let refused = self.problems.refused();
-        let problems = self.problems.into_list(&self.sources);
+        let problems = self.problems.into_list(&tree, &self.sources);
         if refused {
             Err(LoadError::Invalid(Refused { problems }))
         } else {
@@ -260,13 +257,13 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Adds one file's tree to what there is.
-fn add(tree: &mut Table, mut table: Table, number: usize, problems: &Problems) {
+/// Adds one file to what there is.
+fn add(tree: &mut Tree<'_>, root: PartId, number: usize, problems: &Problems) {
     let mut wins = false;
-    if let Some(entry) = table.entries.remove(OVERRIDE) {
-        let at = At::default().below(OVERRIDE, entry.place);
-        if let Data::Boolean(value) = entry.value.data {
-            wins = value;
+    if let Some(part) = tree.remove(root, OVERRIDE) {
+        let at = At::Part(part);
+        if let Data::Boolean(value) = tree.data(part) {
+            wins = *value;
         } else {
             problems.error(&at, "this must be true or false");
         }
@@ -277,5 +274,5 @@ fn add(tree: &mut Table, mut table: Table, number: usize, problems: &Problems) {
             );
         }
     }
-    merge(tree, table, wins, &At::default(), problems);
+    merge(tree, PartId::default(), root, wins, problems);
 }

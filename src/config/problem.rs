@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use super::raw::{Place, Position, Sources};
+use super::raw::{PartId, Place, Position, Sources, Tree};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,38 +62,34 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Where in the tree something stands: a place in a file and the path of its key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct At {
-    pub(super) place: Option<Place>,
-    pub(super) key: String,
+/// Where something stands. The path of its key is made for a problem alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// This part of the tree.
+    Part(PartId),
+    /// In a file, whatever is there.
+    File(Place),
+}
+
+impl Default for At {
+    /// Nowhere in particular.
+    fn default() -> Self {
+        Self::Part(PartId::default())
+    }
 }
 
 impl At {
-    /// A key below this one.
-    pub(super) fn below(&self, key: &str, place: Place) -> Self {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let key = if !key.is_empty() && key.chars().all(plain) {
-            key.to_owned()
-        } else {
-            format!("{key:?}")
-        };
-        let key = if self.key.is_empty() {
-            key
-        } else {
-            format!("{}.{key}", self.key)
-        };
-        Self {
-            place: Some(place),
-            key,
+    fn place(self, tree: &Tree<'_>) -> Option<Place> {
+        match self {
+            Self::Part(part) => tree.place(part),
+            Self::File(place) => Some(place),
         }
     }
 
-    /// An element of this list, numbered from 1.
-    pub(super) fn element(&self, number: usize, place: Place) -> Self {
-        Self {
-            place: Some(place),
-            key: format!("{}#{number}", self.key),
+    fn key(self, tree: &Tree<'_>) -> String {
+        match self {
+            Self::Part(part) => tree.path(part),
+            Self::File(_) => String::new(),
         }
     }
 }
@@ -107,7 +103,7 @@ struct Found {
     severity: Severity,
     message: String,
     at: At,
-    other: Option<Place>,
+    other: Option<At>,
     hint: Option<String>,
 }
 
@@ -132,7 +128,7 @@ impl Problems {
         let found = Found {
             severity,
             message,
-            at: at.clone(),
+            at: *at,
             other: None,
             hint: None,
         };
@@ -149,15 +145,16 @@ impl Problems {
     }
 
     /// All of them, in the order of the files, errors first.
-    pub(super) fn into_list(self, sources: &Sources) -> Vec<Problem> {
+    pub(super) fn into_list(self, tree: &Tree<'_>, sources: &Sources) -> Vec<Problem> {
         let mut found = self.0.into_inner();
-        found.sort_by_key(|found| (found.severity, found.at.place));
+        found.sort_by_key(|found| (found.severity, found.at.place(tree)));
+        let position = |at: At| sources.position(at.place(tree)?);
         let problem = |one: Found| Problem {
             severity: one.severity,
             message: one.message,
-            position: one.at.place.and_then(|place| sources.position(place)),
-            key: one.at.key,
-            other: one.other.and_then(|place| sources.position(place)),
+            position: position(one.at),
+            key: one.at.key(tree),
+            other: one.other.and_then(position),
             hint: one.hint,
         };
         let mut list: Vec<Problem> = found.into_iter().map(problem).collect();
@@ -186,7 +183,7 @@ impl Added<'_> {
     /// Names another place that has to do with it.
     pub(super) fn and(self, at: &At) -> Self {
         if let Some(last) = self.0.0.borrow_mut().last_mut() {
-            last.other = at.place;
+            last.other = Some(*at);
         }
         self
     }

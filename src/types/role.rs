@@ -53,9 +53,15 @@ impl RoleArn {
     /// `arn:{partition}:iam::{account}:role/{name}`; the account is empty where a dialect has none.
     pub fn derived(partition: &Partition, account: Option<&AccountId>, name: &RoleName) -> Self {
         let account = account.map_or("", AccountId::as_str);
-        Self(Arc::from(format!(
-            "arn:{partition}:iam::{account}:role/{name}"
-        )))
+        let parts = [
+            "arn:",
+            partition.as_str(),
+            ":iam::",
+            account,
+            ":role/",
+            name.as_str(),
+        ];
+        Self(Arc::from(parts.concat()))
     }
 }
 

@@ -6,131 +6,140 @@ use std::path::Path;
 use super::{Key, Kind, REGEX, Shape};
 use crate::config::duration;
 use crate::config::problem::{At, Problems};
-use crate::config::raw::{Data, Table, Value};
+use crate::config::raw::{Data, PartId, Tree};
 use crate::config::secret_source::SecretSource;
 use crate::config::suggest;
 
-/// Checks this table and all below it.
-pub(in crate::config) fn walk(shape: &Shape, table: &Table, at: &At, problems: &Problems) {
-    for (name, entry) in &table.entries {
-        let at = at.below(name, entry.place);
-        match shape.keys.iter().find(|key| key.name == name) {
-            Some(key) => check(&key.kind, &entry.value, &at, problems),
-            None => unknown(shape, name, &at, problems),
-        }
-    }
-    for key in shape.keys.iter().filter(|key| key.required) {
-        if table.get(key.name).is_none() {
-            problems
-                .error(at, format!("`{}` is missing", key.name))
-                .hint(format!("{}: {}", key.name, key.doc));
-        }
-    }
+/// Checks the whole tree.
+pub(in crate::config) fn walk(shape: &Shape, tree: &Tree<'_>, problems: &Problems) {
+    Walker { tree, problems }.table(shape, PartId::default());
 }
 
-fn unknown(shape: &Shape, name: &str, at: &At, problems: &Problems) {
-    let hint = suggest::nearest(name, shape.keys.iter().map(|key| key.name)).map_or_else(
-        || suggest::hint(name, shape.keys.iter().map(|key| key.name)),
-        |near| format!("did you mean `{near}`?"),
-    );
-    problems
-        .error(at, format!("`{name}` is no key of this table"))
-        .hint(hint);
+struct Walker<'a> {
+    tree: &'a Tree<'a>,
+    problems: &'a Problems,
 }
 
-fn check(kind: &Kind, value: &Value, at: &At, problems: &Problems) {
-    match (kind, &value.data) {
-        (Kind::Pattern, Data::Table(table)) => walk(&REGEX, table, at, problems),
-        (Kind::Text | Kind::Pattern, Data::Text(text)) => {
-            if text.trim().is_empty() || text.contains('\0') {
-                problems.error(at, "this text is empty");
+impl Walker<'_> {
+    /// Checks this table and all below it.
+    fn table(&self, shape: &Shape, table: PartId) {
+        for part in self.tree.keys(table) {
+            let name = self.tree.name(*part);
+            match shape.keys.iter().find(|key| key.name == name) {
+                Some(key) => self.check(&key.kind, *part),
+                None => self.unknown(shape, *part),
             }
         }
-        (Kind::Flag, Data::Boolean(_)) | (Kind::Moment, Data::Moment(_)) => {}
-        (Kind::Whole { least, most }, Data::Integer(number)) => {
-            if !(*least..=*most).contains(number) {
-                problems.error(at, format!("{number} is not between {least} and {most}"));
+        for key in shape.keys.iter().filter(|key| key.required) {
+            if self.tree.get(self.tree.keys(table), key.name).is_none() {
+                self.problems
+                    .error(&At::Part(table), format!("`{}` is missing", key.name))
+                    .hint(format!("{}: {}", key.name, key.doc));
             }
         }
-        (Kind::Positive, Data::Integer(number)) if *number > 0 => {}
-        (Kind::Positive, Data::Float(number)) if *number > 0.0 && number.is_finite() => {}
-        (Kind::Positive, Data::Integer(_) | Data::Float(_)) => {
-            problems.error(at, "this number must be above zero");
-        }
-        (Kind::Time, Data::Text(text)) => {
-            if let Err(error) = duration::parse(text) {
-                problems
-                    .error(at, format!("`{text}` is no length of time"))
-                    .hint(error.to_string());
-            }
-        }
-        (Kind::Path, Data::Text(text)) => check_path(text, at, problems),
-        (Kind::Secret, Data::Text(text)) => {
-            if let Err(error) = SecretSource::parse(text) {
-                problems
-                    .error(at, error.to_string())
-                    .hint(SecretSource::FORMS);
-            }
-        }
-        (Kind::Word(words), Data::Text(text)) => check_word(words, text, at, problems),
-        (Kind::Either(kinds), data) => match kinds.iter().find(|one| fits(one, data)) {
-            Some(one) => check(one, value, at, problems),
-            None => wrong_kind(kind, data, at, problems),
-        },
-        (_, _) => check_parts(kind, value, at, problems),
     }
-}
 
-/// The kinds that hold further values.
-fn check_parts(kind: &Kind, whole: &Value, at: &At, problems: &Problems) {
-    let parts = parts(&whole.data, at);
-    match (kind, &whole.data) {
-        (Kind::Many(one), Data::List(_)) | (Kind::Each(one), Data::Table(_)) => {
-            for (part, place) in parts {
-                check(one, part, &place, problems);
-            }
-        }
-        (Kind::Many(one), _) => check(one, whole, at, problems),
-        (Kind::Table(shape), Data::Table(table)) => walk(shape, table, at, problems),
-        (Kind::Tables(shape), Data::List(_)) | (Kind::Named(shape), Data::Table(_)) => {
-            for (part, place) in parts {
-                check(&Kind::Table(shape), part, &place, problems);
-            }
-        }
-        (Kind::Texts, Data::Table(_)) => {
-            for (part, place) in parts {
-                if !matches!(part.data, Data::Text(_)) {
-                    wrong_kind(&Kind::Text, &part.data, &place, problems);
+    fn unknown(&self, shape: &Shape, part: PartId) {
+        let name = self.tree.name(part);
+        let hint = suggest::nearest(name, shape.keys.iter().map(|key| key.name)).map_or_else(
+            || suggest::hint(name, shape.keys.iter().map(|key| key.name)),
+            |near| format!("did you mean `{near}`?"),
+        );
+        self.problems
+            .error(&At::Part(part), format!("`{name}` is no key of this table"))
+            .hint(hint);
+    }
+
+    fn check(&self, kind: &Kind, part: PartId) {
+        let (at, problems) = (&At::Part(part), self.problems);
+        match (kind, self.tree.data(part)) {
+            (Kind::Pattern, Data::Table(_)) => self.table(&REGEX, part),
+            (Kind::Text | Kind::Pattern, Data::Text(text)) => {
+                if text.trim().is_empty() || text.contains('\0') {
+                    problems.error(at, "this text is empty");
                 }
             }
+            (Kind::Flag, Data::Boolean(_)) | (Kind::Moment, Data::Moment(_)) => {}
+            (Kind::Whole { least, most }, Data::Integer(number)) => {
+                if !(*least..=*most).contains(number) {
+                    problems.error(at, format!("{number} is not between {least} and {most}"));
+                }
+            }
+            (Kind::Positive, Data::Integer(number)) if *number > 0 => {}
+            (Kind::Positive, Data::Float(number)) if *number > 0.0 && number.is_finite() => {}
+            (Kind::Positive, Data::Integer(_) | Data::Float(_)) => {
+                problems.error(at, "this number must be above zero");
+            }
+            (Kind::Time, Data::Text(text)) => {
+                if let Err(error) = duration::parse(text) {
+                    problems
+                        .error(at, format!("`{text}` is no length of time"))
+                        .hint(error.to_string());
+                }
+            }
+            (Kind::Path, Data::Text(text)) => check_path(text, at, problems),
+            (Kind::Secret, Data::Text(text)) => {
+                if let Err(error) = SecretSource::parse(text) {
+                    problems
+                        .error(at, error.to_string())
+                        .hint(SecretSource::FORMS);
+                }
+            }
+            (Kind::Word(words), Data::Text(text)) => self.check_word(words, text, part),
+            (Kind::Either(kinds), data) => match kinds.iter().find(|one| fits(one, data)) {
+                Some(one) => self.check(one, part),
+                None => self.wrong_kind(kind, part),
+            },
+            (_, _) => self.check_parts(kind, part),
         }
-        (_, data) => wrong_kind(kind, data, at, problems),
     }
-}
 
-/// The values in a list or table, with their places.
-fn parts<'v>(data: &'v Data, at: &At) -> Vec<(&'v Value, At)> {
-    match data {
-        Data::List(list) => {
-            let numbered = (1..).zip(list);
-            numbered
-                .map(|(number, part)| (part, at.element(number, part.place)))
-                .collect()
-        }
-        Data::Table(table) => {
-            let entries = table.entries.iter();
-            entries
-                .map(|(name, entry)| (&entry.value, at.below(name, entry.place)))
-                .collect()
-        }
-        Data::Text(_) | Data::Integer(_) | Data::Float(_) | Data::Boolean(_) | Data::Moment(_) => {
-            Vec::new()
+    /// The kinds that hold further values.
+    fn check_parts(&self, kind: &Kind, whole: PartId) {
+        let data = self.tree.data(whole);
+        let keys = self.tree.keys(whole);
+        match (kind, data) {
+            (Kind::Many(one), Data::List(list)) => self.check_each(one, list),
+            (Kind::Many(one), _) => self.check(one, whole),
+            (Kind::Each(one), Data::Table(_)) => self.check_each(one, keys),
+            (Kind::Table(shape), Data::Table(_)) => self.table(shape, whole),
+            (Kind::Tables(shape), Data::List(list)) => self.check_each(&Kind::Table(shape), list),
+            (Kind::Named(shape), Data::Table(_)) => self.check_each(&Kind::Table(shape), keys),
+            (Kind::Texts, Data::Table(_)) => {
+                let is_text = |part: &&PartId| matches!(self.tree.data(**part), Data::Text(_));
+                for part in keys.iter().filter(|part| !is_text(part)) {
+                    self.wrong_kind(&Kind::Text, *part);
+                }
+            }
+            (_, _) => self.wrong_kind(kind, whole),
         }
     }
-}
 
-fn last_part(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or(key)
+    fn check_each(&self, kind: &Kind, parts: &[PartId]) {
+        for part in parts {
+            self.check(kind, *part);
+        }
+    }
+
+    fn check_word(&self, words: &[&'static str], text: &str, part: PartId) {
+        if words.contains(&text) {
+            return;
+        }
+        let key = self.tree.last_key(part);
+        let message = format!("`{text}` is none of the words that `{key}` takes");
+        let hint = suggest::hint(text, words.iter().copied());
+        self.problems.error(&At::Part(part), message).hint(hint);
+    }
+
+    fn wrong_kind(&self, kind: &Kind, part: PartId) {
+        let data = self.tree.data(part);
+        let message = format!("this must be {}, and is {}", kind.name(), data.name());
+        self.problems.error(&At::Part(part), message).hint_if(meant(
+            kind,
+            data,
+            &self.tree.last_key(part),
+        ));
+    }
 }
 
 fn check_path(text: &str, at: &At, problems: &Problems) {
@@ -145,17 +154,7 @@ fn check_path(text: &str, at: &At, problems: &Problems) {
     }
 }
 
-fn check_word(words: &[&'static str], text: &str, at: &At, problems: &Problems) {
-    if words.contains(&text) {
-        return;
-    }
-    let key = last_part(&at.key);
-    let message = format!("`{text}` is none of the words that `{key}` takes");
-    let hint = suggest::hint(text, words.iter().copied());
-    problems.error(at, message).hint(hint);
-}
-
-fn fits(kind: &Kind, data: &Data) -> bool {
+fn fits(kind: &Kind, data: &Data<'_>) -> bool {
     match kind {
         Kind::Text | Kind::Time | Kind::Path | Kind::Secret | Kind::Word(_) => {
             matches!(data, Data::Text(_))
@@ -174,20 +173,11 @@ fn fits(kind: &Kind, data: &Data) -> bool {
     }
 }
 
-fn wrong_kind(kind: &Kind, data: &Data, at: &At, problems: &Problems) {
-    problems
-        .error(
-            at,
-            format!("this must be {}, and is {}", kind.name(), data.name()),
-        )
-        .hint_if(meant(kind, data, last_part(&at.key)));
-}
-
 /// What somebody wrote who thought of another key, or of a table's one word.
-fn meant(kind: &Kind, data: &Data, key: &str) -> Option<String> {
+fn meant(kind: &Kind, data: &Data<'_>, key: &str) -> Option<String> {
     match (kind, data) {
         (Kind::Table(shape), Data::Text(text)) => {
-            let takes = |known: &&Key| matches!(&known.kind, Kind::Word(words) if words.contains(&text.as_str()));
+            let takes = |known: &&Key| matches!(&known.kind, Kind::Word(words) if words.contains(&text.as_ref()));
             let wanted = shape.keys.iter().find(takes)?;
             Some(format!("write `{{ {} = \"{text}\" }}`", wanted.name))
         }

@@ -1,74 +1,52 @@
 //! Drop-ins: tables merge, lists of tables append, anything else may be set once.
 
-use std::collections::btree_map;
-
-use super::{Data, Entry, Table, Value};
+use super::tree::Form;
+use super::{Data, PartId, Tree};
 use crate::config::problem::{At, Problems};
 
-/// Adds `later` to `table`. What both set is a problem that names both places, unless the later
-/// file may override.
+/// Adds the table `later` to `table`. What both set is a problem that names both places, unless the
+/// later file may override.
 pub(in crate::config) fn merge(
-    table: &mut Table,
-    later: Table,
+    tree: &mut Tree<'_>,
+    table: PartId,
+    later: PartId,
     may_override: bool,
-    at: &At,
     problems: &Problems,
 ) {
-    for (key, entry) in later.entries {
-        let at = at.below(&key, entry.place);
-        match table.entries.entry(key) {
-            btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(entry);
-            }
-            btree_map::Entry::Occupied(mut earlier) => {
-                let earlier = earlier.get_mut();
-                merge_entry(earlier, entry, may_override, &at, problems);
-            }
+    let mut new = Vec::new();
+    for key in tree.keys(later).to_vec() {
+        match tree.get(tree.keys(table), tree.name(key)) {
+            Some(earlier) => merge_key(tree, earlier, key, may_override, problems),
+            None => new.push(key),
         }
     }
+    tree.adopt(table, new);
 }
 
-fn merge_entry(
-    earlier: &mut Entry,
-    later: Entry,
+fn merge_key(
+    tree: &mut Tree<'_>,
+    earlier: PartId,
+    later: PartId,
     may_override: bool,
-    at: &At,
     problems: &Problems,
 ) {
-    match (&mut earlier.value.data, later.value.data) {
-        (Data::Table(table), Data::Table(more)) if !(may_override && more.inline) => {
-            merge(table, more, may_override, at, problems);
+    match (tree.data(earlier), tree.data(later)) {
+        (Data::Table(_), Data::Table(more)) if !(may_override && more.form == Form::Braces) => {
+            merge(tree, earlier, later, may_override, problems);
         }
-        (Data::List(list), Data::List(more)) if is_tables(list) && is_tables(&more) => {
-            list.extend(more);
+        (Data::List(list), Data::List(more)) if tree.are_tables(list) && tree.are_tables(more) => {
+            for element in more.clone() {
+                tree.append(earlier, element);
+            }
         }
-        (_, data) if may_override => {
-            *earlier = Entry {
-                place: later.place,
-                value: Value {
-                    place: later.value.place,
-                    data,
-                },
-            };
-        }
+        (_, _) if may_override => tree.replace(earlier, later),
         (_, _) => {
-            let first = At {
-                place: Some(earlier.place),
-                key: String::new(),
-            };
             problems
-                .error(at, "this is already set in another file")
-                .and(&first)
+                .error(&At::Part(later), "this is already set in another file")
+                .and(&At::Part(earlier))
                 .hint("begin the later file with `override = true` if it is meant to win");
         }
     }
-}
-
-fn is_tables(list: &[Value]) -> bool {
-    !list.is_empty()
-        && list
-            .iter()
-            .all(|value| matches!(value.data, Data::Table(_)))
 }
 
 #[cfg(test)]
@@ -76,24 +54,25 @@ mod tests {
     use super::*;
     use crate::config::raw::parse;
 
-    fn merged(first: &str, second: &str, may_override: bool) -> (Table, bool) {
+    fn merged<'t>(first: &'t str, second: &'t str, may_override: bool) -> (Tree<'t>, bool) {
         let problems = Problems::default();
-        let mut table = parse(0, first, &problems).unwrap();
-        let later = parse(1, second, &problems).unwrap();
-        merge(&mut table, later, may_override, &At::default(), &problems);
-        (table, problems.refused())
+        let mut tree = Tree::default();
+        for (file, text) in [first, second].into_iter().enumerate() {
+            let root = parse(file, text, &mut tree, &problems).unwrap();
+            merge(&mut tree, PartId::default(), root, may_override, &problems);
+        }
+        (tree, problems.refused())
     }
 
-    fn at<'a>(table: &'a Table, path: &str) -> &'a Data {
-        let (head, rest) = path.split_once('.').unwrap_or((path, ""));
-        let data = &table.get(head).unwrap().value.data;
-        if rest.is_empty() {
-            return data;
-        }
-        let Data::Table(inner) = data else {
-            panic!("{head} is no table")
-        };
-        at(inner, rest)
+    fn part(tree: &Tree<'_>, path: &str) -> PartId {
+        let steps = path.split('.');
+        steps.fold(PartId::default(), |at, step| {
+            tree.get(tree.keys(at), step).unwrap()
+        })
+    }
+
+    fn at<'a, 't>(tree: &'a Tree<'t>, path: &str) -> &'a Data<'t> {
+        tree.data(part(tree, path))
     }
 
     #[test]
@@ -107,7 +86,11 @@ mod tests {
         assert!(matches!(at(&table, "account.a.region"), Data::Text(_)));
         assert!(matches!(at(&table, "account.a.role.web"), Data::Table(_)));
         assert!(matches!(at(&table, "account.b"), Data::Table(_)));
-        assert!(matches!(at(&table, "grant"), Data::List(list) if list.len() == 2));
+        let Data::List(grants) = at(&table, "grant") else {
+            panic!("{table:?}")
+        };
+        let paths = grants.iter().map(|grant| table.path(*grant));
+        assert_eq!(paths.collect::<Vec<_>>(), ["grant#1", "grant#2"]);
     }
 
     #[test]
@@ -130,9 +113,6 @@ mod tests {
             true,
         );
         assert!(!refused);
-        let Data::Table(c) = at(&table, "c") else {
-            panic!("{table:?}")
-        };
-        assert_eq!(c.entries.len(), 1);
+        assert_eq!(table.keys(part(&table, "c")).len(), 1);
     }
 }

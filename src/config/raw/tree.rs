@@ -1,73 +1,114 @@
-//! The tree of one file.
+//! The tree of what is written: every part knows what it is a part of, so that the path of a key is
+//! made for whoever tells a problem, and for nobody else.
 
-use std::collections::BTreeMap;
-
-use toml::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
+use std::borrow::Cow;
 
 use super::Place;
-use crate::config::problem::{At, Problems};
 
-/// A value and where it stands.
+/// Among so many keys one is found soonest by looking at each.
+const FEW: usize = 8;
+
+/// All parts of all files, the root first.
 #[derive(Clone, Debug)]
-pub(in crate::config) struct Value {
-    pub(in crate::config) place: Place,
-    pub(in crate::config) data: Data,
+pub(in crate::config) struct Tree<'t>(Vec<Part<'t>>);
+
+/// Which part of a tree; the root otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::config) struct PartId(usize);
+
+/// A value, under its key or in its list.
+#[derive(Clone, Debug)]
+struct Part<'t> {
+    within: PartId,
+    step: Step<'t>,
+    place: Place,
+    data: Data<'t>,
+}
+
+/// How a part is reached from what it is a part of.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum Step<'t> {
+    /// It is a part of nothing.
+    Root,
+    /// By this key of a table.
+    Key(Cow<'t, str>),
+    /// As this element of a list, from 1.
+    Element(usize),
 }
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub(in crate::config) enum Data {
-    Text(String),
+pub(in crate::config) enum Data<'t> {
+    Text(Cow<'t, str>),
     Integer(i64),
     Float(f64),
     Boolean(bool),
     Moment(String),
-    List(Vec<Value>),
+    List(Vec<PartId>),
     Table(Table),
 }
 
 /// Keys and values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(in crate::config) struct Table {
-    pub(in crate::config) entries: BTreeMap<String, Entry>,
-    /// Written in braces, all at once.
-    pub(in crate::config) inline: bool,
+    /// In the order of their names, once the file is read.
+    pub(in crate::config) keys: Vec<PartId>,
+    pub(in crate::config) form: Form,
 }
 
-/// One key of a table.
-#[derive(Clone, Debug)]
-pub(in crate::config) struct Entry {
-    /// Where the key stands.
-    pub(in crate::config) place: Place,
-    pub(in crate::config) value: Value,
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Form {
+    /// Under a header of its own, or as the file itself.
+    Header,
+    /// As a part of another's header.
+    Passed,
+    /// As a part of a dotted key.
+    Dotted,
+    /// In braces, all at once.
+    Braces,
+    /// As a part of a dotted key in braces.
+    DottedInBraces,
+}
+
+impl Form {
+    /// Whether it has only been named on the way to something else.
+    pub(super) const fn is_implicit(self) -> bool {
+        matches!(self, Self::Passed | Self::Dotted | Self::DottedInBraces)
+    }
+
+    /// Whether it stands between braces, where nothing can be added afterwards.
+    pub(super) const fn is_closed(self) -> bool {
+        matches!(self, Self::Braces | Self::DottedInBraces)
+    }
 }
 
 impl Table {
-    pub(in crate::config) fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.get(key)
-    }
-
-    /// The tables under this key, with their names.
-    pub(in crate::config) fn tables_below(&self, key: &str) -> impl Iterator<Item = (&str, &Self)> {
-        let below = match self.get(key).map(|entry| &entry.value.data) {
-            Some(Data::Table(table)) => Some(table),
-            Some(_) | None => None,
-        };
-        below
-            .into_iter()
-            .flat_map(|table| &table.entries)
-            .filter_map(|(name, entry)| {
-                if let Data::Table(table) = &entry.value.data {
-                    Some((name.as_str(), table))
-                } else {
-                    None
-                }
-            })
+    pub(super) const fn new(form: Form) -> Self {
+        Self {
+            keys: Vec::new(),
+            form,
+        }
     }
 }
 
-impl Data {
+impl Data<'_> {
+    pub(in crate::config) const fn as_table(&self) -> Option<&Table> {
+        if let Self::Table(table) = self {
+            Some(table)
+        } else {
+            None
+        }
+    }
+
+    pub(in crate::config) fn as_list(&self) -> Option<&[PartId]> {
+        if let Self::List(list) = self {
+            Some(list)
+        } else {
+            None
+        }
+    }
+
     /// What it is, as a user calls it.
     pub(in crate::config) const fn name(&self) -> &'static str {
         match self {
@@ -82,103 +123,223 @@ impl Data {
     }
 }
 
-/// Parses one file. After a syntax error the rest of it is not looked at.
-pub(in crate::config) fn parse(file: usize, text: &str, problems: &Problems) -> Option<Table> {
-    let (root, errors) = DeTable::parse_recoverable(text);
-    // What follows the first error is often its echo.
-    if let Some(error) = errors.first() {
-        let offset = error.span().map_or(0, |span| span.start);
-        let at = At {
-            place: Some(Place { file, offset }),
-            key: String::new(),
-        };
-        problems.error(&at, format!("this is not TOML: {}", error.message()));
-        return None;
+impl Default for Tree<'_> {
+    fn default() -> Self {
+        let mut tree = Self(Vec::new());
+        tree.add_root();
+        tree
     }
-    let tree = Tree {
-        file,
-        text,
-        problems,
-    };
-    Some(tree.table(root.get_ref(), &At::default(), false))
 }
 
-struct Tree<'a> {
-    file: usize,
-    text: &'a str,
-    problems: &'a Problems,
-}
+impl<'t> Tree<'t> {
+    /// A table that is a part of nothing yet.
+    pub(super) fn add_root(&mut self) -> PartId {
+        let data = Data::Table(Table::new(Form::Header));
+        self.add(PartId::default(), Step::Root, Place::default(), data)
+    }
 
-impl Tree<'_> {
-    const fn place(&self, offset: usize) -> Place {
-        Place {
-            file: self.file,
-            offset,
+    /// A new part; what it is a part of does not know it yet.
+    fn add(&mut self, within: PartId, step: Step<'t>, place: Place, data: Data<'t>) -> PartId {
+        self.0.push(Part {
+            within,
+            step,
+            place,
+            data,
+        });
+        PartId(self.0.len() - 1)
+    }
+
+    /// A new key of this table, after the others.
+    pub(super) fn add_key(
+        &mut self,
+        table: PartId,
+        key: Cow<'t, str>,
+        place: Place,
+        data: Data<'t>,
+    ) -> PartId {
+        let part = self.add(table, Step::Key(key), place, data);
+        if let Some(table) = self.table_mut(table) {
+            table.keys.push(part);
+        }
+        part
+    }
+
+    /// A new element of this list, after the others.
+    pub(super) fn add_element(&mut self, list: PartId, place: Place, data: Data<'t>) -> PartId {
+        let part = self.add(list, Step::Element(0), place, data);
+        self.append(list, part);
+        part
+    }
+
+    /// Makes this the last element of a list.
+    pub(super) fn append(&mut self, list: PartId, part: PartId) {
+        let Some(Data::List(elements)) = self.data_mut(list) else {
+            return;
+        };
+        elements.push(part);
+        let number = elements.len();
+        self.reach(part, list, Some(Step::Element(number)));
+    }
+
+    /// Makes these keys of a table that has none of their names.
+    pub(super) fn adopt(&mut self, table: PartId, parts: Vec<PartId>) {
+        for part in &parts {
+            self.reach(*part, table, None);
+        }
+        if let Some(table) = self.table_mut(table) {
+            table.keys.extend(parts);
+        }
+        self.sort(table);
+    }
+
+    /// Has a table take a key in the place of another of its name.
+    pub(super) fn replace(&mut self, earlier: PartId, later: PartId) {
+        let Some(table) = self.0.get(earlier.0).map(|part| part.within) else {
+            return;
+        };
+        self.reach(later, table, None);
+        let keys = self.table_mut(table).map(|table| &mut table.keys);
+        let mut keys = keys.into_iter().flatten();
+        if let Some(key) = keys.find(|key| **key == earlier) {
+            *key = later;
         }
     }
 
-    fn table(&self, table: &DeTable<'_>, at: &At, inline: bool) -> Table {
-        let entry = |key: &str, key_offset: usize, value: &DeValue<'_>, offset: usize| {
-            let place = self.place(key_offset);
-            let at = at.below(key, place);
-            let value = Value {
-                place: self.place(offset),
-                data: self.data(value, &at, offset),
-            };
-            (key.to_owned(), Entry { place, value })
-        };
-        let entries = table
-            .iter()
-            .map(|(key, value)| {
-                entry(
-                    key.get_ref(),
-                    key.span().start,
-                    value.get_ref(),
-                    value.span().start,
-                )
-            })
-            .collect();
-        Table { entries, inline }
+    fn reach(&mut self, part: PartId, within: PartId, step: Option<Step<'t>>) {
+        if let Some(part) = self.0.get_mut(part.0) {
+            part.within = within;
+            part.step = step.unwrap_or_else(|| part.step.clone());
+        }
     }
 
-    fn data(&self, value: &DeValue<'_>, at: &At, offset: usize) -> Data {
-        match value {
-            DeValue::String(text) => Data::Text(text.to_string()),
-            DeValue::Integer(number) => Data::Integer(self.integer(number, at)),
-            DeValue::Float(number) => Data::Float(number.as_str().parse().unwrap_or(f64::NAN)),
-            DeValue::Boolean(value) => Data::Boolean(*value),
-            DeValue::Datetime(moment) => Data::Moment(moment.to_string()),
-            DeValue::Array(list) => Data::List(
-                (1..)
-                    .zip(list.iter())
-                    .map(|(n, one)| self.element(one, at, n))
-                    .collect(),
-            ),
-            DeValue::Table(table) => {
-                let inline = self
-                    .text
-                    .get(offset..)
-                    .is_some_and(|text| text.starts_with('{'));
-                Data::Table(self.table(table, at, inline))
+    /// Takes a key away from this table.
+    pub(in crate::config) fn remove(&mut self, table: PartId, name: &str) -> Option<PartId> {
+        let index = self.search(self.keys(table), name).ok()?;
+        Some(self.table_mut(table)?.keys.remove(index))
+    }
+
+    /// Sorts the keys of all tables from this part on.
+    pub(super) fn sort_from(&mut self, first: PartId) {
+        (first.0..self.0.len()).for_each(|part| self.sort(PartId(part)));
+    }
+
+    fn sort(&mut self, table: PartId) {
+        let keys = self.table_mut(table).map(|table| &mut table.keys);
+        let Some(mut keys) = keys.filter(|keys| keys.len() > 1).map(std::mem::take) else {
+            return;
+        };
+        // What is sorted already, as two files are, costs little.
+        keys.sort_by(|one, other| self.name(*one).cmp(self.name(*other)));
+        if let Some(table) = self.table_mut(table) {
+            table.keys = keys;
+        }
+    }
+
+    pub(super) fn table_mut(&mut self, part: PartId) -> Option<&mut Table> {
+        match self.data_mut(part) {
+            Some(Data::Table(table)) => Some(table),
+            Some(_) | None => None,
+        }
+    }
+
+    fn data_mut(&mut self, part: PartId) -> Option<&mut Data<'t>> {
+        self.0.get_mut(part.0).map(|part| &mut part.data)
+    }
+
+    /// Says where the key of this part stands.
+    pub(super) fn stands_at(&mut self, part: PartId, place: Place) {
+        if let Some(part) = self.0.get_mut(part.0) {
+            part.place = place;
+        }
+    }
+
+    /// What it is.
+    pub(in crate::config) fn data(&self, part: PartId) -> &Data<'t> {
+        const NOTHING: &Data<'static> = &Data::List(Vec::new());
+        self.0.get(part.0).map_or(NOTHING, |part| &part.data)
+    }
+
+    /// Where it stands, or its key; the root stands nowhere.
+    pub(in crate::config) fn place(&self, part: PartId) -> Option<Place> {
+        let part = self.0.get(part.0)?;
+        (!matches!(part.step, Step::Root)).then_some(part.place)
+    }
+
+    /// The keys of this table; none if it is no table.
+    pub(in crate::config) fn keys(&self, part: PartId) -> &[PartId] {
+        let table = self.data(part).as_table();
+        table.map_or(&[], |table| &table.keys)
+    }
+
+    /// Whether these are tables, and not none.
+    pub(super) fn are_tables(&self, list: &[PartId]) -> bool {
+        let is_table = |part: &PartId| self.data(*part).as_table().is_some();
+        !list.is_empty() && list.iter().all(is_table)
+    }
+
+    /// The key under which it stands; elements of lists have none.
+    pub(in crate::config) fn name(&self, part: PartId) -> &str {
+        match self.0.get(part.0).map(|part| &part.step) {
+            Some(Step::Key(key)) => key,
+            Some(Step::Root | Step::Element(_)) | None => "",
+        }
+    }
+
+    /// The value of this name among the keys of a table.
+    pub(in crate::config) fn get(&self, keys: &[PartId], name: &str) -> Option<PartId> {
+        if keys.len() <= FEW {
+            return keys.iter().copied().find(|key| self.name(*key) == name);
+        }
+        let index = self.search(keys, name).ok()?;
+        keys.get(index).copied()
+    }
+
+    fn search(&self, keys: &[PartId], name: &str) -> Result<usize, usize> {
+        keys.binary_search_by(|key| self.name(*key).cmp(name))
+    }
+
+    /// The path of its key, such as `account.prod.role.web` or `grant#3.when`.
+    pub(in crate::config) fn path(&self, part: PartId) -> String {
+        let Some(Part { within, step, .. }) = self.0.get(part.0) else {
+            return String::new();
+        };
+        match step {
+            Step::Root => String::new(),
+            Step::Element(number) => format!("{}#{number}", self.path(*within)),
+            Step::Key(key) => {
+                let key = written(key);
+                match self.path(*within).as_str() {
+                    "" => key.into_owned(),
+                    before => format!("{before}.{key}"),
+                }
             }
         }
     }
 
-    fn element(&self, element: &Spanned<DeValue<'_>>, list: &At, number: usize) -> Value {
-        let offset = element.span().start;
-        let place = self.place(offset);
-        let at = list.element(number, place);
-        Value {
-            place,
-            data: self.data(element.get_ref(), &at, offset),
+    /// The last key of that path.
+    pub(in crate::config) fn last_key(&self, part: PartId) -> String {
+        match self.0.get(part.0) {
+            Some(Part {
+                step: Step::Element(number),
+                within,
+                ..
+            }) => format!("{}#{number}", self.last_key(*within)),
+            Some(Part {
+                step: Step::Key(key),
+                ..
+            }) => written(key).into_owned(),
+            Some(_) | None => String::new(),
         }
     }
+}
 
-    fn integer(&self, number: &DeInteger<'_>, at: &At) -> i64 {
-        i64::from_str_radix(number.as_str(), number.radix()).unwrap_or_else(|_too_large| {
-            self.problems.error(at, "this number is too large");
-            0
-        })
+/// A key as files have it.
+fn written(key: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !key.is_empty() && key.chars().all(plain) {
+        Cow::Borrowed(key)
+    } else {
+        Cow::Owned(format!("{key:?}"))
     }
 }
 
@@ -186,54 +347,21 @@ impl Tree<'_> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Option<Table>, Problems) {
-        let problems = Problems::default();
-        (parse(0, text, &problems), problems)
-    }
-
     #[test]
-    fn values_have_their_places() {
-        let (table, _) = read("[a]\nb = [1, { c = 0x10 }]\n");
-        let a = table.unwrap();
-        let a = a.get("a").unwrap();
-        assert_eq!(a.place.offset, 1);
-        let Data::Table(inner) = &a.value.data else {
-            panic!("{a:?}")
-        };
-        let b = inner.get("b").unwrap();
-        assert_eq!(b.place.offset, 4);
-        let Data::List(list) = &b.value.data else {
-            panic!("{b:?}")
-        };
-        assert_eq!(list[0].place.offset, 9);
-        let Data::Table(inline) = &list[1].data else {
-            panic!("{list:?}")
-        };
-        assert!(inline.inline && !inner.inline);
-        assert!(matches!(
-            inline.get("c").unwrap().value.data,
-            Data::Integer(16)
-        ));
-    }
-
-    #[test]
-    fn a_syntax_error_is_told_once_with_its_place() {
-        let (table, problems) = read("a = 1\nb = = 2\nc = \"\n");
-        assert!(table.is_none());
-        let mut sources = crate::config::raw::Sources::default();
-        sources.add(
-            std::path::Path::new("f.toml"),
-            "a = 1\nb = = 2\nc = \"\n".to_owned(),
-        );
-        let list = problems.into_list(&sources);
-        assert_eq!(list.len(), 1, "{list:?}");
-        assert_eq!(list[0].position.as_ref().unwrap().line, 2);
-    }
-
-    #[test]
-    fn a_number_too_large_is_a_problem_of_its_key() {
-        let (table, problems) = read("a.b = 99999999999999999999\n");
-        assert!(table.is_some());
-        assert!(problems.refused());
+    fn a_path_tells_keys_and_numbers() {
+        let mut tree = Tree::default();
+        let root = PartId::default();
+        let at = |offset| Place { file: 0, offset };
+        let list = tree.add_key(root, "list".into(), at(1), Data::List(Vec::new()));
+        let table = Data::Table(Table::new(Form::Header));
+        let first = tree.add_element(list, at(2), table.clone());
+        let second = tree.add_element(list, at(3), table);
+        let odd = tree.add_key(second, "a \"b\"".into(), at(4), Data::Integer(1));
+        assert_eq!(tree.path(root), "");
+        assert_eq!(tree.path(first), "list#1");
+        assert_eq!(tree.path(odd), r#"list#2."a \"b\"""#);
+        assert_eq!(tree.last_key(odd), r#""a \"b\"""#);
+        assert_eq!(tree.last_key(second), "list#2");
+        assert_eq!((tree.place(root), tree.place(odd)), (None, Some(at(4))));
     }
 }

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::config::describe::{ROOT, walk};
-use crate::config::problem::{At, Problems};
-use crate::config::raw::{Data, Sources, Table, parse};
+use crate::config::problem::Problems;
+use crate::config::raw::{Data, PartId, Sources, Tree, merge, parse};
 use crate::config::validate::validate;
 
 /// Every key that this version serves, set to what is not its default. The base credentials of
@@ -238,73 +238,49 @@ kind = "cri"
 socket = "/run/admin.sock"
 "#;
 
-/// The paths of all values in this table, and of all tables.
-fn paths(table: &Table, at: &[String], all: &mut Vec<Vec<String>>) {
-    for (name, entry) in &table.entries {
-        let path = [at, std::slice::from_ref(name)].concat();
-        all.push(path.clone());
-        if let Data::Table(inner) = &entry.value.data {
-            paths(inner, &path, all);
-        }
-        let Data::List(list) = &entry.value.data else {
-            continue;
-        };
-        for (index, value) in list.iter().enumerate() {
-            if let Data::Table(inner) = &value.data {
-                paths(
-                    inner,
-                    &[path.as_slice(), &[index.to_string()]].concat(),
-                    all,
-                );
+/// All keys of this table and of those below it, with their tables.
+fn keys(tree: &Tree<'_>, table: PartId, all: &mut Vec<(PartId, PartId)>) {
+    for key in tree.keys(table) {
+        all.push((*key, table));
+        keys(tree, *key, all);
+        if let Data::List(list) = tree.data(*key) {
+            for element in list {
+                keys(tree, *element, all);
             }
         }
     }
 }
 
-/// Takes the value of this path away.
-fn remove(table: &mut Table, path: &[String]) {
-    let (name, rest) = path.split_first().unwrap();
-    let Some((index, inner_path)) = rest.split_first() else {
-        table.entries.remove(name);
-        return;
-    };
-    let data = &mut table.entries.get_mut(name).unwrap().value.data;
-    if let Data::Table(inner) = data {
-        remove(inner, rest);
-    } else if let Data::List(list) = data
-        && let Data::Table(inner) = &mut list[index.parse::<usize>().unwrap()].data
-    {
-        remove(inner, inner_path);
-    }
-}
-
 /// What a tree becomes: the configuration, or what is wrong with it.
-fn outcome(tree: &Table) -> String {
+fn outcome(tree: &Tree<'_>) -> String {
     let problems = Problems::default();
-    walk(&ROOT, tree, &At::default(), &problems);
+    walk(&ROOT, tree, &problems);
     let config = validate(tree, Origin::Embedded, false, &surroundings(), &problems);
     if problems.refused() {
-        return format!("{:#?}", problems.into_list(&Sources::default()));
+        return format!("{:#?}", problems.into_list(tree, &Sources::default()));
     }
     format!("{config:#?}")
 }
 
 #[test]
 fn every_key_that_is_served_changes_something() {
-    let tree = parse(0, FULL, &Problems::default()).unwrap();
+    let (mut tree, problems) = (Tree::default(), Problems::default());
+    let file = parse(0, FULL, &mut tree, &problems).unwrap();
+    merge(&mut tree, PartId::default(), file, false, &problems);
     let whole = outcome(&tree);
     assert!(whole.starts_with("Config {"), "{whole}");
     let mut all = Vec::new();
-    paths(&tree, &[], &mut all);
+    keys(&tree, PartId::default(), &mut all);
     assert!(all.len() > 100);
     // The only value of this one is its default.
-    all.retain(|path| *path != ["state", "sessions"]);
-    all.retain(|path| {
+    all.retain(|(key, _)| tree.path(*key) != "state.sessions");
+    all.retain(|(key, table)| {
         let mut less = tree.clone();
-        remove(&mut less, path);
+        less.remove(*table, tree.name(*key)).unwrap();
         outcome(&less) == whole
     });
-    assert!(all.is_empty(), "these have no effect: {all:?}");
+    let all = all.iter().map(|(key, _)| tree.path(*key));
+    assert_eq!(all.collect::<Vec<_>>(), [""; 0], "these have no effect");
 }
 
 #[test]

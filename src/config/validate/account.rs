@@ -44,8 +44,9 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
     let (ecr_endpoint, ecr_region) = console::registry(reader, &upstream);
     let alias = parsed.ok()?;
     let defaults = reader.table("defaults");
-    let mut roles: BTreeMap<RoleName, Role> = BTreeMap::new();
-    for (role_name, table) in reader.named("role") {
+    let tables = reader.named("role");
+    let mut roles: Vec<(RoleName, Role)> = Vec::with_capacity(tables.len());
+    for (role_name, table) in tables {
         let Some(role_name) = role::name(&table, role_name) else {
             continue;
         };
@@ -61,7 +62,7 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
             base: base.as_ref(),
         };
         if let Some(role) = role::role(&table.or(defaults.as_ref()), &surrounding) {
-            roles.insert(role_name, role);
+            roles.push((role_name, role));
         }
     }
     let derives = local || id.is_some() || dialect != Dialect::Aws;
@@ -95,7 +96,8 @@ pub(super) fn account(reader: &Reader<'_>, name: &str) -> Option<Account> {
         ecr_endpoint,
         ecr_region,
         keystone_roles: authority::keystone_roles(reader),
-        roles,
+        // Made of all at once, the map is dense.
+        roles: BTreeMap::from_iter(roles),
     })
 }
 

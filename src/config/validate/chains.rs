@@ -21,7 +21,7 @@ pub(super) fn check(root: &Reader<'_>, config: &Config) {
         };
         let at = table
             .table("credentials")
-            .map_or_else(|| table.at.clone(), |c| c.place("role"));
+            .map_or_else(|| table.at, |c| c.place("role"));
         if let Some(cycle) = cycle(config, base) {
             let mut members = cycle.clone();
             members.sort_unstable();

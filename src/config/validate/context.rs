@@ -1,8 +1,7 @@
 //! What all parts of a validation share, and which accounts and roles there are for them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::config::problem::{At, Problems};
+use crate::config::raw::{PartId, Tree};
 use crate::config::suggest;
 use crate::config::surroundings::Surroundings;
 use crate::types::RoleRef;
@@ -12,8 +11,8 @@ use crate::types::RoleRef;
 pub(super) struct Context<'a> {
     pub(super) problems: &'a Problems,
     pub(super) surroundings: &'a Surroundings,
-    /// The accounts and roles that the files name, whatever else is wrong with them.
-    pub(super) declared: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// What the files say. It has the accounts and roles, whatever else is wrong with them.
+    pub(super) tree: &'a Tree<'a>,
     /// Roles are made through an API too.
     pub(super) makes_roles: bool,
     /// A file could not be read: what it declares is not known.
@@ -22,12 +21,38 @@ pub(super) struct Context<'a> {
     pub(super) has_people: bool,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The names of the tables under this key.
+    fn tables(&self, within: PartId, key: &str) -> impl Iterator<Item = &'a str> {
+        let tree = self.tree;
+        let table = tree.get(tree.keys(within), key);
+        let keys = table.map_or(&[][..], |table| tree.keys(table)).iter();
+        keys.filter(|part| tree.data(**part).as_table().is_some())
+            .map(|part| tree.name(*part))
+    }
+
+    /// The table of this name under a key.
+    fn declared(&self, within: PartId, key: &str, name: &str) -> Option<PartId> {
+        let tree = self.tree;
+        let table = tree.get(tree.keys(within), key)?;
+        let part = tree.get(tree.keys(table), name)?;
+        tree.data(part).as_table().map(|_| part)
+    }
+
+    fn account(&self, account: &str) -> Option<PartId> {
+        self.declared(PartId::default(), "account", account)
+    }
+
+    fn role(&self, role: &RoleRef) -> Option<PartId> {
+        let account = self.account(role.account.as_str())?;
+        self.declared(account, "role", role.role.as_str())
+    }
+
     /// Whether this account is declared; a problem there otherwise.
     pub(super) fn knows_account(&self, account: &str, at: &At) -> bool {
-        let known = self.declared.contains_key(account);
+        let known = self.account(account).is_some();
         if !known && !self.incomplete {
-            let accounts = self.declared.keys().copied();
+            let accounts = self.tables(PartId::default(), "account");
             self.problems
                 .error(at, format!("there is no account `{account}`"))
                 .hint(suggest::hint(account, accounts));
@@ -41,9 +66,7 @@ impl Context<'_> {
         if !self.makes_roles {
             return self.knows(role, at);
         }
-        let roles = self.declared.get(role.account.as_str());
-        let declared = roles.is_some_and(|roles| roles.contains(role.role.as_str()));
-        if !declared && !self.incomplete {
+        if self.role(role).is_none() && !self.incomplete {
             let message = format!("{role} is not declared");
             self.problems.warning(at, message).hint(
                 "the grant gives nothing until a connector of that name is made through the API",
@@ -54,22 +77,21 @@ impl Context<'_> {
 
     /// Whether this role is declared; a problem there otherwise.
     pub(super) fn knows(&self, role: &RoleRef, at: &At) -> bool {
+        if self.role(role).is_some() {
+            return true;
+        }
         if !self.knows_account(role.account.as_str(), at) {
             return false;
         }
-        let Some(roles) = self.declared.get(role.account.as_str()) else {
-            return false;
-        };
-        if roles.contains(role.role.as_str()) {
-            return true;
-        }
         if !self.incomplete {
+            let account = self.account(role.account.as_str()).unwrap_or_default();
+            let roles = self.tables(account, "role");
             self.problems
                 .error(
                     at,
                     format!("account `{}` has no role `{}`", role.account, role.role),
                 )
-                .hint(suggest::hint(role.role.as_str(), roles.iter().copied()));
+                .hint(suggest::hint(role.role.as_str(), roles));
         }
         false
     }

@@ -25,11 +25,11 @@ mod source;
 mod url;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::problem::Problems;
-use super::raw::{Data, Table, Value};
+use super::raw::{Data, PartId, Tree};
 use super::surroundings::Surroundings;
 use super::{Account, Config, Origin};
 pub use connectors::id_of_role;
@@ -40,7 +40,7 @@ use reader::Reader;
 /// Validates a tree that the walker has seen. `incomplete` says that a file of it is missing, so
 /// that what it declares is not known.
 pub(super) fn validate(
-    tree: &Table,
+    tree: &Tree<'_>,
     origin: Origin,
     incomplete: bool,
     surroundings: &Surroundings,
@@ -49,12 +49,12 @@ pub(super) fn validate(
     let cx = Context {
         problems,
         surroundings,
-        declared: declared(tree),
+        tree,
         makes_roles: makes_roles(tree),
         incomplete,
-        has_people: tree.get("people").is_some(),
+        has_people: tree.get(tree.keys(PartId::default()), "people").is_some(),
     };
-    let root = Reader::root(&cx, tree);
+    let root = Reader::root(&cx);
     let listeners = root.tables("listener");
     let offer = grant::Offer::of(&root);
     let mut grants: Vec<Arc<_>> = root
@@ -103,36 +103,18 @@ pub(super) fn validate(
     config
 }
 
-/// The accounts and roles that the tree names, by the tables alone.
-fn declared(tree: &Table) -> BTreeMap<&str, BTreeSet<&str>> {
-    tree.tables_below("account")
-        .map(|(alias, account)| (alias, role_names(account)))
-        .collect()
-}
-
 /// Whether some listener serves the API through which connectors are made.
-fn makes_roles(tree: &Table) -> bool {
-    let listeners = tree.get("listener").map(|entry| &entry.value.data);
-    let Some(Data::List(listeners)) = listeners else {
+fn makes_roles(tree: &Tree<'_>) -> bool {
+    let value = |table: PartId, key: &str| Some(tree.data(tree.get(tree.keys(table), key)?));
+    let is_connectors = |api: &Data<'_>| matches!(api, Data::Text(name) if name == "connectors");
+    let Some(Data::List(listeners)) = value(PartId::default(), "listener") else {
         return false;
     };
-    let serves = |listener: &Value| {
-        let Data::Table(listener) = &listener.data else {
-            return false;
-        };
-        let apis = listener.get("apis").map(|entry| &entry.value.data);
-        if let Some(Data::List(apis)) = apis {
-            return apis.iter().any(|api| is_connectors(&api.data));
-        }
-        apis.is_some_and(is_connectors)
-    };
-    listeners.iter().any(serves)
-}
-
-fn is_connectors(api: &Data) -> bool {
-    matches!(api, Data::Text(name) if name == "connectors")
-}
-
-fn role_names(account: &Table) -> BTreeSet<&str> {
-    account.tables_below("role").map(|(name, _)| name).collect()
+    listeners
+        .iter()
+        .any(|listener| match value(*listener, "apis") {
+            Some(Data::List(apis)) => apis.iter().any(|api| is_connectors(tree.data(*api))),
+            Some(api) => is_connectors(api),
+            None => false,
+        })
 }

@@ -36,7 +36,7 @@ fn check_order(root: &Reader<'_>, config: &Config) {
     let at = |number: usize| {
         tables
             .get(number.saturating_sub(1))
-            .map_or_else(At::default, |table| table.at.clone())
+            .map_or_else(At::default, |table| table.at)
     };
     for (wider, grants) in hidden {
         let Some(first) = grants.first() else {

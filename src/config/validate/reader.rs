@@ -1,7 +1,6 @@
 //! Reads values out of a tree that the walker has seen. What has the wrong kind is read as absent:
 //! the walker has said so already.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use secrecy::SecretString;
 use super::context::Context;
 use crate::config::duration;
 use crate::config::problem::{At, Problems};
-use crate::config::raw::{Data, Entry, Table, Value};
+use crate::config::raw::{Data, PartId};
 use crate::config::secret_source::{SecretPlace, SecretSource};
 use crate::grants::{Pattern, Patterns};
 use crate::types::RoleRef;
@@ -52,18 +51,22 @@ impl fmt::Display for Written<'_> {
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a> {
     cx: &'a Context<'a>,
-    table: &'a Table,
+    keys: &'a [PartId],
     fallback: Option<&'a Self>,
     pub(super) at: At,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn root(cx: &'a Context<'a>, table: &'a Table) -> Self {
+    pub(super) fn root(cx: &'a Context<'a>) -> Self {
+        Self::of(cx, PartId::default())
+    }
+
+    fn of(cx: &'a Context<'a>, table: PartId) -> Self {
         Self {
             cx,
-            table,
+            keys: cx.tree.keys(table),
             fallback: None,
-            at: At::default(),
+            at: At::Part(table),
         }
     }
 
@@ -74,15 +77,11 @@ impl<'a> Reader<'a> {
 
     /// A table that says nothing itself, and is asked for what this one says.
     pub(super) fn only_fallback(&'a self) -> Self {
-        const NOTHING: &Table = &Table {
-            entries: BTreeMap::new(),
-            inline: false,
-        };
         Self {
             cx: self.cx,
-            table: NOTHING,
+            keys: &[],
             fallback: Some(self),
-            at: self.at.clone(),
+            at: self.at,
         }
     }
 
@@ -96,27 +95,36 @@ impl<'a> Reader<'a> {
 
     /// Where this table itself says the key.
     pub(super) fn own(&self, key: &str) -> Option<At> {
-        self.table
-            .get(key)
-            .map(|entry| self.at.below(key, entry.place))
+        self.cx.tree.get(self.keys, key).map(At::Part)
     }
 
     /// Where the key is said, or else this table.
     pub(super) fn place(&self, key: &str) -> At {
-        self.entry(key)
-            .map_or_else(|| self.at.clone(), |(_, at)| at)
+        self.part(key).map_or(self.at, At::Part)
     }
 
-    fn entry(&self, key: &str) -> Option<(&'a Entry, At)> {
-        match self.table.get(key) {
-            Some(entry) => Some((entry, self.at.below(key, entry.place))),
-            None => self.fallback.and_then(|fallback| fallback.entry(key)),
-        }
+    fn part(&self, key: &str) -> Option<PartId> {
+        let own = self.cx.tree.get(self.keys, key);
+        own.or_else(|| self.fallback?.part(key))
     }
 
-    fn read<T>(&self, key: &str, read: impl FnOnce(&'a Data) -> Option<T>) -> Option<Spot<T>> {
-        let (entry, at) = self.entry(key)?;
-        read(&entry.value.data).map(|value| Spot { value, at })
+    fn data(&self, part: PartId) -> &'a Data<'a> {
+        self.cx.tree.data(part)
+    }
+
+    fn read<T>(&self, key: &str, read: impl FnOnce(&'a Data<'a>) -> Option<T>) -> Option<Spot<T>> {
+        let part = self.part(key)?;
+        self.spot(part, read)
+    }
+
+    fn spot<T>(
+        &self,
+        part: PartId,
+        read: impl FnOnce(&'a Data<'a>) -> Option<T>,
+    ) -> Option<Spot<T>> {
+        let value = read(self.data(part))?;
+        let at = At::Part(part);
+        Some(Spot { value, at })
     }
 
     pub(super) fn text(&self, key: &str) -> Option<Spot<&'a str>> {
@@ -124,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn flag(&self, key: &str) -> Option<bool> {
-        let flag = |data: &Data| {
+        let flag = |data: &Data<'_>| {
             if let Data::Boolean(flag) = data {
                 Some(*flag)
             } else {
@@ -198,29 +206,33 @@ impl<'a> Reader<'a> {
         self.many(key, whole)
     }
 
-    fn many<T>(&self, key: &str, read: impl Fn(&'a Data) -> Option<T>) -> Vec<Spot<T>> {
-        let Some((entry, at)) = self.entry(key) else {
+    fn many<T>(&self, key: &str, read: impl Fn(&'a Data<'a>) -> Option<T>) -> Vec<Spot<T>> {
+        let Some(whole) = self.part(key) else {
             return Vec::new();
         };
-        let Data::List(list) = &entry.value.data else {
-            return read(&entry.value.data)
-                .map(|value| Spot { value, at })
-                .into_iter()
-                .collect();
-        };
-        let element = |(number, element): (usize, &'a Value)| {
-            let value = read(&element.data)?;
-            Some(Spot {
-                value,
-                at: at.element(number, element.place),
-            })
-        };
-        (1..).zip(list).filter_map(element).collect()
+        let one = [whole];
+        let parts = self.data(whole).as_list().unwrap_or(&one).iter();
+        parts.filter_map(|part| self.spot(*part, &read)).collect()
     }
 
     /// One pattern or a list of them, as written.
     pub(super) fn written(&self, key: &str) -> Vec<Spot<Written<'a>>> {
-        self.many(key, written)
+        self.many(key, |data| self.one_written(data))
+    }
+
+    fn one_written(&self, data: &'a Data<'a>) -> Option<Written<'a>> {
+        match data {
+            Data::Text(text) => Some(Written::Text(text)),
+            Data::Table(table) => {
+                let regex = self.cx.tree.get(&table.keys, "regex")?;
+                text(self.data(regex)).map(Written::Regex)
+            }
+            Data::Integer(_)
+            | Data::Float(_)
+            | Data::Boolean(_)
+            | Data::Moment(_)
+            | Data::List(_) => None,
+        }
     }
 
     /// The patterns of this key.
@@ -258,7 +270,7 @@ impl<'a> Reader<'a> {
 
     /// Whether this key is a list of nothing.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
-        let empty = |data: &Data| matches!(data, Data::List(list) if list.is_empty());
+        let empty = |data: &Data<'_>| matches!(data, Data::List(list) if list.is_empty());
         self.read(key, |data| empty(data).then_some(())).is_some()
     }
 
@@ -276,82 +288,53 @@ impl<'a> Reader<'a> {
 
     /// The names of the keys of this table itself.
     pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.table.entries.keys().map(String::as_str)
+        let (tree, keys) = (self.cx.tree, self.keys);
+        keys.iter().map(|key| tree.name(*key))
     }
 
     /// Texts under names that the user chose.
     pub(super) fn named_texts(&self, key: &str) -> Vec<(&'a str, Spot<&'a str>)> {
-        let Some((Data::Table(table), at)) = self.entry(key).map(|(e, at)| (&e.value.data, at))
-        else {
-            return Vec::new();
-        };
-        let one = |(name, entry): (&'a String, &'a Entry)| {
-            let at = at.below(name, entry.place);
-            Some((
-                name.as_str(),
-                Spot {
-                    value: text(&entry.value.data)?,
-                    at,
-                },
-            ))
-        };
-        table.entries.iter().filter_map(one).collect()
+        let texts = self.keys_of(key).iter();
+        texts
+            .filter_map(|part| Some((self.cx.tree.name(*part), self.spot(*part, text)?)))
+            .collect()
+    }
+
+    /// The keys of the table that this key is.
+    fn keys_of(&self, key: &str) -> &'a [PartId] {
+        let table = self.part(key);
+        table.map_or(&[], |table| self.cx.tree.keys(table))
     }
 
     pub(super) fn table(&self, key: &str) -> Option<Self> {
-        let spot = self.read(key, table)?;
-        Some(Self {
-            cx: self.cx,
-            table: spot.value,
-            fallback: None,
-            at: spot.at,
-        })
+        self.as_table(self.part(key)?)
+    }
+
+    fn as_table(&self, part: PartId) -> Option<Self> {
+        let is_table = self.data(part).as_table().is_some();
+        is_table.then(|| Self::of(self.cx, part))
     }
 
     pub(super) fn tables(&self, key: &str) -> Vec<Self> {
-        let tables = self.many(key, table).into_iter();
-        tables
-            .map(|spot| Self {
-                cx: self.cx,
-                table: spot.value,
-                fallback: None,
-                at: spot.at,
-            })
-            .collect()
+        let Some(whole) = self.part(key) else {
+            return Vec::new();
+        };
+        let one = [whole];
+        let parts = self.data(whole).as_list().unwrap_or(&one).iter();
+        parts.filter_map(|part| self.as_table(*part)).collect()
     }
 
     /// Tables under names that the user chose.
     pub(super) fn named(&self, key: &str) -> Vec<(&'a str, Self)> {
-        let Some(names) = self.table(key) else {
-            return Vec::new();
-        };
-        let one = |(name, entry): (&'a String, &'a Entry)| {
-            let at = names.at.below(name, entry.place);
-            let table = table(&entry.value.data)?;
-            Some((
-                name.as_str(),
-                Self {
-                    cx: self.cx,
-                    table,
-                    fallback: None,
-                    at,
-                },
-            ))
-        };
-        names.table.entries.iter().filter_map(one).collect()
+        let tables = self.keys_of(key).iter();
+        tables
+            .filter_map(|part| Some((self.cx.tree.name(*part), self.as_table(*part)?)))
+            .collect()
     }
 
     /// One of the tables under names that the user chose.
     pub(super) fn named_one(&self, key: &str, name: &str) -> Option<Self> {
-        let names = self.table(key)?;
-        let entry = names.table.get(name)?;
-        let at = names.at.below(name, entry.place);
-        Some(Self {
-            cx: self.cx,
-            table: table(&entry.value.data)?,
-            fallback: None,
-            at,
-        })
+        self.as_table(self.cx.tree.get(self.keys_of(key), name)?)
     }
 
     /// Parses the text of this key; what is wrong with it is a problem there.
@@ -415,7 +398,7 @@ impl Spot<&str> {
     }
 }
 
-fn text(data: &Data) -> Option<&str> {
+fn text<'a>(data: &'a Data<'_>) -> Option<&'a str> {
     if let Data::Text(text) = data {
         Some(text)
     } else {
@@ -423,30 +406,9 @@ fn text(data: &Data) -> Option<&str> {
     }
 }
 
-fn written(data: &Data) -> Option<Written<'_>> {
-    match data {
-        Data::Text(text) => Some(Written::Text(text)),
-        Data::Table(table) => {
-            let regex = table.get("regex")?;
-            text(&regex.value.data).map(Written::Regex)
-        }
-        Data::Integer(_) | Data::Float(_) | Data::Boolean(_) | Data::Moment(_) | Data::List(_) => {
-            None
-        }
-    }
-}
-
-const fn whole(data: &Data) -> Option<i64> {
+const fn whole(data: &Data<'_>) -> Option<i64> {
     if let Data::Integer(number) = data {
         Some(*number)
-    } else {
-        None
-    }
-}
-
-const fn table(data: &Data) -> Option<&Table> {
-    if let Data::Table(table) = data {
-        Some(table)
     } else {
         None
     }
