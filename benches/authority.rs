@@ -160,8 +160,9 @@ fn make_key(state: &Path) -> Result<(), Failure> {
         account: AccountAlias::new("local")?,
         label: Arc::from(""),
     };
-    store.reserve(rolecall::store::Reserved {
-        aliases: [AccountAlias::new("local")?].into(),
+    let reserved = AccountAlias::new("local")?;
+    store.reserve(|| rolecall::store::Reserved {
+        aliases: [reserved].into(),
         ..rolecall::store::Reserved::default()
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

@@ -106,8 +106,9 @@ fn fill(state: &Path) -> Result<(), Failure> {
     let account = AccountAlias::new("prod")?;
     runtime.block_on(async {
         let store = Store::at(state, None, Clock::System);
-        store.reserve(Reserved {
-            aliases: [account.clone()].into(),
+        let reserved = account.clone();
+        store.reserve(|| Reserved {
+            aliases: [reserved].into(),
             ..Reserved::default()
         });
         let mut made = tokio::task::JoinSet::new();

@@ -111,7 +111,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
     let engine = Engine::new(clock.clone(), outside.environment, own);
     let authority = Arc::new(keyed.authority);
     authority.set_not_before(config.not_before());
-    let asked = Arc::clone(&outside.metrics);
+    let (config, asked) = (Arc::new(config), Arc::clone(&outside.metrics));
     let decisions = Decisions::of(&config, &engine, &authority, asked);
     let decisions = decisions.map_err(StartError::Plan)?;
     let Decisions { policy, plans } = decisions.beside(&keyed.store, &config);
@@ -155,7 +155,7 @@ pub fn bind(config: Config, mut outside: Outside) -> Result<Bound, StartError> {
         engine,
         prefetched: watch::Sender::default(),
         confinement: outside.confinement,
-        config: arc_swap::ArcSwap::from_pointee(config),
+        config: arc_swap::ArcSwap::new(config),
     });
     daemon.follow_store();
     token_files::write(&daemon.config.load(), &daemon.authorization)?;

@@ -21,7 +21,7 @@ pub(super) struct Decisions {
 impl Decisions {
     /// Those of a configuration, beside a store in which nothing is.
     pub(super) fn of(
-        config: &Config,
+        config: &Arc<Config>,
         engine: &Engine,
         authority: &Arc<Authority>,
         observer: Arc<impl providers::Observer + 'static>,
@@ -50,7 +50,7 @@ impl Decisions {
             providers: Arc::new(providers),
             catalogue,
             accounts: Arc::new(accounts),
-            declared: Arc::new(Declared::of(config)),
+            declared: Arc::new(Declared::of(Arc::clone(config))),
             stored: Arc::default(),
         };
         Ok(Self { policy, plans })

@@ -162,7 +162,7 @@ impl Daemon {
     }
 
     /// Follows a new configuration: sessions that its roles still make are kept, others let go.
-    async fn follow(&self, config: Config, decisions: Decisions) {
+    async fn follow(&self, config: Arc<Config>, decisions: Decisions) {
         self.authority.set_not_before(config.not_before());
         self.issuers.follow(&config.issuers);
         self.issuers.prepare();
@@ -174,7 +174,7 @@ impl Daemon {
         sessions.clear_failures();
         // The old handles go last: a session that both want is never let go in between.
         drop(self.prefetched.send_replace(Arc::new(wanted)));
-        self.config.store(Arc::new(config));
+        self.config.store(config);
     }
 }
 

@@ -48,7 +48,7 @@ pub enum OfflineError {
 
 impl Offline {
     /// Decides as this configuration says. Nothing is bound, called or written.
-    pub fn new(config: &Config) -> Result<Self, OfflineError> {
+    pub fn new(config: &Arc<Config>) -> Result<Self, OfflineError> {
         let clock = Clock::System;
         let desk = Desk::open(clock.clone()).map_err(OfflineError::Desk)?;
         let ring = KeyRing::in_memory().map_err(OfflineError::NoKeys)?;

@@ -143,7 +143,7 @@ impl Reloader {
 
 /// A configuration that can be applied at once.
 struct Prepared {
-    config: Config,
+    config: Arc<Config>,
     /// What it changes, in words.
     applied: Vec<String>,
     decisions: Decisions,
@@ -168,9 +168,10 @@ fn prepare(
             "nothing was applied: {keys} need a restart"
         )));
     }
-    let asked = Arc::clone(&daemon.metrics);
+    let (config, asked) = (Arc::new(config), Arc::clone(&daemon.metrics));
     let decisions = Decisions::of(&config, &daemon.engine, &daemon.authority, asked);
     let decisions = decisions.map_err(|error| refused(&error))?;
+    decisions.policy.declared.prepare();
     let log = logging.map(|logging| logging.open(&config.log));
     Ok(Prepared {
         log: log.transpose().map_err(|error| refused(&error))?,

@@ -10,9 +10,10 @@ use crate::vending::{Declared, Policy, Stored};
 
 impl Decisions {
     /// The same beside what is in the store, which has no name of this configuration's from now on.
-    pub(super) fn beside(self, store: &Store, config: &Config) -> Self {
+    pub(super) fn beside(self, store: &Store, config: &Arc<Config>) -> Self {
         let Self { policy, plans } = self;
-        store.reserve(reserved(config, &policy.declared));
+        let (names, declared) = (Arc::clone(config), Arc::clone(&policy.declared));
+        store.reserve(move || reserved(&names, &declared));
         let objects = objects(store);
         plans.follow(objects.clone());
         let policy = Policy {
@@ -25,7 +26,7 @@ impl Decisions {
 
 impl Daemon {
     /// Decides by this configuration from now on.
-    pub(super) fn decide_by(&self, config: &Config, decisions: Decisions) {
+    pub(super) fn decide_by(&self, config: &Arc<Config>, decisions: Decisions) {
         let _one_at_a_time = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
         let Decisions { policy, plans } = decisions.beside(&self.store, config);
         self.plans.store(plans);

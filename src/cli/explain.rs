@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -112,7 +113,7 @@ impl Options {
 }
 
 fn offline(file: &Path, question: &Question) -> Result<Explained, Failure> {
-    let config = configuration::load(Some(file), Purpose::Check)?;
+    let config = Arc::new(configuration::load(Some(file), Purpose::Check)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

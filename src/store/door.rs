@@ -14,12 +14,16 @@ use super::thread::{self, Desk, Hook, Job, Open, Published};
 use super::work::Work;
 use super::{
     AccessKey, AccessKeyDraft, Account, AccountDraft, AccountEdit, Connector, ConnectorDraft,
-    Fault, InMemory, MfaDevice, MfaDeviceDraft, Objects, Reserved, StoreError, Token, TokenDraft,
-    Version,
+    Fault, InMemory, MfaDevice, MfaDeviceDraft, Objects, Reserved, ReservedNames, StoreError,
+    Token, TokenDraft, Version,
 };
 use crate::authority::StateKey;
 use crate::clock::Clock;
 use crate::types::{AccessKeyId, MfaSerial};
+
+fn names(reserved: impl FnOnce() -> Reserved + Send + 'static) -> Arc<ReservedNames> {
+    Arc::new(ReservedNames::new(Box::new(reserved)))
+}
 
 /// The store. Clones are the same store.
 #[derive(Clone, Debug)]
@@ -28,7 +32,7 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     objects: watch::Receiver<Result<Arc<Objects>, Fault>>,
     settled: watch::Receiver<bool>,
-    reserved: Arc<ArcSwap<Reserved>>,
+    reserved: Arc<ArcSwap<ReservedNames>>,
     hook: Hook,
     desk: Mutex<Desk>,
 }
@@ -50,7 +54,8 @@ impl Store {
         };
         let (publish, objects) = watch::channel(first);
         let (settle, settled) = watch::channel(is_new);
-        let (reserved, hook) = (Arc::default(), Hook::default());
+        let reserved = Arc::new(ArcSwap::new(names(Reserved::default)));
+        let hook = Hook::default();
         let published = Published::new(publish, settle, Arc::clone(&hook));
         let mut desk = Desk::new(open, published, Arc::clone(&reserved), clock);
         if !is_new {
@@ -112,13 +117,13 @@ impl Store {
     }
 
     /// The names that no object is given.
-    pub fn reserved(&self) -> Arc<Reserved> {
+    pub fn reserved(&self) -> Arc<ReservedNames> {
         self.0.reserved.load_full()
     }
 
-    /// From now on no object is given these names.
-    pub fn reserve(&self, names: Reserved) {
-        self.0.reserved.store(Arc::new(names));
+    /// From now on no object is given these names, which are found out when an object is.
+    pub fn reserve(&self, reserved: impl FnOnce() -> Reserved + Send + 'static) {
+        self.0.reserved.store(names(reserved));
     }
 
     /// Makes an account. Errors: `NameTaken`.

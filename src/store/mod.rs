@@ -29,4 +29,4 @@ pub use objects::{
 };
 pub use sqlite::{Backup, Rotated, backup, restore, rotate_key};
 pub use thread::Open;
-pub use work::Reserved;
+pub use work::{Reserved, ReservedNames};

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::Reserved;
+use super::ReservedNames;
 use crate::authority::totp::{NoRandomness, Seed};
 use crate::authority::{SessionClaims, SessionOf};
 use crate::secret::random;
@@ -334,7 +334,10 @@ impl Objects {
 
     /// What is left of them beside a configuration that has objects of the same names: of those it is
     /// the configuration's that count. The others are named.
-    pub fn beside(self: &Arc<Self>, reserved: &Reserved) -> (Arc<Self>, Vec<String>) {
+    pub fn beside(self: &Arc<Self>, reserved: &ReservedNames) -> (Arc<Self>, Vec<String>) {
+        if self.aliases.is_empty() && self.roles.is_empty() {
+            return (Arc::clone(self), Vec::new());
+        }
         let aliases = reserved.aliases.iter();
         let mut accounts: Vec<_> = aliases
             .filter_map(|alias| self.aliases.get(alias))

@@ -120,7 +120,7 @@ async fn names_are_unique_and_slugs_are_made_so() {
     assert_eq!(alike.alias.as_str(), "team-a-2");
     let other = store.create_account(account("東京")).await.unwrap();
     assert_eq!(other.alias.as_str(), "account");
-    store.reserve(Reserved {
+    store.reserve(|| Reserved {
         aliases: [AccountAlias::new("prod").unwrap()].into(),
         roles: [RoleRef::parse("prod/web").unwrap()].into(),
         connectors: [Arc::from("The web")].into(),
@@ -255,8 +255,9 @@ async fn an_accounts_access_keys_go_with_it_unless_the_configuration_has_one_of_
     }
     store.delete_account(first.id, None).await.unwrap();
     assert_eq!(ids_of(&store.objects().unwrap(), "ann"), ["k-2"]);
-    store.reserve(Reserved {
-        aliases: [second.alias.clone()].into(),
+    let reserved = second.alias.clone();
+    store.reserve(|| Reserved {
+        aliases: [reserved].into(),
         ..Reserved::default()
     });
     store.delete_account(second.id, None).await.unwrap();

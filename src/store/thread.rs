@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::backing::Backing;
-use super::work::{Reserved, Work};
+use super::work::{ReservedNames, Work};
 use super::{Fault, Kept, Objects, StoreError};
 use crate::clock::Clock;
 
@@ -44,7 +44,7 @@ impl Desk {
     pub(super) const fn new(
         open: Open,
         published: Published,
-        reserved: Arc<ArcSwap<Reserved>>,
+        reserved: Arc<ArcSwap<ReservedNames>>,
         clock: Clock,
     ) -> Self {
         let thread = Thread {
@@ -91,7 +91,7 @@ struct Thread {
     open: Open,
     backing: Option<Box<dyn Backing>>,
     published: Published,
-    reserved: Arc<ArcSwap<Reserved>>,
+    reserved: Arc<ArcSwap<ReservedNames>>,
     clock: Clock,
     /// Why it could not be written last: told once, however many try.
     told: Option<Fault>,

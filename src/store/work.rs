@@ -1,7 +1,7 @@
 //! The rules of writes: each is held against the objects as the writes before it leave them.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
@@ -33,6 +33,9 @@ pub struct Reserved {
     pub connectors: HashSet<Arc<str>>,
 }
 
+/// The same, found out when it is first asked for.
+pub type ReservedNames = LazyLock<Reserved, Box<dyn FnOnce() -> Reserved + Send>>;
+
 /// Writes under way.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -40,7 +43,7 @@ pub(super) struct Work {
     pub(super) objects: Objects,
     /// What has to be kept.
     pub(super) changes: Vec<Change>,
-    pub(super) reserved: Arc<Reserved>,
+    pub(super) reserved: Arc<ReservedNames>,
     pub(super) now: SystemTime,
 }
 

@@ -2,7 +2,7 @@
 //! whether programs may use them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
@@ -13,9 +13,16 @@ use crate::config::{Account, BaseCredentials, Config, RoleKind, id_of_role};
 use crate::grants::{Grant, GrantId, GrantedRole, Template, Wanted, When};
 use crate::types::{AccessKeyId, AccountAlias, Partition, RoleRef};
 
-/// What is shown of one configuration.
-#[derive(Clone, Debug, Default)]
+/// What is shown of one configuration: made when it is first asked for, which on most hosts it never
+/// is.
+#[derive(Debug)]
 pub struct Declared {
+    config: Arc<Config>,
+    shown: OnceLock<Shown>,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
     roles: HashMap<RoleRef, Arc<DeclaredRole>>,
     ids: HashMap<Uuid, Arc<DeclaredRole>>,
     accounts: BTreeMap<Uuid, Arc<DeclaredAccount>>,
@@ -59,7 +66,66 @@ pub struct DeclaredAccount {
 
 impl Declared {
     /// What this configuration shows.
-    pub fn of(config: &Config) -> Self {
+    pub const fn of(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            shown: OnceLock::new(),
+        }
+    }
+
+    /// Makes it, where nobody who is served waits for it.
+    pub fn prepare(&self) {
+        self.shown();
+    }
+
+    fn shown(&self) -> &Shown {
+        self.shown.get_or_init(|| Shown::of(&self.config))
+    }
+
+    /// The declared role of this id.
+    pub fn by_id(&self, id: &Uuid) -> Option<&Arc<DeclaredRole>> {
+        self.shown().ids.get(id)
+    }
+
+    /// What is shown of a role, declared or not.
+    pub fn role(&self, role: &RoleRef) -> Arc<DeclaredRole> {
+        self.shown().role(role)
+    }
+
+    /// Whether it is declared.
+    pub fn has(&self, role: &RoleRef) -> bool {
+        self.config.role(role).is_some()
+    }
+
+    /// What gives an administrator the role that it asks for, where no grant does.
+    pub(super) fn grant(&self, proof: Proof, wanted: &Wanted) -> Option<Arc<Grant>> {
+        let (Proof::Administrator, Wanted::Chosen(role)) = (proof, wanted) else {
+            return None;
+        };
+        let (_, declared) = self.config.role(role)?;
+        let id = GrantId::Connector(declared.id());
+        let reason = Template::text(ADMINISTRATOR);
+        Some(Arc::new(Grant::of(id, role.clone(), of_anyone(), reason)))
+    }
+
+    /// What the roles are called by others.
+    pub(super) fn arns(&self) -> &Arns {
+        &self.shown().arns
+    }
+
+    /// The declared roles.
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<DeclaredRole>> {
+        self.shown().roles.values()
+    }
+
+    /// The accounts, by id.
+    pub fn accounts(&self) -> &BTreeMap<Uuid, Arc<DeclaredAccount>> {
+        &self.shown().accounts
+    }
+}
+
+impl Shown {
+    fn of(config: &Config) -> Self {
         let for_programs = || {
             let grants = config.grants.iter();
             grants.filter(|grant| !grant.when.is_for_people())
@@ -71,37 +137,31 @@ impl Declared {
             .filter(|grant| matches!(grant.role, GrantedRole::Template { .. }))
             .cloned()
             .collect();
-        let mut declared = Self {
+        let mut shown = Self {
             templates,
             ..Self::default()
         };
         for (alias, account) in &config.accounts {
-            declared.add_account(alias, account);
+            shown.add_account(alias, account);
             for role in account.roles.values() {
                 let reference = &role.reference;
                 let name = role.display_name.as_deref();
-                let shown = Arc::new(DeclaredRole {
+                let declared = Arc::new(DeclaredRole {
                     id: role.id(),
                     role: reference.clone(),
                     name: Arc::from(name.unwrap_or(reference.role.as_str())),
                     kind: role.kind,
-                    system: named.contains(reference) || declared.by_template(reference),
+                    system: named.contains(reference) || shown.by_template(reference),
                 });
-                declared.arns.declare(&role.arn, reference);
-                declared.ids.insert(shown.id, Arc::clone(&shown));
-                declared.roles.insert(reference.clone(), shown);
+                shown.arns.declare(&role.arn, reference);
+                shown.ids.insert(declared.id, Arc::clone(&declared));
+                shown.roles.insert(reference.clone(), declared);
             }
         }
-        declared
+        shown
     }
 
-    /// The declared role of this id.
-    pub fn by_id(&self, id: &Uuid) -> Option<&Arc<DeclaredRole>> {
-        self.ids.get(id)
-    }
-
-    /// What is shown of a role, declared or not.
-    pub fn role(&self, role: &RoleRef) -> Arc<DeclaredRole> {
+    fn role(&self, role: &RoleRef) -> Arc<DeclaredRole> {
         if let Some(declared) = self.roles.get(role) {
             return Arc::clone(declared);
         }
@@ -113,37 +173,6 @@ impl Declared {
             kind: kind.unwrap_or_default(),
             system: self.by_template(role),
         })
-    }
-
-    /// Whether it is declared.
-    pub fn has(&self, role: &RoleRef) -> bool {
-        self.roles.contains_key(role)
-    }
-
-    /// What gives an administrator the role that it asks for, where no grant does.
-    pub(super) fn grant(&self, proof: Proof, wanted: &Wanted) -> Option<Arc<Grant>> {
-        let (Proof::Administrator, Wanted::Chosen(role)) = (proof, wanted) else {
-            return None;
-        };
-        let declared = self.roles.get(role)?;
-        let id = GrantId::Connector(declared.id);
-        let reason = Template::text(ADMINISTRATOR);
-        Some(Arc::new(Grant::of(id, role.clone(), of_anyone(), reason)))
-    }
-
-    /// What the roles are called by others.
-    pub(super) const fn arns(&self) -> &Arns {
-        &self.arns
-    }
-
-    /// The declared roles.
-    pub fn roles(&self) -> impl Iterator<Item = &Arc<DeclaredRole>> {
-        self.roles.values()
-    }
-
-    /// The accounts, by id.
-    pub const fn accounts(&self) -> &BTreeMap<Uuid, Arc<DeclaredAccount>> {
-        &self.accounts
     }
 
     fn add_account(&mut self, alias: &AccountAlias, account: &Account) {
@@ -200,7 +229,7 @@ mod tests {
 
     fn demo(config: &Config) -> Arc<DeclaredRole> {
         let role = RoleRef::parse("local/demo").unwrap();
-        Declared::of(config).role(&role)
+        Declared::of(Arc::new(config.clone())).role(&role)
     }
 
     #[test]
@@ -210,7 +239,7 @@ mod tests {
         assert_eq!(shown.id.to_string(), "18e9efa7-5638-54ff-a213-3202591f7f21");
         assert_eq!((&*shown.name, shown.kind), ("demo", RoleKind::AssumeRole));
         let other = RoleRef::parse("local/other").unwrap();
-        let declared = Declared::of(&config());
+        let declared = Declared::of(Arc::new(config()));
         assert_ne!(declared.role(&other).id, shown.id);
         assert_eq!(declared.by_id(&shown.id), Some(&shown));
         assert_eq!(declared.by_id(&declared.role(&other).id), None);
