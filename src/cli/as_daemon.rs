@@ -1,16 +1,27 @@
 //! A command that is run again as the running daemon is: by its user, with its variables, so that
 //! it finds what the daemon does and root does not, as its home and its systemd credentials.
+//!
+//! A daemon that was broken into may do what it likes with such a process, which is its user's. So
+//! it has nothing of root's terminal: a session of its own, and pipes, of which no more than text is
+//! passed on.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+use nix::unistd::setsid;
 
 use super::daemon::{AT_ONCE, Daemon};
+use super::output::plain;
 use crate::api::admin::wire::Status;
+
+/// The longest line that is passed on whole.
+const LONGEST_LINE: u64 = 64 * 1024;
 
 /// What the service manager says to one process alone.
 const TO_ONE_PROCESS: [&str; 7] = [
@@ -57,8 +68,20 @@ impl AsDaemon {
         self,
         arguments: impl IntoIterator<Item = &'a OsStr>,
     ) -> io::Result<ExitStatus> {
+        let mut child = self.spawn(arguments)?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        thread::scope(|scope| {
+            // Where nobody reads any more, the pipe's end tells the child.
+            drop(scope.spawn(|| err.map(|err| pass_on(err, io::stderr()))));
+            drop(out.map(|out| pass_on(out, io::stdout())));
+        });
+        child.wait()
+    }
+
+    fn spawn<'a>(self, arguments: impl IntoIterator<Item = &'a OsStr>) -> io::Result<Child> {
         // By this name it may be executed wherever it lies.
-        Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        command
             .arg0("rolecall")
             .args(arguments)
             .uid(self.uid)
@@ -66,7 +89,38 @@ impl AsDaemon {
             .current_dir("/")
             .env_clear()
             .envs(self.variables)
-            .status()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        #[expect(unsafe_code, reason = "the standard library has no stable way to it")]
+        // SAFETY: setsid(2) is async-signal-safe, and nothing is allocated.
+        unsafe {
+            command.pre_exec(|| setsid().map(drop).map_err(io::Error::from));
+        }
+        command.spawn()
+    }
+}
+
+/// Passes lines on as they come, with nothing in them that a terminal would obey.
+fn pass_on(from: impl Read, mut to: impl Write) -> io::Result<()> {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if from
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
+            return Ok(());
+        }
+        let (text, end) = match line.strip_suffix(b"\n") {
+            Some(text) => (text, "\n"),
+            None => (line.as_slice(), ""),
+        };
+        write!(to, "{}{end}", plain(&String::from_utf8_lossy(text)))?;
+        to.flush()?;
     }
 }
 
@@ -97,6 +151,15 @@ fn parsed(environ: &[u8]) -> Vec<(OsString, OsString)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminals_obey_nothing_that_is_passed_on() {
+        let mut told = Vec::new();
+        let said: &[u8] = b"works  \xff\n\x1b]0;owned\x07\nno end";
+        pass_on(said, &mut told).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(told, "works  \u{fffd}\n\\u{1b}]0;owned\\u{7}\nno end");
+    }
 
     #[test]
     fn who_a_process_is_and_what_it_was_told() {

@@ -114,13 +114,51 @@ fn live(folder: &Path, socket: &Path) -> Output {
     command.arg("--socket").arg(socket).output().unwrap()
 }
 
+/// A process that asks as the daemon does, and what it shares with who started it: its session, and
+/// where it writes.
+fn shared_with_its_parent() -> Option<Vec<String>> {
+    let asks = |pid: &String| {
+        let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let of_daemon =
+            String::from_utf8_lossy(&read("status")).contains(&format!("Uid:\t{DAEMON}"));
+        let arguments = read("cmdline");
+        of_daemon && arguments.split(|byte| *byte == 0).nth(1) == Some(b"check")
+    };
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let mut all = all.filter_map(|entry| entry.file_name().into_string().ok());
+    let child = all.find(asks)?;
+    let has = |pid: &str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, after_name) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<_> = after_name.split(' ').map(str::to_owned).collect();
+        let writes = |fd: u8| fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap();
+        let [out, err] = [1, 2].map(|fd| writes(fd).to_str().unwrap().to_owned());
+        (
+            fields[1].clone(),
+            [format!("session {}", fields[3]), out, err],
+        )
+    };
+    let (parent, of_child) = has(&child);
+    let (_, of_parent) = has(&parent);
+    let shared = of_child.into_iter().filter(|one| of_parent.contains(one));
+    Some(shared.collect())
+}
+
 /// Needs root, to be two users. CI must run it.
 #[tokio::test(flavor = "multi_thread")]
-async fn root_asks_with_what_the_daemon_has() {
+async fn root_asks_with_what_the_daemon_has_and_lends_it_no_terminal() {
     if !is_root() {
         return;
     }
-    let sts = ScriptedSts::generous().await;
+    let (seen, shared) = std::sync::mpsc::channel();
+    let sts = ScriptedSts::start(move |request| {
+        // The daemon asks too.
+        if let Some(shared) = shared_with_its_parent() {
+            seen.send(shared).unwrap();
+        }
+        Reply::session(request.field("Action"), &Credentials::default())
+    })
+    .await;
     let folder = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir()
@@ -157,6 +195,9 @@ async fn root_asks_with_what_the_daemon_has() {
         );
         assert!(err.starts_with(&told), "{err}");
         assert_eq!(output.status.code(), Some(0), "{err}");
+        let shared: Vec<_> = shared.try_iter().collect();
+        assert!(!shared.is_empty());
+        assert!(shared.iter().all(Vec::is_empty), "{shared:?}");
     })
     .await
     .unwrap();
