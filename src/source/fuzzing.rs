@@ -20,7 +20,8 @@ use aws_smithy_types::body::SdkBody;
 
 use super::answer;
 use super::call::{Action, Call};
-use super::sts::{DateHeader, Proof, send};
+use super::operations::{DateHeader, send};
+use super::sts::Proof;
 use crate::sessions::{FetchError, Fetched};
 
 /// An answer of an STS.

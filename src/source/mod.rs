@@ -19,6 +19,7 @@ mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod local;
+mod operations;
 mod plans;
 mod probe;
 mod sdk_error;

@@ -1,32 +1,23 @@
 //! The source that calls an STS.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
-use aws_sdk_sts::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{
-    Builder, ConfigBag, IdentityCache, Intercept, Region as SdkRegion, RuntimeComponents,
-    StalledStreamProtectionConfig,
+    Builder, IdentityCache, Region as SdkRegion, StalledStreamProtectionConfig,
 };
-use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
-use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
-use aws_sdk_sts::operation::get_federation_token::GetFederationTokenOutput;
-use aws_sdk_sts::operation::get_session_token::GetSessionTokenOutput;
-use aws_sdk_sts::types::{
-    AssumedRoleUser, FederatedUser, PolicyDescriptorType, ProvidedContext, Tag,
-};
-use aws_smithy_runtime_api::box_error::BoxError;
 
 use super::base::{self, Base, TokenFile};
-use super::call::{Action, CHAINED_LIFE, Call};
+use super::call::{CHAINED_LIFE, Call};
 use super::engine::SdkTime;
-use super::exchange::{Issued, Outlets, User};
+use super::exchange::{Issued, Outlets};
 use super::failure::Attempt;
+use super::operations::{DateHeader, send};
 use super::sdk_error::failed;
 use super::{Engine, answer};
 use crate::grants::WebIdentity;
@@ -273,7 +264,7 @@ pub(super) enum Proof<'a> {
 }
 
 impl Proof<'_> {
-    fn is_of_session(&self) -> bool {
+    pub(super) fn is_of_session(&self) -> bool {
         match self {
             Self::Keys(keys) => keys.session_token().is_some(),
             Self::Token(_) => false,
@@ -318,118 +309,6 @@ fn redacted(error: &FetchError) -> FetchError {
     }
 }
 
-/// What is read of an answer.
-pub(super) struct Sent {
-    pub(super) credentials: Option<aws_sdk_sts::types::Credentials>,
-    /// Whose they are, where STS says so.
-    user: Option<User>,
-}
-
-/// Makes the call.
-pub(super) async fn send(
-    client: &Client,
-    call: &Call,
-    proof: Proof<'_>,
-    date: DateHeader,
-) -> Result<Sent, FetchError> {
-    let seconds = i32::try_from(call.duration.as_secs()).unwrap_or(i32::MAX);
-    // The console takes no credentials of a chained role for which a duration was asked.
-    let said = (!proof.is_of_session() || call.duration_must_be_said()).then_some(seconds);
-    let session_name = call
-        .session_name
-        .as_ref()
-        .map(|name| name.as_str().to_owned());
-    let role_arn = call.role_arn.as_ref().map(|arn| arn.as_str().to_owned());
-    let policy = call.policy.as_deref().map(str::to_owned);
-    let mut signed = aws_sdk_sts::Config::builder();
-    if let Proof::Keys(keys) = proof {
-        signed = signed.credentials_provider(keys.clone());
-    }
-    macro_rules! send {
-        ($request:expr, $user:expr) => {{
-            let request = $request
-                .customize()
-                .config_override(signed)
-                .interceptor(date);
-            let answer = request.send().await;
-            answer
-                .map(|answer| Sent {
-                    user: $user(&answer),
-                    credentials: answer.credentials,
-                })
-                .map_err(|error| failed(&error, &call.attempt()))
-        }};
-    }
-    match (call.action, proof) {
-        (Action::AssumeRoleWithWebIdentity, Proof::Token(token)) => send!(
-            client
-                .assume_role_with_web_identity()
-                .set_role_arn(role_arn)
-                .set_role_session_name(session_name)
-                .web_identity_token(token)
-                .duration_seconds(seconds)
-                .set_policy(policy)
-                .set_policy_arns(policy_arns(call)),
-            |answer: &AssumeRoleWithWebIdentityOutput| {
-                answer.assumed_role_user.as_ref().map(User::from)
-            }
-        ),
-        (Action::AssumeRole | Action::AssumeRoleWithWebIdentity, _) => send!(
-            client
-                .assume_role()
-                .set_role_arn(role_arn)
-                .set_role_session_name(session_name)
-                .set_duration_seconds(said)
-                .set_policy(policy)
-                .set_policy_arns(policy_arns(call))
-                .set_tags(tags(call))
-                .set_transitive_tag_keys(some(call.transitive_tags.clone()))
-                .set_external_id(call.external_id.as_ref().map(|id| id.as_str().to_owned()))
-                .set_source_identity(
-                    call.source_identity
-                        .as_ref()
-                        .map(|name| name.as_str().to_owned())
-                )
-                .set_provided_contexts(contexts(call)),
-            |answer: &AssumeRoleOutput| answer.assumed_role_user.as_ref().map(User::from)
-        ),
-        (Action::GetFederationToken, _) => send!(
-            client
-                .get_federation_token()
-                .set_name(session_name)
-                .duration_seconds(seconds)
-                .set_policy(policy)
-                .set_policy_arns(policy_arns(call))
-                .set_tags(tags(call)),
-            |answer: &GetFederationTokenOutput| answer.federated_user.as_ref().map(User::from)
-        ),
-        (Action::GetSessionToken, _) => {
-            send!(
-                client.get_session_token().duration_seconds(seconds),
-                |_: &GetSessionTokenOutput| None
-            )
-        }
-    }
-}
-
-impl From<&AssumedRoleUser> for User {
-    fn from(user: &AssumedRoleUser) -> Self {
-        Self {
-            arn: user.arn.clone(),
-            id: user.assumed_role_id.clone(),
-        }
-    }
-}
-
-impl From<&FederatedUser> for User {
-    fn from(user: &FederatedUser) -> Self {
-        Self {
-            arn: user.arn.clone(),
-            id: user.federated_user_id.clone(),
-        }
-    }
-}
-
 /// Who signs with these credentials.
 pub(super) async fn identity(
     engine: &Engine,
@@ -451,62 +330,5 @@ pub(super) async fn identity(
             user_id: answer.user_id.unwrap_or_default(),
         }),
         Err(error) => Err(Proof::Keys(keys).redact(failed(&error, &attempt))),
-    }
-}
-
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
-}
-
-fn policy_arns(call: &Call) -> Option<Vec<PolicyDescriptorType>> {
-    let arns = call.policy_arns.iter();
-    some(
-        arns.map(|arn| PolicyDescriptorType::builder().arn(arn).build())
-            .collect(),
-    )
-}
-
-fn contexts(call: &Call) -> Option<Vec<ProvidedContext>> {
-    let contexts = call.provided_contexts.iter().map(|context| {
-        ProvidedContext::builder()
-            .provider_arn(&*context.provider)
-            .context_assertion(context.assertion.expose_secret())
-            .build()
-    });
-    some(contexts.collect())
-}
-
-fn tags(call: &Call) -> Option<Vec<Tag>> {
-    let tags = call.tags.iter();
-    some(
-        tags.filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok())
-            .collect(),
-    )
-}
-
-/// Keeps the `Date` header of the last answer.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DateHeader(Arc<Mutex<Option<String>>>);
-
-impl DateHeader {
-    pub(super) fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Intercept for DateHeader {
-    fn name(&self) -> &'static str {
-        "DateHeader"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").map(str::to_owned);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
-        Ok(())
     }
 }
