@@ -1,6 +1,5 @@
 //! Drop-ins: tables merge, lists of tables append, anything else may be set once.
 
-use super::tree::Form;
 use super::{Data, PartId, Tree};
 use crate::config::problem::{At, Problems};
 
@@ -31,7 +30,7 @@ fn merge_key(
     problems: &Problems,
 ) {
     match (tree.data(earlier), tree.data(later)) {
-        (Data::Table(_), Data::Table(more)) if !(may_override && more.form == Form::Braces) => {
+        (Data::Table(_), Data::Table(more)) if !(may_override && more.is_in_braces) => {
             merge(tree, earlier, later, may_override, problems);
         }
         (Data::List(list), Data::List(more)) if tree.are_tables(list) && tree.are_tables(more) => {

@@ -51,43 +51,17 @@ pub(in crate::config) enum Data<'t> {
 /// Keys and values.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Table {
-    /// In the order of their names, once the file is read.
+    /// In the order of their names.
     pub(in crate::config) keys: Vec<PartId>,
-    pub(in crate::config) form: Form,
-}
-
-/// How a table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) enum Form {
-    /// Under a header of its own, or as the file itself.
-    Header,
-    /// As a part of another's header.
-    Passed,
-    /// As a part of a dotted key.
-    Dotted,
-    /// In braces, all at once.
-    Braces,
-    /// As a part of a dotted key in braces.
-    DottedInBraces,
-}
-
-impl Form {
-    /// Whether it has only been named on the way to something else.
-    pub(super) const fn is_implicit(self) -> bool {
-        matches!(self, Self::Passed | Self::Dotted | Self::DottedInBraces)
-    }
-
-    /// Whether it stands between braces, where nothing can be added afterwards.
-    pub(super) const fn is_closed(self) -> bool {
-        matches!(self, Self::Braces | Self::DottedInBraces)
-    }
+    /// Written in braces, all at once.
+    pub(in crate::config) is_in_braces: bool,
 }
 
 impl Table {
-    pub(super) const fn new(form: Form) -> Self {
+    pub(super) const fn new(is_in_braces: bool) -> Self {
         Self {
             keys: Vec::new(),
-            form,
+            is_in_braces,
         }
     }
 }
@@ -134,7 +108,7 @@ impl Default for Tree<'_> {
 impl<'t> Tree<'t> {
     /// A table that is a part of nothing yet.
     pub(super) fn add_root(&mut self) -> PartId {
-        let data = Data::Table(Table::new(Form::Header));
+        let data = Data::Table(Table::new(false));
         self.add(PartId::default(), Step::Root, Place::default(), data)
     }
 
@@ -218,11 +192,6 @@ impl<'t> Tree<'t> {
         Some(self.table_mut(table)?.keys.remove(index))
     }
 
-    /// Sorts the keys of all tables from this part on.
-    pub(super) fn sort_from(&mut self, first: PartId) {
-        (first.0..self.0.len()).for_each(|part| self.sort(PartId(part)));
-    }
-
     fn sort(&mut self, table: PartId) {
         let keys = self.table_mut(table).map(|table| &mut table.keys);
         let Some(mut keys) = keys.filter(|keys| keys.len() > 1).map(std::mem::take) else {
@@ -235,7 +204,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    pub(super) fn table_mut(&mut self, part: PartId) -> Option<&mut Table> {
+    fn table_mut(&mut self, part: PartId) -> Option<&mut Table> {
         match self.data_mut(part) {
             Some(Data::Table(table)) => Some(table),
             Some(_) | None => None,
@@ -244,13 +213,6 @@ impl<'t> Tree<'t> {
 
     fn data_mut(&mut self, part: PartId) -> Option<&mut Data<'t>> {
         self.0.get_mut(part.0).map(|part| &mut part.data)
-    }
-
-    /// Says where the key of this part stands.
-    pub(super) fn stands_at(&mut self, part: PartId, place: Place) {
-        if let Some(part) = self.0.get_mut(part.0) {
-            part.place = place;
-        }
     }
 
     /// What it is.
@@ -353,7 +315,7 @@ mod tests {
         let root = PartId::default();
         let at = |offset| Place { file: 0, offset };
         let list = tree.add_key(root, "list".into(), at(1), Data::List(Vec::new()));
-        let table = Data::Table(Table::new(Form::Header));
+        let table = Data::Table(Table::new(false));
         let first = tree.add_element(list, at(2), table.clone());
         let second = tree.add_element(list, at(3), table);
         let odd = tree.add_key(second, "a \"b\"".into(), at(4), Data::Integer(1));
