@@ -79,8 +79,8 @@ impl<'t> Document<'t, '_> {
             DeValue::Array(elements) => {
                 let list = add(self.tree, Data::List(Vec::new()));
                 for element in elements {
-                    let place = self.place(element.span().start);
-                    self.enter(list, None, place, element);
+                    let stands = self.place(element.span().start);
+                    self.enter(list, None, stands, element);
                 }
             }
             DeValue::Integer(number) => {
